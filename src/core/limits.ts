@@ -1,0 +1,41 @@
+/**
+ * Named limits. Each is written down here, tested, and named in the message of the E_LIMIT that it raises.
+ * They bound what a hostile file can make us allocate, loop over or recurse into.
+ */
+export const LIMITS = {
+  /** safetensors header, as the reference implementation has it. */
+  SAFETENSORS_HEADER_BYTES: 100_000_000,
+  /** `*.index.json` of a sharded model, as huggingface_hub has it. */
+  INDEX_JSON_BYTES: 10 * 1024 * 1024,
+  /** Nesting of JSON documents read from model files (serde's default). */
+  JSON_DEPTH: 128,
+  /** Tensors in one model. */
+  TENSORS: 4_000_000,
+  /** Dimensions of one tensor. */
+  RANK: 64,
+  /** Nested protobuf messages (protobuf's own default). */
+  PROTOBUF_DEPTH: 100,
+  /** Bytes of an ONNX file that are not tensor data and so are decoded in memory. */
+  ONNX_STRUCTURE_BYTES: 512 * 1024 * 1024,
+  /** Largest single protobuf message, and so largest `.onnx` with inline weights. */
+  PROTOBUF_BYTES: 2 ** 31 - 1,
+  /** data.pkl of a `.pt`. */
+  PICKLE_BYTES: 256 * 1024 * 1024,
+  /** Objects built while interpreting one pickle. */
+  PICKLE_OBJECTS: 20_000_000,
+  /** Nesting of the object tree of one pickle. */
+  PICKLE_DEPTH: 1_000,
+  /** Members of one zip archive. */
+  ZIP_MEMBERS: 2_000_000,
+  /** Central directory of one zip archive. */
+  ZIP_DIRECTORY_BYTES: 256 * 1024 * 1024,
+  /** npy header. */
+  NPY_HEADER_BYTES: 1024 * 1024,
+  /** Manifest of a native checkpoint. */
+  MANIFEST_BYTES: 512 * 1024 * 1024,
+  /** A compressed part may not declare more than this many times its size. */
+  INFLATE_RATIO: 2_000,
+  /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */
+  VIEW_EXPANSION_BYTES: 64 * 1024 * 1024 * 1024,
+} as const;
+export type LimitName = keyof typeof LIMITS;

@@ -1,0 +1,93 @@
+import { type ByteSource, readChunks } from '../io/source.js';
+import { type DType, tensorBytes } from './dtype.js';
+import type { Recipe } from './recipe.js';
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Row-major, outermost first. [] is a scalar. */
+  readonly shape: readonly number[];
+}
+
+/** What a tensor is for, where the file says so. */
+export type TensorRole = 'parameter' | 'buffer' | 'optimizer' | 'constant';
+
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * A tensor whose bytes have not been read. Canonical bytes: little-endian, row-major, contiguous.
+ * Sizes are known before any I/O.
+ */
+export interface TensorSource {
+  readonly info: TensorInfo;
+  readonly byteLength: number;
+  readonly role?: TensorRole;
+  /**
+   * Where the canonical bytes lie, if they lie contiguously in one file of the model:
+   * lets writers copy ranges and ONNX point at them. `file` is a name inside the model's folder.
+   */
+  readonly location?: { readonly file: string; readonly offset: number };
+  /** How a worker can pull the bytes by itself; absent if it cannot. */
+  readonly recipe?: Recipe;
+  /** SHA-256 of the canonical bytes as the file records it (native checkpoint); not yet verified. */
+  readonly recordedSha256?: string;
+  /**
+   * The canonical bytes (or a part, on element boundaries) in order. Restartable. Chunks are at most a few MiB,
+   * end on element or block boundaries and belong to the caller.
+   */
+  stream(range?: ByteRange): AsyncIterable<Uint8Array>;
+}
+
+/** A tensor whose canonical bytes are a contiguous range of a file. */
+export function rangeTensor(
+  info: TensorInfo,
+  source: ByteSource,
+  offset: number,
+  extra: { role?: TensorRole; byteLength?: number; recordedSha256?: string } = {},
+): TensorSource {
+  const byteLength = extra.byteLength ?? tensorBytes(info.dtype, info.shape, info.name);
+  return {
+    info,
+    byteLength,
+    ...(extra.role === undefined ? {} : { role: extra.role }),
+    ...(extra.recordedSha256 === undefined ? {} : { recordedSha256: extra.recordedSha256 }),
+    location: { file: source.name, offset },
+    ...(source.path === undefined
+      ? {}
+      : { recipe: { path: source.path, offset, length: byteLength, ops: [] } }),
+    stream: (range = { start: 0, end: byteLength }) =>
+      readChunks(source, offset + range.start, offset + range.end),
+  };
+}
+
+/** A small tensor in memory. */
+export function memoryTensor(info: TensorInfo, bytes: Uint8Array, role?: TensorRole): TensorSource {
+  return {
+    info,
+    byteLength: bytes.byteLength,
+    ...(role === undefined ? {} : { role }),
+    async *stream(range = { start: 0, end: bytes.byteLength }) {
+      yield bytes.slice(range.start, range.end);
+    },
+  };
+}
+
+/** The same bytes under another name. */
+export const renamed = (tensor: TensorSource, name: string): TensorSource => ({
+  ...tensor,
+  info: { ...tensor.info, name },
+});
+
+/** All bytes of a small tensor. Only for tensors that are known to be small. */
+export async function readTensor(tensor: TensorSource): Promise<Uint8Array> {
+  const all = new Uint8Array(tensor.byteLength);
+  let at = 0;
+  for await (const chunk of tensor.stream()) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
+}

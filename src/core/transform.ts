@@ -1,0 +1,7 @@
+import type { Model } from './model.js';
+
+/** Info first, bytes later: `apply` gives a model whose tensors compute their bytes when they are pulled. */
+export interface Transform {
+  readonly name: string;
+  apply(model: Model): Model | Promise<Model>;
+}

@@ -1,0 +1,65 @@
+import { MlserError } from '../errors.js';
+
+/**
+ * A file, a buffer, a zip member, a remote object: bytes that can be read at any position.
+ * `read` gives exactly `length` bytes or throws E_TRUNCATED; the caller owns the result.
+ */
+export interface ByteSource {
+  /** Name for messages (as the user or the model wrote it). */
+  readonly name: string;
+  /** Size in bytes, a safe integer. */
+  readonly size: number;
+  /** Absolute path when the bytes are those of a local file from position 0: workers open it themselves. */
+  readonly path?: string;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+/** Bytes are pulled through the program in pieces of this size; memory is bounded by it, never by the model. */
+export const CHUNK_BYTES = 1 << 20;
+
+/** Throws E_TRUNCATED unless [offset, offset + length) lies inside the source. */
+export function checkRange(source: Pick<ByteSource, 'name' | 'size'>, offset: number, length: number): void {
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0)
+    throw new MlserError('E_MALFORMED', `${source.name}: impossible byte range`, {
+      details: { file: source.name, offset, length },
+    });
+  if (offset + length > source.size)
+    throw new MlserError(
+      'E_TRUNCATED',
+      `${source.name} ends at byte ${source.size}, but bytes ${offset} to ${offset + length} were needed`,
+      {
+        details: { file: source.name, offset, needed: length, available: Math.max(0, source.size - offset) },
+        hint: 'the file looks incomplete: download or copy it again',
+      },
+    );
+}
+
+/** The bytes [start, end) of a source in chunks of at most `chunkBytes`, in order. */
+export async function* readChunks(
+  source: ByteSource,
+  start: number,
+  end: number,
+  chunkBytes: number = CHUNK_BYTES,
+): AsyncGenerator<Uint8Array> {
+  checkRange(source, start, end - start);
+  for (let at = start; at < end; at += chunkBytes)
+    yield await source.read(at, Math.min(chunkBytes, end - at));
+}
+
+/** A window of another source, addressed from 0. */
+export function sliceSource(
+  source: ByteSource,
+  offset: number,
+  length: number,
+  name: string = source.name,
+): ByteSource {
+  checkRange(source, offset, length);
+  const window = { name, size: length };
+  return {
+    ...window,
+    read(at, count) {
+      checkRange(window, at, count);
+      return source.read(offset + at, count);
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import type { WorkContext } from '../core/format.js';
+import type { TensorSource } from '../core/tensor.js';
+import { sha256Hasher, sha256Hex } from '../io/hashing.js';
+import type { ByteSink } from '../io/sink.js';
+import { crc32 } from './crc32.js';
+
+/** A tensor and the place in a staged file where its canonical bytes go. */
+export interface Placement {
+  readonly tensor: TensorSource;
+  readonly sink: ByteSink;
+  readonly offset: number;
+  /** Also compute these over the bytes written. */
+  readonly crc32?: boolean;
+  readonly sha256?: boolean;
+}
+
+export interface Placed {
+  readonly crc32?: number;
+  readonly sha256?: string;
+}
+
+/** Pulls every tensor once and writes its bytes at its place. Results are in the order of `placements`. */
+export async function transfer(placements: readonly Placement[], context: WorkContext): Promise<Placed[]> {
+  const placed: Placed[] = [];
+  for (const { tensor, sink, offset, ...want } of placements) {
+    let at = offset;
+    let crc = 0;
+    const hash = want.sha256 ? sha256Hasher() : undefined;
+    for await (const chunk of tensor.stream()) {
+      await sink.writeAt(at, chunk);
+      if (want.crc32) crc = crc32(chunk, crc);
+      hash?.update(chunk);
+      at += chunk.byteLength;
+      context.progress.advance(chunk.byteLength);
+    }
+    placed.push({ ...(want.crc32 ? { crc32: crc } : {}), ...(hash ? { sha256: hash.digest('hex') } : {}) });
+  }
+  return placed;
+}
+
+/** SHA-256 (hex) of the canonical bytes of every tensor, in order. */
+export async function hashTensors(tensors: readonly TensorSource[], context: WorkContext): Promise<string[]> {
+  const hashes: string[] = [];
+  for (const tensor of tensors) {
+    hashes.push(await sha256Hex(tensor.stream()));
+    context.progress.advance(tensor.byteLength);
+  }
+  return hashes;
+}
