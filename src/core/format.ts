@@ -33,6 +33,8 @@ export interface WriteOptions {
   readonly externalData?: boolean;
   /** ONNX: name of a safetensors file in the output folder that holds the weights. */
   readonly weightsFile?: string;
+  /** ONNX: tensors whose bytes already lie in a file of the same family (name → file and byte offset). */
+  readonly pointAt?: ReadonlyMap<string, { readonly file: string; readonly offset: number }>;
   /** npz, mlck: compress. */
   readonly compress?: boolean;
 }

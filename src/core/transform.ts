@@ -5,3 +5,8 @@ export interface Transform {
   readonly name: string;
   apply(model: Model): Model | Promise<Model>;
 }
+
+/** A transform that needs no statistics of the data first. */
+export interface SyncTransform extends Transform {
+  apply(model: Model): Model;
+}

@@ -1,6 +1,6 @@
 import type { Finding } from '../errors.js';
 import type { TensorStats } from '../kernels/statistics.js';
-import type { ValidationReport } from '../validate/gate.js';
+import type { ValidationReport } from '../validate/report.js';
 
 /** The shapes of all reports: what `--json` prints, and what `schemas/reports` describes. Sizes are bytes. */
 

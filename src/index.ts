@@ -1,0 +1,50 @@
+/**
+ * The library: open a model of any format, look at it, change it, write it and prove it.
+ * Everything exported here is public; its names are held by a snapshot test.
+ */
+
+export { contentId } from './core/content-id.js';
+export {
+  DTYPES,
+  type DType,
+  type DTypeFacts,
+  dtypeFacts,
+  elementCount,
+  isDType,
+  tensorBytes,
+} from './core/dtype.js';
+export {
+  type FormatDescriptor,
+  type ModelReader,
+  type ModelWriter,
+  NO_PROGRESS,
+  type Progress,
+  type WorkContext,
+  type WriteOptions,
+} from './core/format.js';
+export type { OnnxGraph, OnnxValueInfo } from './core/graph.js';
+export { LIMITS } from './core/limits.js';
+export type { MetadataValue, Model } from './core/model.js';
+export { memoryTensor, rangeTensor, readTensor, type TensorInfo, type TensorSource } from './core/tensor.js';
+export type { StateNode, TrainingState } from './core/training.js';
+export type { Transform } from './core/transform.js';
+export { type ErrorCode, type Finding, isMlserError, MlserError } from './errors.js';
+export { FORMATS, formatById } from './formats/index.js';
+export type { InputFiles, OutputFiles } from './io/files.js';
+export type { ByteSink } from './io/sink.js';
+export type { ByteSource } from './io/source.js';
+export { checkManifest } from './operations/check-manifest.js';
+export { checksumModel } from './operations/checksum.js';
+export { type ConvertOptions, convertModel } from './operations/convert.js';
+export { type DiffOptions, diffModels } from './operations/diff.js';
+export { type InspectOptions, inspectModel } from './operations/inspect.js';
+export { type MetaEdit, metaEdit, metaGet } from './operations/meta.js';
+export { type OpenedModel, openModel, withModel } from './operations/open.js';
+export type * from './operations/reports.js';
+export { type ValidateOptions, validateFile } from './operations/validate.js';
+export { type OutputOptions, type WriteRequest, writeModel } from './operations/write.js';
+export { CAST_DEFAULTS, type CastOptions, cast } from './transforms/cast.js';
+export { type MetadataOptions, metadata } from './transforms/metadata.js';
+export { type RenameOptions, rename } from './transforms/rename.js';
+export { type SelectOptions, select } from './transforms/select.js';
+export type { GateResult, ValidationLevel, ValidationReport } from './validate/report.js';

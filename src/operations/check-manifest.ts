@@ -1,0 +1,117 @@
+import * as path from 'node:path';
+import type { WorkContext } from '../core/format.js';
+import { rangeTensor } from '../core/tensor.js';
+import { MlserError } from '../errors.js';
+import { decodeUtf8 } from '../io/cursor.js';
+import { openDisk } from '../io/disk.js';
+import { hashTensors } from '../kernels/transfer.js';
+import { checksumModel } from './checksum.js';
+import type { CheckReport, ChecksumReport } from './reports.js';
+
+type Check = CheckReport['checks'][number];
+type Expected = Pick<ChecksumReport, 'files' | 'content' | 'tensors'>;
+
+/**
+ * Verifies a manifest: the JSON that `checksum --output` wrote (files, tensors, content id), or the text of
+ * sha256sum. Paths in it are relative to the folder of the manifest, or to the working folder.
+ */
+export async function checkManifest(manifest: string, context: WorkContext): Promise<CheckReport> {
+  const source = openDisk(manifest);
+  let text: string | undefined;
+  try {
+    text = decodeUtf8(await source.read(0, source.size));
+  } finally {
+    source.close();
+  }
+  if (text === undefined) throw notAManifest(manifest);
+  const find = (file: string): string => {
+    const beside = path.resolve(path.dirname(manifest), file);
+    return path.isAbsolute(file) ? file : existsOnDisk(beside) ? beside : file;
+  };
+  const checks = text.trimStart().startsWith('{')
+    ? await checkJson(parseJson(text, manifest), find, context)
+    : await checkSums(text, manifest, find, context);
+  return { command: 'checksum', passed: checks.every((check) => check.ok), checks, findings: [] };
+}
+
+const notAManifest = (manifest: string): MlserError =>
+  new MlserError('E_MALFORMED', `${manifest} is not a checksum manifest`, {
+    details: { file: manifest },
+    hint: 'make one with: mlser checksum model --output manifest.json, or sha256sum',
+  });
+
+function existsOnDisk(file: string): boolean {
+  try {
+    openDisk(file).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseJson(text: string, manifest: string): Expected {
+  try {
+    const value = JSON.parse(text) as Partial<Expected>;
+    if (Array.isArray(value.files) && Array.isArray(value.tensors) && typeof value.content === 'string')
+      return value as Expected;
+  } catch {
+    // Told below: whatever is wrong with it, it is not a manifest.
+  }
+  throw notAManifest(manifest);
+}
+
+async function checkJson(
+  expected: Expected,
+  find: (file: string) => string,
+  context: WorkContext,
+): Promise<Check[]> {
+  const [main] = expected.files;
+  if (!main) return [];
+  const found = await checksumModel(find(main.path), context);
+  const files = new Map(found.files.map((file) => [file.name, file.sha256]));
+  const tensors = new Map(found.tensors.map((tensor) => [tensor.name, tensor.sha256]));
+  const check = (kind: Check['kind'], name: string, want: string, got: string | undefined): Check => ({
+    kind,
+    name,
+    ok: want === got,
+    expected: want,
+    found: got ?? null,
+  });
+  return [
+    ...expected.files.map((file) => check('file', file.name, file.sha256, files.get(file.name))),
+    check('content', 'content id', expected.content, found.content),
+    ...expected.tensors.map((tensor) =>
+      check('tensor', tensor.name, tensor.sha256, tensors.get(tensor.name)),
+    ),
+  ];
+}
+
+async function checkSums(
+  text: string,
+  manifest: string,
+  find: (file: string) => string,
+  context: WorkContext,
+): Promise<Check[]> {
+  const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
+  const wanted = lines.map((line) => {
+    const match = /^([0-9a-fA-F]{64}) [ *](.+)$/.exec(line);
+    const [, sha256, file] = match ?? [];
+    if (sha256 === undefined || file === undefined) throw notAManifest(manifest);
+    return { sha256: sha256.toLowerCase(), file };
+  });
+  const checks: Check[] = [];
+  for (const { sha256, file } of wanted) {
+    let found: string | null = null;
+    if (existsOnDisk(find(file))) {
+      const source = openDisk(find(file));
+      try {
+        const whole = rangeTensor({ name: file, dtype: 'u8', shape: [source.size] }, source, 0);
+        found = (await hashTensors([whole], context))[0] ?? null;
+      } finally {
+        source.close();
+      }
+    }
+    checks.push({ kind: 'file', name: file, ok: found === sha256, expected: sha256, found });
+  }
+  return checks;
+}

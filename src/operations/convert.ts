@@ -1,0 +1,185 @@
+import { type DType, dtypeFacts, isFloat } from '../core/dtype.js';
+import type { WorkContext, WriteOptions } from '../core/format.js';
+import { type MetadataValue, type Model, tensorMap } from '../core/model.js';
+import type { TensorSource } from '../core/tensor.js';
+import { type Finding, MlserError } from '../errors.js';
+import { formatById } from '../formats/index.js';
+import type { OutputFiles } from '../io/files.js';
+import { cast } from '../transforms/cast.js';
+import { metadata } from '../transforms/metadata.js';
+import { parseSubstitution, rename } from '../transforms/rename.js';
+import { select } from '../transforms/select.js';
+import { type OpenedModel, withModels } from './open.js';
+import { outputFormat } from './output.js';
+import type { WriteReport } from './reports.js';
+import { isSelecting, selects, type TensorSelection } from './selection.js';
+import { type OutputOptions, writeModel } from './write.js';
+
+export interface ConvertOptions extends OutputOptions, TensorSelection {
+  /** Convert tensors to this type: the selected ones, or every floating-point one. */
+  readonly dtype?: DType;
+  /** Bytes a shard may hold. */
+  readonly shardSize?: number;
+  /** ONNX: weights in a file beside the graph (true), inline (false), or as needed (undefined). */
+  readonly externalData?: boolean;
+  /** ONNX: the weights go into this safetensors file, beside the graph. */
+  readonly weightsFile?: string;
+  /** Path of an ONNX graph that takes these weights. */
+  readonly graph?: string;
+  /** Substitutions as sed writes them, applied in order. */
+  readonly rename?: readonly string[];
+  readonly prefix?: string;
+  readonly metadata?: ReadonlyMap<string, MetadataValue>;
+  /** npz, mlck: store compressed. */
+  readonly compress?: boolean;
+  /** Allow conversions that lose more than rounding, and widen types that the output cannot hold. */
+  readonly allowLossy?: boolean;
+}
+
+/**
+ * Format to format, type to type, sharding, new weights into an existing graph.
+ * Without `dtype`, `include`/`exclude` choose the tensors that are written; with it, those that are converted.
+ */
+export const convertModel = (
+  input: string,
+  output: string,
+  options: ConvertOptions,
+  context: WorkContext,
+): Promise<WriteReport> =>
+  withModels(options.graph === undefined ? [input] : [input, options.graph], context, async (opened) => {
+    const [main, base] = opened;
+    if (!main) throw new Error('no input was opened');
+    const findings: Finding[] = [];
+    const chosen = chooseAndRename(main.model, options);
+    const reference = base ? await intoGraph(base, chosen, findings) : chosen;
+    const target = (await outputFormat(output, options.to)).descriptor;
+    const typed = convertTypes(reference, options, target.dtypes, findings);
+    const intended = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
+    return writeModel(
+      {
+        command: 'convert',
+        opened: base ? [main, base] : [main],
+        reference: base ? withoutGraph(reference) : reference,
+        intended,
+        output,
+        options,
+        writeOptions: writeOptions(options),
+        findings,
+        ...(options.weightsFile === undefined
+          ? {}
+          : { before: weightsBeside(intended, options.weightsFile) }),
+      },
+      context,
+    );
+  });
+
+const writeOptions = (options: ConvertOptions): WriteOptions => ({
+  ...(options.shardSize === undefined ? {} : { shardSize: options.shardSize }),
+  ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
+  ...(options.weightsFile === undefined ? {} : { weightsFile: options.weightsFile }),
+  ...(options.compress === undefined ? {} : { compress: options.compress }),
+});
+
+function chooseAndRename(model: Model, options: ConvertOptions): Model {
+  const filters = options.dtype === undefined && isSelecting(options);
+  const chosen = filters ? select({ keep: (name) => selects(options, name) }).apply(model) : model;
+  const steps = (options.rename ?? []).map(parseSubstitution);
+  if (options.prefix !== undefined) steps.push((name) => `${options.prefix}${name}`);
+  if (steps.length === 0) return chosen;
+  const newName = (name: string): string => steps.reduce((current, step) => step(current), name);
+  return rename({ rename: newName }).apply(chosen);
+}
+
+async function intoGraph(base: OpenedModel, weights: Model, findings: Finding[]): Promise<Model> {
+  const { rebind } = await import('../graph/rebind.js');
+  const bound = rebind(base.model, weights);
+  findings.push(...bound.findings);
+  return bound.model;
+}
+
+/** The weights alone: nothing to run the outcome against. */
+function withoutGraph({ graph: _, ...model }: Model): Model {
+  return model;
+}
+
+function convertTypes(
+  model: Model,
+  options: ConvertOptions,
+  storable: ReadonlySet<DType>,
+  findings: Finding[],
+): Model {
+  const { dtype } = options;
+  let typed = model;
+  if (dtype !== undefined) {
+    const selected = isSelecting(options)
+      ? (tensor: TensorSource): boolean => selects(options, tensor.info.name)
+      : (tensor: TensorSource): boolean =>
+          isFloat(tensor.info.dtype) || dtypeFacts(tensor.info.dtype).block > 1;
+    if (!options.allowLossy) refuseLossy(model, dtype, selected);
+    typed = cast({ dtype, select: selected }).apply(model);
+  }
+  if (options.allowLossy) {
+    // What the output cannot hold is widened: every float type fits into f32 or f64 without loss.
+    const wide = (tensor: TensorSource): boolean =>
+      isFloat(tensor.info.dtype) && !storable.has(tensor.info.dtype) && storable.has('f32');
+    for (const tensor of typed.tensors.filter(wide))
+      findings.push({
+        code: 'WIDENED',
+        severity: 'warning',
+        subject: tensor.info.name,
+        message: `${tensor.info.dtype} is stored as f32: the output format has no ${tensor.info.dtype}`,
+      });
+    typed = cast({ dtype: 'f32', select: wide }).apply(typed);
+  }
+  return typed;
+}
+
+/** Rounding floats is what --dtype asks for; losing range or fractions of integers needs a word more. */
+function refuseLossy(model: Model, to: DType, selected: (tensor: TensorSource) => boolean): void {
+  for (const tensor of model.tensors) {
+    const { name, dtype: from } = tensor.info;
+    if (!selected(tensor) || from === to) continue;
+    const a = dtypeFacts(from);
+    const b = dtypeFacts(to);
+    const rounding = a.kind === 'float' && b.kind === 'float';
+    const widening = (a.kind === b.kind || (a.kind === 'uint' && b.kind === 'int')) && b.bits > a.bits;
+    const intoFloat = (a.kind === 'int' || a.kind === 'uint' || a.kind === 'bool') && b.kind === 'float';
+    const fromBool = a.kind === 'bool' && b.kind !== 'complex';
+    if (rounding || widening || intoFloat || fromBool) continue;
+    throw new MlserError(
+      'E_LOSSY',
+      `tensor ${JSON.stringify(name)}: ${from} to ${to} loses values, not only precision`,
+      {
+        details: { tensor: name, from, to },
+        hint: 'leave it out with --exclude, or accept the loss with --allow-lossy',
+      },
+    );
+  }
+}
+
+/** Writes the weights into a safetensors file of the same family and tells the graph where they lie. */
+const weightsBeside =
+  (intended: Model, weightsFile: string) =>
+  async (files: OutputFiles, context: WorkContext): Promise<WriteOptions> => {
+    const safetensors = formatById('safetensors');
+    const writer = await safetensors?.writer?.();
+    if (!safetensors || !writer) throw new Error('the safetensors writer is missing');
+    const weights = intended.tensors.filter(
+      (tensor) => safetensors.dtypes.has(tensor.info.dtype) && tensor.byteLength > 0,
+    );
+    const { graph: _graph, training: _training, ...rest } = intended;
+    const own = { ...rest, tensors: weights, aliases: new Map<string, string>() };
+    await writer.write(own, { ...files, main: weightsFile }, { ...context, options: {} });
+    const staged = await files.stage();
+    try {
+      const reader = await safetensors.reader();
+      const written = tensorMap(await reader.read({ ...staged, main: weightsFile }, {}));
+      return {
+        pointAt: new Map(
+          [...written].flatMap(([name, { location }]) => (location ? [[name, location] as const] : [])),
+        ),
+      };
+    } finally {
+      await staged.close();
+    }
+  };

@@ -1,0 +1,41 @@
+import { contentId } from '../core/content-id.js';
+import type { WorkContext } from '../core/format.js';
+import type { Model } from '../core/model.js';
+import { rangeTensor, type TensorSource } from '../core/tensor.js';
+import type { ByteSource } from '../io/source.js';
+import { hashTensors } from '../kernels/transfer.js';
+import { bytesOf } from './inspect.js';
+
+export interface ModelHashes {
+  /** Tensor name → SHA-256 (hex) of its canonical bytes, aliases included. */
+  readonly tensors: ReadonlyMap<string, string>;
+  /** Content id. */
+  readonly content: string;
+  /** SHA-256 of whole files, in the order given. */
+  readonly files: readonly string[];
+}
+
+/** Hashes every tensor (a tied one once) and, in the same pass over the pool, whole files. */
+export async function hashModel(
+  model: Model,
+  context: WorkContext,
+  files: readonly ByteSource[] = [],
+): Promise<ModelHashes> {
+  const own = model.tensors.filter((tensor) => !model.aliases.has(tensor.info.name));
+  const wholeFiles = files.map(
+    (file): TensorSource => rangeTensor({ name: file.name, dtype: 'u8', shape: [file.size] }, file, 0),
+  );
+  const all = [...wholeFiles, ...own];
+  context.progress.stage('hash', bytesOf(all));
+  const digests = await hashTensors(all, context);
+  const tensors = new Map<string, string>();
+  own.forEach((tensor, i) => {
+    tensors.set(tensor.info.name, digests[wholeFiles.length + i] ?? '');
+  });
+  for (const [alias, canonical] of model.aliases) tensors.set(alias, tensors.get(canonical) ?? '');
+  return {
+    tensors,
+    content: contentId(model.tensors.map(({ info }) => ({ ...info, sha256: tensors.get(info.name) ?? '' }))),
+    files: digests.slice(0, wholeFiles.length),
+  };
+}

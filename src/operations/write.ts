@@ -1,0 +1,176 @@
+import type { WorkContext, WriteOptions } from '../core/format.js';
+import type { Model } from '../core/model.js';
+import { type Finding, MlserError } from '../errors.js';
+import type { InputFiles, OutputFiles } from '../io/files.js';
+import { stageOutput } from '../io/staged.js';
+import type { GateResult, ValidationLevel } from '../validate/report.js';
+import { bytesOf } from './inspect.js';
+import type { OpenedModel } from './open.js';
+import { type OutputFormat, outputFormat } from './output.js';
+import type { FileEntry, TensorAction, WriteReport } from './reports.js';
+
+/** What every verb that writes a model understands. */
+export interface OutputOptions {
+  /** Format id or extension; default: by the extension of the output. */
+  readonly to?: string;
+  readonly force?: boolean;
+  /** Plan only: nothing is written. */
+  readonly dryRun?: boolean;
+  readonly validate: ValidationLevel;
+  readonly device: string;
+  /** npz of feeds for the run. */
+  readonly inputs?: string;
+  /** Name of the array of class numbers in `inputs`. */
+  readonly labels?: string;
+  readonly tolerance?: number;
+}
+
+export interface WriteRequest {
+  readonly command: string;
+  /** The models read, the main one first: their files must not change meanwhile. */
+  readonly opened: readonly [OpenedModel, ...OpenedModel[]];
+  /** What the outcome is compared with: the main model after renaming and selection, before lossy steps. */
+  readonly reference: Model;
+  /** What is to be written. */
+  readonly intended: Model;
+  readonly output: string;
+  readonly options: OutputOptions;
+  readonly writeOptions: WriteOptions;
+  /** What a tensor's line in the report says, where it is not `copy` or `cast`. */
+  readonly actions?: ReadonlyMap<string, string>;
+  readonly findings?: readonly Finding[];
+  /** Writes companion files of the family before the model itself (ONNX over safetensors). */
+  readonly before?: (files: OutputFiles, context: WorkContext) => Promise<WriteOptions>;
+}
+
+/** The one way to an output: check, stage, write, gate, rename. A failed gate leaves nothing behind. */
+export async function writeModel(request: WriteRequest, context: WorkContext): Promise<WriteReport> {
+  const started = performance.now();
+  const { options, intended, output } = request;
+  const format = await outputFormat(output, options.to);
+  const planned = format.writer.check(intended, request.writeOptions);
+  const findings = [...intended.findings, ...(request.findings ?? []), ...planned];
+  refuseErrors(findings, format);
+
+  const report = (written: readonly FileEntry[], gate: GateResult): WriteReport => {
+    const bytesIn = request.opened[0].files.opened().reduce((sum, file) => sum + file.size, 0);
+    const bytesOut = written.reduce((sum, file) => sum + file.bytes, 0);
+    return {
+      command: request.command,
+      input: request.opened[0].input,
+      output,
+      format: format.descriptor.id,
+      bytesIn,
+      bytesOut,
+      ratio: bytesOut === 0 ? 0 : bytesIn / bytesOut,
+      ...(options.dryRun ? { dryRun: true } : {}),
+      files: written,
+      tensors: tensorActions(request, gate),
+      findings: [...findings, ...gate.findings],
+      validation: gate.report,
+      seconds: (performance.now() - started) / 1000,
+    };
+  };
+  if (options.dryRun)
+    return report([{ name: output, bytes: bytesOf(intended.tensors) }], notProved(options.device));
+
+  const files = stageOutput(output, {
+    force: options.force ?? false,
+    inputs: request.opened.flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
+  });
+  try {
+    context.progress.stage('write', bytesOf(intended.tensors));
+    const extra = (await request.before?.(files, context)) ?? {};
+    await format.writer.write(intended, files, {
+      ...context,
+      options: { ...request.writeOptions, ...extra },
+    });
+    const staged = await files.stage();
+    try {
+      const gate = await prove(request, staged, context);
+      const written = await filesOf(staged);
+      if (!gate.report.passed) {
+        await files.abort();
+        return report(written, gate);
+      }
+      for (const { files: read } of request.opened) await read.assertUnchanged();
+      await files.commit();
+      return report(written, gate);
+    } finally {
+      await staged.close();
+    }
+  } catch (error) {
+    await files.abort();
+    throw error;
+  }
+}
+
+async function prove(
+  { opened, reference, intended, options }: WriteRequest,
+  staged: InputFiles,
+  context: WorkContext,
+): Promise<GateResult> {
+  if (options.validate === 'none') return notProved(options.device);
+  const { runGate } = await import('../validate/gate.js');
+  return runGate({
+    level: options.validate,
+    device: options.device,
+    source: reference,
+    intended,
+    staged,
+    sourceFiles: opened[0].files,
+    ...(options.inputs === undefined ? {} : { inputs: options.inputs }),
+    ...(options.labels === undefined ? {} : { labels: options.labels }),
+    ...(options.tolerance === undefined ? {} : { tolerance: options.tolerance }),
+    context,
+  });
+}
+
+const notProved = (device: string): GateResult => ({
+  report: { level: 'none', device, passed: true },
+  findings: [],
+  tensorErrors: new Map(),
+});
+
+async function filesOf(staged: InputFiles): Promise<FileEntry[]> {
+  const names = await staged.list();
+  return Promise.all(names.map(async (name) => ({ name, bytes: (await staged.open(name)).size })));
+}
+
+function refuseErrors(findings: readonly Finding[], format: OutputFormat): void {
+  const errors = findings.filter((finding) => finding.severity === 'error');
+  const [first] = errors;
+  if (!first) return;
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+  throw new MlserError(
+    'E_UNSUPPORTED',
+    `cannot be written as ${format.descriptor.title}: ${first.message}${more}`,
+    {
+      details: {
+        format: format.descriptor.id,
+        reasons: [...new Set(errors.map((finding) => finding.code))],
+        subjects: errors.slice(0, 20).map((finding) => finding.subject),
+      },
+      hint: 'choose another format, or change the tensors it cannot hold (--dtype, --exclude)',
+    },
+  );
+}
+
+function tensorActions(request: WriteRequest, gate: GateResult): TensorAction[] {
+  const before = new Map(request.reference.tensors.map((tensor) => [tensor.info.name, tensor]));
+  return request.intended.tensors.map((tensor) => {
+    const { name, dtype, shape } = tensor.info;
+    const from = before.get(name);
+    const error = gate.tensorErrors.get(name);
+    return {
+      name,
+      action: request.actions?.get(name) ?? (from && from.info.dtype !== dtype ? 'cast' : 'copy'),
+      dtypeIn: from?.info.dtype ?? dtype,
+      dtypeOut: dtype,
+      shape,
+      bytesIn: from?.byteLength ?? tensor.byteLength,
+      bytesOut: tensor.byteLength,
+      ...(error === undefined ? {} : { error }),
+    };
+  });
+}
