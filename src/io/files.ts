@@ -30,8 +30,13 @@ export interface InputFiles {
  * can be read there through `stage`, and appear at the target on `commit` (fsync, rename; main file last).
  */
 export interface OutputFiles {
-  /** Final name of the main file. */
+  /** Final name of the main file: that of the target, unless `setMain` named another. */
   readonly main: string;
+  /**
+   * Names another file of the family as the main one (the index of a sharded model). A file at the target itself
+   * is then out of date: `commit` removes it, which is why it needs `force` as any replacement does.
+   */
+  setMain(name: string): void;
   /** True if the target folder already has a file of that name (which `commit` would replace). */
   taken(name: string): boolean;
   create(name: string): Promise<ByteSink>;

@@ -26,7 +26,8 @@ const exists = (error: string): MlserError =>
 export function stageOutput(target: string, options: { force: boolean }): OutputFiles {
   const absolute = path.resolve(target);
   const folder = path.dirname(absolute);
-  const main = path.basename(absolute);
+  const named = path.basename(absolute);
+  let main = named;
   const old = fs.statSync(absolute, { throwIfNoEntry: false });
   if (old?.isDirectory()) throw ioError({ code: 'EISDIR' }, target);
   if (old && !old.isFile())
@@ -37,7 +38,7 @@ export function stageOutput(target: string, options: { force: boolean }): Output
   if (old && !options.force) throw exists(target);
   if (!fs.existsSync(folder)) throw ioError({ code: 'ENOENT' }, folder);
 
-  const staging = path.join(folder, `.${main}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const staging = path.join(folder, `.${named}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
   withIo(folder, () => fs.mkdirSync(staging));
   active.add(staging);
   const sinks = new Map<string, DiskSink>();
@@ -47,9 +48,16 @@ export function stageOutput(target: string, options: { force: boolean }): Output
     active.delete(staging);
   };
 
+  const taken = (name: string): boolean => fs.existsSync(path.join(folder, name));
+
   return {
-    main,
-    taken: (name) => fs.existsSync(path.join(folder, name)),
+    get main() {
+      return main;
+    },
+    setMain(name) {
+      main = name;
+    },
+    taken,
     async create(name) {
       if (path.basename(name) !== name)
         throw new MlserError('E_UNSAFE', `output name ${JSON.stringify(name)} is not a file name`, {
@@ -57,6 +65,7 @@ export function stageOutput(target: string, options: { force: boolean }): Output
         });
       if (sinks.has(name))
         throw new MlserError('E_USAGE', `two output files are named ${name}`, { details: { file: name } });
+      if (!options.force && taken(name)) throw exists(name);
       const sink = createDiskSink(path.join(staging, name), name);
       sinks.set(name, sink);
       return sink;
@@ -72,6 +81,7 @@ export function stageOutput(target: string, options: { force: boolean }): Output
       const names = [...sinks.keys()].filter((name) => name !== main);
       for (const name of [...names, main])
         publish(path.join(staging, name), path.join(folder, name), options.force);
+      if (old && !sinks.has(named)) withIo(named, () => fs.unlinkSync(absolute));
       syncFolder(folder);
       finish();
     },
