@@ -1,3 +1,5 @@
+import { ZIP_LIMITS } from '../io/zip/limits.js';
+
 /**
  * Named limits. Each is written down here, tested, and named in the message of the E_LIMIT that it raises.
  * They bound what a hostile file can make us allocate, loop over or recurse into.
@@ -25,16 +27,11 @@ export const LIMITS = {
   PICKLE_OBJECTS: 20_000_000,
   /** Nesting of the object tree of one pickle. */
   PICKLE_DEPTH: 1_000,
-  /** Members of one zip archive. */
-  ZIP_MEMBERS: 2_000_000,
-  /** Central directory of one zip archive. */
-  ZIP_DIRECTORY_BYTES: 256 * 1024 * 1024,
+  ...ZIP_LIMITS,
   /** npy header. */
   NPY_HEADER_BYTES: 1024 * 1024,
   /** Manifest of a native checkpoint. */
   MANIFEST_BYTES: 512 * 1024 * 1024,
-  /** A compressed part may not declare more than this many times its size. */
-  INFLATE_RATIO: 2_000,
   /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */
   VIEW_EXPANSION_BYTES: 64 * 1024 * 1024 * 1024,
 } as const;

@@ -1,3 +1,4 @@
+import type { Crc32Check } from '../io/crc32.js';
 import type { DType } from './dtype.js';
 
 /** A step on raw chunks, run by the kernels (SIMD, with a plain reference). Chunk in, chunk out, element-wise. */
@@ -18,4 +19,9 @@ export interface Recipe {
   /** Bytes to read. */
   readonly length: number;
   readonly ops: readonly KernelOp[];
+  /**
+   * What the raw bytes of the whole range (before `ops`) must sum up to: `crc32(bytes, seed) === expect`, else
+   * E_INTEGRITY (`crcMismatch` of io/crc32). Pieces summed apart are joined with `crc32Combine`. Zip members have it.
+   */
+  readonly crc32?: Crc32Check;
 }

@@ -1,4 +1,5 @@
-import { type ByteSource, readChunks } from '../io/source.js';
+import { type Crc32Check, crcChecked } from '../io/crc32.js';
+import { type ByteSource, locate, readChunks } from '../io/source.js';
 import { type DType, tensorBytes } from './dtype.js';
 import type { Recipe } from './recipe.js';
 
@@ -41,25 +42,44 @@ export interface TensorSource {
   stream(range?: ByteRange): AsyncIterable<Uint8Array>;
 }
 
-/** A tensor whose canonical bytes are a contiguous range of a file. */
+/**
+ * A tensor whose canonical bytes are a contiguous range of a file. Windows (`sliceSource`, stored zip members) are
+ * resolved to the file they lie in. The CRC of a source is checked when the tensor is all of it; `crc32` says it for
+ * a tensor that ends where its source ends, with the sum of what lies before as seed.
+ */
 export function rangeTensor(
   info: TensorInfo,
   source: ByteSource,
   offset: number,
-  extra: { role?: TensorRole; byteLength?: number; recordedSha256?: string } = {},
+  extra: { role?: TensorRole; byteLength?: number; recordedSha256?: string; crc32?: Crc32Check } = {},
 ): TensorSource {
   const byteLength = extra.byteLength ?? tensorBytes(info.dtype, info.shape, info.name);
+  const place = locate(source, offset);
+  const whole = offset === 0 && byteLength === source.size && source.crc32 !== undefined;
+  const check = extra.crc32 ?? (whole ? { seed: 0, expect: source.crc32 } : undefined);
   return {
     info,
     byteLength,
     ...(extra.role === undefined ? {} : { role: extra.role }),
     ...(extra.recordedSha256 === undefined ? {} : { recordedSha256: extra.recordedSha256 }),
-    location: { file: source.name, offset },
-    ...(source.path === undefined
+    location: { file: place.source.name, offset: place.offset },
+    ...(place.source.path === undefined
       ? {}
-      : { recipe: { path: source.path, offset, length: byteLength, ops: [] } }),
-    stream: (range = { start: 0, end: byteLength }) =>
-      readChunks(source, offset + range.start, offset + range.end),
+      : {
+          recipe: {
+            path: place.source.path,
+            offset: place.offset,
+            length: byteLength,
+            ops: [],
+            ...(check === undefined ? {} : { crc32: check }),
+          },
+        }),
+    stream(range = { start: 0, end: byteLength }) {
+      const chunks = readChunks(source, offset + range.start, offset + range.end);
+      return check !== undefined && range.start === 0 && range.end === byteLength
+        ? crcChecked(chunks, check, `tensor ${JSON.stringify(info.name)}`, place.source.name)
+        : chunks;
+    },
   };
 }
 

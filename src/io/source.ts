@@ -11,6 +11,10 @@ export interface ByteSource {
   readonly size: number;
   /** Absolute path when the bytes are those of a local file from position 0: workers open it themselves. */
   readonly path?: string;
+  /** Set on windows of another source: their first byte is byte `offset` of `source`. */
+  readonly origin?: { readonly source: ByteSource; readonly offset: number };
+  /** CRC-32 that the container records for all bytes of this source (zip members). Whoever reads them all checks it. */
+  readonly crc32?: number;
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
@@ -57,9 +61,18 @@ export function sliceSource(
   const window = { name, size: length };
   return {
     ...window,
+    origin: { source, offset },
     read(at, count) {
       checkRange(window, at, count);
       return source.read(offset + at, count);
     },
   };
+}
+
+/** Where byte `offset` of a source lies in the outermost source that it is a window of. */
+export function locate(source: ByteSource, offset: number): { source: ByteSource; offset: number } {
+  let place = { source, offset };
+  for (let from = source.origin; from; from = place.source.origin)
+    place = { source: from.source, offset: from.offset + place.offset };
+  return place;
 }

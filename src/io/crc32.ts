@@ -1,0 +1,85 @@
+import * as zlib from 'node:zlib';
+import { MlserError } from '../errors.js';
+
+/** Reversed polynomial of CRC-32 (ISO 3309, as zip and gzip use it). */
+const POLYNOMIAL = 0xedb88320;
+
+const table = (() => {
+  const out = new Uint32Array(256);
+  for (let n = 0; n < 256; n++) {
+    let c = n;
+    for (let k = 0; k < 8; k++) c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1;
+    out[n] = c >>> 0;
+  }
+  return out;
+})();
+
+/** CRC-32 (ISO 3309), continuing from `seed`. Node has it natively from 20.15 on. */
+export function crc32(bytes: Uint8Array, seed = 0): number {
+  const native = (zlib as { crc32?: (data: Uint8Array, value?: number) => number }).crc32;
+  return native ? native(bytes, seed) : crc32Plain(bytes, seed);
+}
+
+export function crc32Plain(bytes: Uint8Array, seed = 0): number {
+  let c = ~seed >>> 0;
+  for (const byte of bytes) c = ((table[(c ^ byte) & 0xff] ?? 0) ^ (c >>> 8)) >>> 0;
+  return ~c >>> 0;
+}
+
+/** a·b modulo the polynomial; bit 31 is x^0 (the reflected order of CRC-32). */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  for (let bit = 0x80000000; bit !== 0; bit >>>= 1) {
+    if (a & bit) product ^= b;
+    b = b & 1 ? (b >>> 1) ^ POLYNOMIAL : b >>> 1;
+  }
+  return product >>> 0;
+}
+
+/**
+ * CRC-32 of A followed by B from the two CRCs and the length of B in bytes: crc(A)·x^(8·length) + crc(B).
+ * Lets pieces be checked in parallel, and a header be put before data that was summed alone.
+ */
+export function crc32Combine(first: number, second: number, secondLength: number): number {
+  let power = 0x00800000; // x^8
+  let shift = 0x80000000; // x^0
+  for (let n = secondLength; n > 0; n = Math.floor(n / 2)) {
+    if (n % 2 === 1) shift = multiply(shift, power);
+    power = multiply(power, power);
+  }
+  return (multiply(shift, first) ^ second) >>> 0;
+}
+
+/** What the bytes of a range must sum up to: `crc32(bytes, seed) === expect`. The seed is the CRC of what lies before. */
+export interface Crc32Check {
+  readonly seed: number;
+  readonly expect: number;
+}
+
+export const crcHex = (crc: number): string => crc.toString(16).padStart(8, '0');
+
+/** E_INTEGRITY: `what` (a tensor, a member) of `file` does not have the sum that the file records. */
+export const crcMismatch = (what: string, file: string, expect: number, found: number): MlserError =>
+  new MlserError(
+    'E_INTEGRITY',
+    `${file}: the bytes of ${what} do not match their CRC-32 (recorded ${crcHex(expect)}, found ${crcHex(found)})`,
+    {
+      details: { file, part: what, recorded: crcHex(expect), found: crcHex(found) },
+      hint: 'the file was damaged after it was written: download or copy it again',
+    },
+  );
+
+/** Passes chunks through and throws E_INTEGRITY at the end if their sum is wrong. */
+export async function* crcChecked(
+  chunks: AsyncIterable<Uint8Array>,
+  check: Crc32Check,
+  what: string,
+  file: string,
+): AsyncGenerator<Uint8Array> {
+  let crc = check.seed;
+  for await (const chunk of chunks) {
+    crc = crc32(chunk, crc);
+    yield chunk;
+  }
+  if (crc !== check.expect) throw crcMismatch(what, file, check.expect, crc);
+}
