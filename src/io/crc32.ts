@@ -41,13 +41,55 @@ function multiply(a: number, b: number): number {
  * Lets pieces be checked in parallel, and a header be put before data that was summed alone.
  */
 export function crc32Combine(first: number, second: number, secondLength: number): number {
+  if (secondLength !== lastShift.length) lastShift = { length: secondLength, shift: shiftBy(secondLength) };
+  return (multiply(lastShift.shift, first) ^ second) >>> 0;
+}
+
+/** Pieces of one file mostly have one length: its power is kept. */
+let lastShift = { length: 0, shift: 0x80000000 };
+
+/** x^(8·length) modulo the polynomial. */
+function shiftBy(length: number): number {
   let power = 0x00800000; // x^8
   let shift = 0x80000000; // x^0
-  for (let n = secondLength; n > 0; n = Math.floor(n / 2)) {
+  for (let n = length; n > 0; n = Math.floor(n / 2)) {
     if (n % 2 === 1) shift = multiply(shift, power);
     power = multiply(power, power);
   }
-  return (multiply(shift, first) ^ second) >>> 0;
+  return shift;
+}
+
+/** CRC-32 of every `length` bytes of a stream that arrives in chunks of any size; the last piece is the rest. */
+export class PieceCrcs {
+  readonly #length: number;
+  readonly #crcs: number[] = [];
+  #crc = 0;
+  #filled = 0;
+
+  constructor(length: number) {
+    this.#length = length;
+  }
+
+  update(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const part = bytes.subarray(at, at + this.#length - this.#filled);
+      this.#crc = crc32(part, this.#crc);
+      this.#filled += part.byteLength;
+      at += part.byteLength;
+      if (this.#filled === this.#length) this.#close();
+    }
+  }
+
+  finish(): readonly number[] {
+    if (this.#filled > 0) this.#close();
+    return this.#crcs;
+  }
+
+  #close(): void {
+    this.#crcs.push(this.#crc);
+    this.#crc = 0;
+    this.#filled = 0;
+  }
 }
 
 /** What the bytes of a range must sum up to: `crc32(bytes, seed) === expect`. The seed is the CRC of what lies before. */

@@ -2,6 +2,7 @@ import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
 import { sha256Hasher, sha256Hex } from '../io/hashing.js';
 import type { ByteSink } from '../io/sink.js';
+import { PieceCrcs } from '../io/crc32.js';
 import { crc32 } from './crc32.js';
 
 /** A tensor and the place in a staged file where its canonical bytes go. */
@@ -12,10 +13,14 @@ export interface Placement {
   /** Also compute these over the bytes written. */
   readonly crc32?: boolean;
   readonly sha256?: boolean;
+  /** Also the CRC-32 of every this many bytes (the last piece is the rest), for formats that check parts. */
+  readonly crcEvery?: number;
 }
 
 export interface Placed {
   readonly crc32?: number;
+  /** One for each `crcEvery` bytes. */
+  readonly crcs?: readonly number[];
   readonly sha256?: string;
 }
 
@@ -26,14 +31,20 @@ export async function transfer(placements: readonly Placement[], context: WorkCo
     let at = offset;
     let crc = 0;
     const hash = want.sha256 ? sha256Hasher() : undefined;
+    const pieces = want.crcEvery === undefined ? undefined : new PieceCrcs(want.crcEvery);
     for await (const chunk of tensor.stream()) {
       await sink.writeAt(at, chunk);
       if (want.crc32) crc = crc32(chunk, crc);
       hash?.update(chunk);
+      pieces?.update(chunk);
       at += chunk.byteLength;
       context.progress.advance(chunk.byteLength);
     }
-    placed.push({ ...(want.crc32 ? { crc32: crc } : {}), ...(hash ? { sha256: hash.digest('hex') } : {}) });
+    placed.push({
+      ...(want.crc32 ? { crc32: crc } : {}),
+      ...(hash ? { sha256: hash.digest('hex') } : {}),
+      ...(pieces ? { crcs: pieces.finish() } : {}),
+    });
   }
   return placed;
 }
