@@ -1,0 +1,45 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { isMlserError } from '../../src/errors.js';
+import { inspectModel } from '../../src/operations/inspect.js';
+import { testContext } from '../support/context.js';
+import { mutations, prefixes } from '../support/mutate.js';
+
+/**
+ * Damaged copies of every fixture end in a model or in a coded error, within the time of the test.
+ * Here a sample; `npm run fuzz` takes every prefix and many more mutations.
+ */
+const PER_FILE = Number(process.env['MLSER_MUTATIONS'] ?? 12);
+const MAX_BYTES = 60_000;
+
+const root = path.resolve('fixtures');
+const scratch = mkdtempSync(path.join(tmpdir(), 'mlser-mutation-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter((file) => /\.(safetensors|onnx|pt|pth|bin|npz|npy|mlck)$/.test(file) && !file.startsWith('hostile'))
+  .filter((file) => statSync(path.join(root, file)).size <= MAX_BYTES);
+
+describe('damaged copies of fixtures', () => {
+  it('has fixtures to damage', () => expect(files.length).toBeGreaterThan(20));
+
+  it.each(files)('%s', async (file) => {
+    const whole = readFileSync(path.join(root, file));
+    const copy = path.join(scratch, path.basename(file));
+    for (const bytes of [...prefixes(whole, PER_FILE), ...mutations(whole, PER_FILE, file)]) {
+      writeFileSync(copy, bytes);
+      const started = performance.now();
+      try {
+        await inspectModel(copy, { hashes: true }, testContext(1));
+      } catch (error) {
+        if (!isMlserError(error)) {
+          writeFileSync(path.join(tmpdir(), 'mlser-mutation-failure.bin'), bytes);
+          throw error;
+        }
+      }
+      expect(performance.now() - started).toBeLessThan(5_000);
+    }
+  });
+});
