@@ -2,6 +2,7 @@ import type { Finding } from '../errors.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import type { DType } from './dtype.js';
 import type { Model } from './model.js';
+import type { Provenance } from './provenance.js';
 
 /** Told about bytes as they move; the command line draws it, the library may ignore it. */
 export interface Progress {
@@ -37,6 +38,8 @@ export interface WriteOptions {
   readonly pointAt?: ReadonlyMap<string, { readonly file: string; readonly offset: number }>;
   /** npz, mlck: compress. */
   readonly compress?: boolean;
+  /** mlck: where the model comes from; goes before what its metadata says (core/provenance.ts). */
+  readonly provenance?: Provenance;
 }
 
 export interface WriteContext extends WorkContext {

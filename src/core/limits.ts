@@ -32,6 +32,12 @@ export const LIMITS = {
   NPY_HEADER_BYTES: 1024 * 1024,
   /** Manifest of a native checkpoint. */
   MANIFEST_BYTES: 512 * 1024 * 1024,
+  /** Values in one tree (metadata, training state) of a native checkpoint. */
+  TREE_NODES: 4_000_000,
+  /** Nesting of such a tree; as deep as a pickle may be. */
+  TREE_DEPTH: 1_000,
+  /** One input made up, or read from an npz, for a run. */
+  FEED_BYTES: 512 * 1024 * 1024,
   /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */
   VIEW_EXPANSION_BYTES: 64 * 1024 * 1024 * 1024,
 } as const;

@@ -26,6 +26,11 @@ export interface Model {
   /** Refers to tensors by name only. */
   readonly graph?: OnnxGraph;
   readonly training?: TrainingState;
+  /**
+   * Parts of the file that we do not know but may copy: the writer of the same format keeps them
+   * (native checkpoint: manifest fields of a newer minor version).
+   */
+  readonly unknown?: { readonly format: string; readonly parts: readonly Uint8Array[] };
   /** What the reader noticed. */
   readonly findings: readonly Finding[];
 }
