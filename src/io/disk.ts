@@ -148,6 +148,17 @@ export function diskFiles(mainPath: string, label: string = mainPath): InputFile
   };
 }
 
+/** True for a folder that is there; false for anything else, missing or not allowed to be seen. */
+export const isFolder = (name: string): boolean => {
+  try {
+    return fs.statSync(name).isDirectory();
+  } catch {
+    return false;
+  }
+};
+
+export const joinPath = (folder: string, name: string): string => path.join(folder, name);
+
 /** A new file written by position. `finish` flushes it to the disk. */
 export interface DiskSink extends ByteSink {
   readonly path: string;
