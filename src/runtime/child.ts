@@ -1,0 +1,40 @@
+/**
+ * Entry of the child process that holds the runtime. Native code that aborts takes this process down, not ours,
+ * and its memory returns when it ends.
+ */
+import type { Answer, Request, Response } from './protocol.js';
+import { createSession, loadRuntime, releaseSession, runSession } from './session.js';
+
+async function answer(request: Request): Promise<Answer> {
+  switch (request.op) {
+    case 'create':
+      return { op: 'create', created: await createSession(request.model, request.settings) };
+    case 'run':
+      return { op: 'run', ...(await runSession(request.session, request.feeds, request.fetches)) };
+    case 'release':
+      await releaseSession(request.session);
+      return { op: 'release' };
+    case 'backends':
+      return { op: 'backends', backends: (await loadRuntime()).listSupportedBackends() };
+  }
+}
+
+const send = (response: Response): void => {
+  process.send?.(response);
+};
+
+// Strictly one after the other: a session is not released while it runs.
+let queue: Promise<void> = Promise.resolve();
+process.on('message', (request: Request) => {
+  queue = queue.then(async () => {
+    try {
+      send({ id: request.id, ok: true, answer: await answer(request) });
+    } catch (error) {
+      send({ id: request.id, ok: false, message: error instanceof Error ? error.message : String(error) });
+    }
+  });
+});
+// Without a parent there is nobody to answer.
+process.on('disconnect', () => process.exit(0));
+// The parent decides what an interrupt means.
+process.on('SIGINT', () => {});
