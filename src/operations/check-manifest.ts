@@ -13,9 +13,14 @@ type Expected = Pick<ChecksumReport, 'files' | 'content' | 'tensors'>;
 
 /**
  * Verifies a manifest: the JSON that `checksum --output` wrote (files, tensors, content id), or the text of
- * sha256sum. Paths in it are relative to the folder of the manifest, or to the working folder.
+ * sha256sum. Paths in it are relative to the folder of the manifest, or to the working folder. With `inputs` the
+ * model that was named is checked instead of the recorded path, and of a text only the lines that name an input.
  */
-export async function checkManifest(manifest: string, context: WorkContext): Promise<CheckReport> {
+export async function checkManifest(
+  manifest: string,
+  inputs: readonly string[],
+  context: WorkContext,
+): Promise<CheckReport> {
   const source = openDisk(manifest);
   let text: string | undefined;
   try {
@@ -29,8 +34,8 @@ export async function checkManifest(manifest: string, context: WorkContext): Pro
     return path.isAbsolute(file) ? file : existsOnDisk(beside) ? beside : file;
   };
   const checks = text.trimStart().startsWith('{')
-    ? await checkJson(parseJson(text, manifest), find, context)
-    : await checkSums(text, manifest, find, context);
+    ? await checkJson(parseJson(text, manifest), inputs[0], find, context)
+    : await checkSums(text, manifest, inputs, find, context);
   return { command: 'checksum', passed: checks.every((check) => check.ok), checks, findings: [] };
 }
 
@@ -52,7 +57,11 @@ function existsOnDisk(file: string): boolean {
 function parseJson(text: string, manifest: string): Expected {
   try {
     const value = JSON.parse(text) as Partial<Expected>;
-    if (Array.isArray(value.files) && Array.isArray(value.tensors) && typeof value.content === 'string')
+    const hashed = (entries: unknown): boolean =>
+      Array.isArray(entries) &&
+      entries.every((entry) => typeof entry?.name === 'string' && typeof entry.sha256 === 'string');
+    const paths = Array.isArray(value.files) && value.files.every((file) => typeof file?.path === 'string');
+    if (hashed(value.files) && paths && hashed(value.tensors) && typeof value.content === 'string')
       return value as Expected;
   } catch {
     // Told below: whatever is wrong with it, it is not a manifest.
@@ -62,12 +71,13 @@ function parseJson(text: string, manifest: string): Expected {
 
 async function checkJson(
   expected: Expected,
+  input: string | undefined,
   find: (file: string) => string,
   context: WorkContext,
 ): Promise<Check[]> {
   const [main] = expected.files;
   if (!main) return [];
-  const found = await checksumModel(find(main.path), context);
+  const found = await checksumModel(input ?? find(main.path), context);
   const files = new Map(found.files.map((file) => [file.name, file.sha256]));
   const tensors = new Map(found.tensors.map((tensor) => [tensor.name, tensor.sha256]));
   const check = (kind: Check['kind'], name: string, want: string, got: string | undefined): Check => ({
@@ -89,16 +99,24 @@ async function checkJson(
 async function checkSums(
   text: string,
   manifest: string,
+  inputs: readonly string[],
   find: (file: string) => string,
   context: WorkContext,
 ): Promise<Check[]> {
   const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
-  const wanted = lines.map((line) => {
-    const match = /^([0-9a-fA-F]{64}) [ *](.+)$/.exec(line);
-    const [, sha256, file] = match ?? [];
-    if (sha256 === undefined || file === undefined) throw notAManifest(manifest);
-    return { sha256: sha256.toLowerCase(), file };
+  const all = lines.map((line) => {
+    const match = /^(\\?)([0-9a-fA-F]{64}) [ *](.+)$/.exec(line);
+    const [, mark, sha256, name] = match ?? [];
+    if (sha256 === undefined || name === undefined) throw notAManifest(manifest);
+    return { sha256: sha256.toLowerCase(), file: mark ? unescaped(name) : name };
   });
+  const named = new Set(inputs.map((input) => path.resolve(input)));
+  const wanted = inputs.length === 0 ? all : all.filter(({ file }) => named.has(path.resolve(find(file))));
+  if (inputs.length > 0 && wanted.length === 0)
+    throw new MlserError('E_NOT_FOUND', `${manifest} names none of the models given`, {
+      details: { file: manifest },
+      hint: 'check the paths, or leave out the models to verify everything that it names',
+    });
   const checks: Check[] = [];
   for (const { sha256, file } of wanted) {
     let found: string | null = null;
@@ -115,3 +133,7 @@ async function checkSums(
   }
   return checks;
 }
+
+/** A line that begins with a backslash has its path escaped (GNU coreutils). */
+const unescaped = (name: string): string =>
+  name.replace(/\\([\\nr])/g, (_, c: string) => (c === 'n' ? '\n' : c === 'r' ? '\r' : '\\'));

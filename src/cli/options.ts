@@ -1,0 +1,133 @@
+import { type Command, Option } from 'commander';
+import { MlserError } from '../errors.js';
+import type { ValidationLevel } from '../validate/report.js';
+import { parseSize } from './size.js';
+
+/** Options that every verb has. */
+export interface GlobalOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly color?: boolean;
+}
+
+export interface WorkOptions extends GlobalOptions {
+  readonly threads?: number;
+  readonly maxMemory?: number;
+}
+
+export interface SelectionOptions {
+  readonly include?: RegExp[];
+  readonly exclude?: RegExp[];
+}
+
+export interface ReportOptions {
+  readonly report?: string[];
+  readonly force?: boolean;
+}
+
+/** Options of every verb that writes a model. */
+export interface WritingOptions extends WorkOptions, ReportOptions {
+  readonly to?: string;
+  readonly validate: ValidationLevel;
+  readonly device: string;
+  readonly inputs?: string;
+  readonly labels?: string;
+  readonly tolerance?: number;
+  readonly dryRun?: boolean;
+}
+
+const LEVELS = ['none', 'structure', 'weights', 'run'] as const satisfies readonly ValidationLevel[];
+const DEVICES = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const;
+
+const usage = (message: string, hint: string): MlserError => new MlserError('E_USAGE', message, { hint });
+
+/** A regular expression on tensor names, added to those given before. */
+export function collectRegExp(text: string, before: RegExp[] = []): RegExp[] {
+  try {
+    return [...before, new RegExp(text, 'u')];
+  } catch {
+    throw usage(
+      `${JSON.stringify(text)} is not a regular expression`,
+      'a plain part of the name works; . * + ? ( ) [ ] { } \\ ^ $ | need a backslash before them',
+    );
+  }
+}
+
+export const collect = (text: string, before: string[] = []): string[] => [...before, text];
+
+/** `key=value`, added to those given before; a later one wins. */
+export function collectPair(text: string, before: Map<string, string> = new Map()): Map<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw usage(`${JSON.stringify(text)} is not key=value`, 'write for example license=apache-2.0');
+  return new Map([...before, [text.slice(0, at), text.slice(at + 1)]]);
+}
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value > 0) return value;
+  throw usage(`${JSON.stringify(text)} is not a whole number above 0`, 'write for example 4');
+}
+
+export function nonNegative(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
+  throw usage(`${JSON.stringify(text)} is not a number from 0 up`, 'write for example 1e-4');
+}
+
+const option = <T>(flags: string, description: string, parse: (text: string, before: T) => T): Option =>
+  new Option(flags, description).argParser(parse);
+
+export const workOptions = (command: Command): Command =>
+  command
+    .addOption(option('--threads <n>', 'worker threads (default: one a core)', positiveInteger))
+    .addOption(option('--max-memory <size>', 'bytes in flight, as 256M or 1GiB', sizeOption));
+
+const sizeOption = (text: string): number => parseSize(text);
+
+export const selectionOptions = (command: Command, what: string): Command =>
+  command
+    .addOption(option('--include <re>', `only tensors whose name matches ${what}`, collectRegExp))
+    .addOption(option('--exclude <re>', 'no tensors whose name matches (both repeatable)', collectRegExp));
+
+export const reportOptions = (command: Command): Command =>
+  command
+    .addOption(option('--report <file>', 'also write the report: .json or .html (repeatable)', collect))
+    .option('--force', 'replace existing output files');
+
+export const deviceOption = (): Option =>
+  new Option('--device <name>', DEVICES.join(', ')).choices(DEVICES).default('cpu').argParser(deviceName);
+
+function deviceName(text: string): string {
+  if ((DEVICES as readonly string[]).includes(text)) return text;
+  throw usage(`--device ${text}: no such device`, `devices: ${DEVICES.join(', ')}`);
+}
+
+export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): Option =>
+  new Option(flags, 'how far the outcome is proved').choices(levels).default('run');
+
+/** The options of CLI.md that all writing verbs share. */
+export const writingOptions = (command: Command): Command =>
+  workOptions(
+    reportOptions(
+      command
+        .option('--to <format>', 'output format (default: by the extension)')
+        .addOption(levelOption('--validate <level>'))
+        .addOption(deviceOption())
+        .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
+        .option('--labels <name>', 'array of class numbers in the feeds: report accuracy')
+        .addOption(option('--tolerance <t>', 'outputs may differ by t + t·|value|', nonNegative))
+        .option('--dry-run', 'show the plan, write nothing'),
+    ),
+  );
+
+export const sizeFlag = (flags: string, description: string): Option =>
+  option(flags, description, sizeOption);
+export const numberFlag = (flags: string, description: string): Option =>
+  option(flags, description, nonNegative);
+export const integerFlag = (flags: string, description: string): Option =>
+  option(flags, description, positiveInteger);
+export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);
+export const patternFlag = (flags: string, description: string): Option =>
+  option(flags, description, collectRegExp);
+export const pairFlag = (flags: string, description: string): Option =>
+  option(flags, description, collectPair);

@@ -1,0 +1,126 @@
+import type { TensorAction, WriteReport } from '../../operations/reports.js';
+import { safe } from '../escape.js';
+import type { Style } from '../style.js';
+import { bar } from './charts.js';
+import { findingLines } from './findings.js';
+import { duration, figure, plural, shape, size } from './numbers.js';
+import { fields, table } from './table.js';
+import { validationSection } from './validation.js';
+
+const BAR = 24;
+const WORST = 8;
+const DONE = new Map([
+  ['convert', 'converted'],
+  ['meta', 'changed'],
+]);
+
+/** What was written (or would be), how large it became, and what was proved about it. */
+export function renderWrite(report: WriteReport, style: Style): string {
+  const { paint } = style;
+  const failed = !report.validation.passed;
+  const done = DONE.get(report.command) ?? `${safe(report.command)}:`;
+  const verb = report.dryRun
+    ? `would be ${done}`
+    : failed
+      ? `${paint.bad('not written:')} validation failed`
+      : paint.good(done);
+  const head = `${verb} ${paint.strong(safe(report.input))} → ${paint.strong(safe(report.output))}`;
+  const sections = [
+    `${head}\n${fields(facts(report), style, '  ')}\n${sizes(report, style)}`,
+    section('Plan', report.dryRun ? plan(report.tensors, style) : '', style),
+    section('Largest errors', errors(report.tensors, style), style),
+    section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
+    section('Findings', findingLines(report.findings, style).join('\n'), style),
+  ];
+  return `${sections.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+const section = (heading: string, body: string, style: Style): string =>
+  body === '' ? '' : `${style.paint.heading(heading)}\n${body}`;
+
+function facts(report: WriteReport): [string, string][] {
+  const files =
+    report.files.length > 1
+      ? [['files', report.files.map((file) => `${safe(file.name)} (${size(file.bytes)})`).join(', ')]]
+      : [];
+  return [
+    ['format', safe(report.format)],
+    ['tensors', actions(report.tensors)],
+    ...(files as [string, string][]),
+    ...(report.dryRun ? [] : [['time', duration(report.seconds)] as [string, string]]),
+  ];
+}
+
+/** `58: 50 copy, 8 cast f32 → f16`. */
+function actions(tensors: readonly TensorAction[]): string {
+  const kinds = new Map<string, number>();
+  for (const { action, dtypeIn, dtypeOut } of tensors) {
+    const kind = dtypeIn === dtypeOut ? safe(action) : `${safe(action)} ${dtypeIn} → ${dtypeOut}`;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  const parts = [...kinds].sort(([, a], [, b]) => b - a).map(([kind, n]) => `${n} ${kind}`);
+  return tensors.length === 0 ? 'none' : `${plural(tensors.length, 'tensor')}: ${parts.join(', ')}`;
+}
+
+function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): string {
+  const most = Math.max(bytesIn, bytesOut, 1);
+  const change =
+    ratio >= 1.005
+      ? `${figure(ratio)} times smaller`
+      : ratio > 0 && ratio <= 0.995
+        ? `${figure(1 / ratio)} times larger`
+        : 'the same size';
+  return table(
+    [
+      { title: '', paint: style.paint.faint },
+      { title: '', align: 'right' },
+      { title: '', paint: style.paint.name },
+    ],
+    [
+      ['before', size(bytesIn), bar(bytesIn / most, BAR, style)],
+      ['after', size(bytesOut), `${bar(bytesOut / most, BAR, style)}  ${change}`],
+    ],
+    style,
+    '  ',
+  );
+}
+
+const plan = (tensors: readonly TensorAction[], style: Style): string =>
+  tensors.length === 0
+    ? '  no tensors'
+    : table(
+        [
+          { title: 'name', flexible: true },
+          { title: 'action' },
+          { title: 'dtype', paint: style.paint.number },
+          { title: 'shape' },
+          { title: 'size', align: 'right' },
+        ],
+        tensors.map((tensor) => [
+          safe(tensor.name),
+          safe(tensor.action),
+          tensor.dtypeIn === tensor.dtypeOut ? tensor.dtypeOut : `${tensor.dtypeIn} → ${tensor.dtypeOut}`,
+          shape(tensor.shape),
+          size(tensor.bytesOut),
+        ]),
+        style,
+        '  ',
+      );
+
+function errors(tensors: readonly TensorAction[], style: Style): string {
+  const lossy = tensors.flatMap((tensor) => (tensor.error ? [{ name: tensor.name, ...tensor.error }] : []));
+  if (lossy.length === 0) return '';
+  const worst = lossy.sort((a, b) => (a.sqnrDb ?? Infinity) - (b.sqnrDb ?? Infinity)).slice(0, WORST);
+  return table(
+    [
+      { title: 'name', flexible: true },
+      { title: 'max abs', align: 'right' },
+      { title: 'rmse', align: 'right' },
+      { title: 'SQNR dB', align: 'right' },
+      { title: 'cosine', align: 'right' },
+    ],
+    worst.map((e) => [safe(e.name), figure(e.maxAbs), figure(e.rmse), figure(e.sqnrDb), figure(e.cosine)]),
+    style,
+    '  ',
+  );
+}
