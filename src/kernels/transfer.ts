@@ -1,9 +1,8 @@
 import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
-import { PieceCrcs } from '../io/crc32.js';
+import { crc32, PieceCrcs } from '../io/crc32.js';
 import { sha256Hasher, sha256Hex } from '../io/hashing.js';
 import type { ByteSink } from '../io/sink.js';
-import { crc32 } from './crc32.js';
 
 /** A tensor and the place in a staged file where its canonical bytes go. */
 export interface Placement {

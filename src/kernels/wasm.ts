@@ -1,0 +1,107 @@
+import { readOwnFile } from '../io/descriptors.js';
+import { builtFile } from './location.js';
+
+/** Cast kernels: source, destination, elements. */
+type Cast = (src: number, dst: number, count: number) => void;
+/** Result kernels: block, elements, where the doubles go. */
+type Reduce = (src: number, count: number, out: number) => void;
+
+/** The exports of `assembly/index.ts`. Addresses are byte offsets into the arena's memory. */
+export interface KernelExports {
+  readonly castF32ToBf16: Cast;
+  readonly castF32ToF16: Cast;
+  readonly castBf16ToF32: Cast;
+  readonly castF16ToF32: Cast;
+  readonly byteswap16: Cast;
+  readonly byteswap32: Cast;
+  readonly byteswap64: Cast;
+  readonly byteHistogram: (src: number, bytes: number, counts: number, scratch: number) => void;
+  readonly splitPlanes2: Cast;
+  readonly splitPlanes4: Cast;
+  readonly splitPlanes8: Cast;
+  readonly joinPlanes2: Cast;
+  readonly joinPlanes4: Cast;
+  readonly joinPlanes8: Cast;
+  readonly statisticsF32: Reduce;
+  readonly statisticsBf16: Reduce;
+  readonly statisticsF16: Reduce;
+  readonly compareF32: (a: number, b: number, count: number, out: number) => void;
+}
+
+/** Bytes of one slot: the largest block that any kernel is given. */
+export const SLOT_BYTES = 1 << 20;
+const SLOTS = 4;
+/** Kernels read and write up to a vector past the end; slots also start on different cache sets. */
+const SLOT_STRIDE = SLOT_BYTES + (64 << 10) + 256;
+const FIRST_SLOT = 1 << 20;
+const RESULTS = 64 << 10;
+const COUNTS = 128 << 10;
+const COUNT_SCRATCH = 256 << 10;
+const MEMORY_PAGES = 128;
+
+/** A block of the arena, by address and as bytes. */
+export interface Slot {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/** 8 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
+export class Arena {
+  readonly kernels: KernelExports;
+  readonly slots: readonly Slot[];
+  /** Doubles that result kernels write. */
+  readonly results: { readonly at: number; readonly values: Float64Array };
+  readonly counts: { readonly at: number; readonly scratch: number; readonly values: Uint32Array };
+  /** Two areas of 3 MiB for kernels on whole chunks (they lie over the slots). */
+  readonly areas: readonly [Slot, Slot];
+
+  constructor(wasm: Uint8Array) {
+    const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(wasm), {
+      env: {
+        memory,
+        abort: () => {
+          throw new Error('a kernel aborted');
+        },
+      },
+    });
+    const exported: unknown = instance.exports;
+    if (!isKernels(exported)) throw new Error('kernels.wasm is not of this build: run npm run build');
+    this.kernels = exported;
+    const block = (at: number, length: number): Slot => ({
+      at,
+      bytes: new Uint8Array(memory.buffer, at, length),
+    });
+    this.slots = Array.from({ length: SLOTS }, (_, i) => block(FIRST_SLOT + i * SLOT_STRIDE, SLOT_BYTES));
+    this.results = { at: RESULTS, values: new Float64Array(memory.buffer, RESULTS, 16) };
+    this.counts = {
+      at: COUNTS,
+      scratch: COUNT_SCRATCH,
+      values: new Uint32Array(memory.buffer, COUNTS, 256),
+    };
+    this.areas = [
+      block(FIRST_SLOT, AREA_BYTES),
+      block(FIRST_SLOT + AREA_BYTES + (64 << 10) + 256, AREA_BYTES),
+    ];
+  }
+
+  slot(index: number): Slot {
+    const slot = this.slots[index];
+    if (!slot) throw new Error(`the arena has no slot ${index}`);
+    return slot;
+  }
+}
+
+export const AREA_BYTES = 3 << 20;
+
+function isKernels(exported: unknown): exported is KernelExports {
+  return typeof exported === 'object' && exported !== null && 'compareF32' in exported;
+}
+
+let own: Arena | undefined;
+
+/** The arena of this thread, made when it is first needed (about a millisecond). */
+export function arena(): Arena {
+  own ??= new Arena(readOwnFile(builtFile('kernels.wasm')));
+  return own;
+}
