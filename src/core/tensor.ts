@@ -62,7 +62,7 @@ export function rangeTensor(
     byteLength,
     ...(extra.role === undefined ? {} : { role: extra.role }),
     ...(extra.recordedSha256 === undefined ? {} : { recordedSha256: extra.recordedSha256 }),
-    location: { file: place.source.name, offset: place.offset },
+    ...(place.source.derived ? {} : { location: { file: place.source.name, offset: place.offset } }),
     ...(place.source.path === undefined
       ? {}
       : {
@@ -90,7 +90,7 @@ export function memoryTensor(info: TensorInfo, bytes: Uint8Array, role?: TensorR
     byteLength: bytes.byteLength,
     ...(role === undefined ? {} : { role }),
     async *stream(range = { start: 0, end: bytes.byteLength }) {
-      yield bytes.slice(range.start, range.end);
+      yield new Uint8Array(bytes.subarray(range.start, range.end)); // a copy, of a Buffer too
     },
   };
 }

@@ -15,6 +15,10 @@ export interface ByteSource {
   readonly origin?: { readonly source: ByteSource; readonly offset: number };
   /** CRC-32 that the container records for all bytes of this source (zip members). Whoever reads them all checks it. */
   readonly crc32?: number;
+  /** The bytes lie in no file as they are (inflated members, checked windows): nothing may point at them. */
+  readonly derived?: boolean;
+  /** Going back means starting again from the front (large inflated members): read forward, in few passes. */
+  readonly sequential?: boolean;
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 

@@ -21,6 +21,7 @@ export function verifiedSource(source: ByteSource): ByteSource {
   return {
     name,
     size,
+    derived: true,
     async read(offset, length) {
       let check = verified.get(source);
       if (check === undefined) {

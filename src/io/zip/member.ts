@@ -85,15 +85,19 @@ async function* inflated(zip: ZipDirectory, member: ZipMember): AsyncGenerator<U
   // The chunks are pulled below; a failure of the source or of the inflater arrives there too.
   pipeline(Readable.from(readChunks(zip.source, offset, end)), inflate).catch(() => {});
   try {
-    for await (const chunk of inflate) yield chunk as Uint8Array;
+    for await (const chunk of inflate) yield plain(chunk as Buffer);
   } catch (error) {
     throw isMlserError(error) ? error : notDeflate(zip, member, error);
   }
 }
 
+/** Not a Buffer, whose `slice` makes no copy. */
+const plain = ({ buffer, byteOffset, byteLength }: Buffer): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 function inflateSmall(zip: ZipDirectory, member: ZipMember, packed: Uint8Array): Uint8Array {
   try {
-    return zlib.inflateRawSync(packed, { maxOutputLength: member.size + 1 });
+    return plain(zlib.inflateRawSync(packed, { maxOutputLength: member.size + 1 }));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     throw code === 'ERR_BUFFER_TOO_LARGE'
@@ -128,7 +132,7 @@ const kept = new WeakMap<ZipDirectory, { member: ZipMember; bytes: Uint8Array }>
  * bounded. The CRC-32 is checked when the end is reached.
  */
 export function inflatedSource(zip: ZipDirectory, member: ZipMember): ByteSource {
-  const window = { name: `${zip.source.name}[${member.name}]`, size: member.size };
+  const window = { name: `${zip.source.name}[${member.name}]`, size: member.size, derived: true };
   if (member.size <= SMALL_BYTES)
     return {
       ...window,
@@ -145,6 +149,7 @@ export function inflatedSource(zip: ZipDirectory, member: ZipMember): ByteSource
   const cursor = new InflateCursor(zip, member);
   return {
     ...window,
+    sequential: true,
     read(offset, length) {
       checkRange(window, offset, length);
       return cursor.read(offset, length);
