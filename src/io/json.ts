@@ -18,11 +18,24 @@ export const JSON_DEPTH = 128;
 /** Digits of one number: more cannot mean anything in a model file, and would make conversions slow. */
 export const JSON_NUMBER_CHARACTERS = 1_000;
 
+/** Kinds as a sentence has them. */
+export const KIND_TEXT: Readonly<Record<JsonKind, string>> = {
+  object: 'an object',
+  array: 'an array',
+  string: 'a string',
+  number: 'a number',
+  true: 'true',
+  false: 'false',
+  null: 'null',
+};
+
 export interface JsonOptions {
   /** What the document is, for messages: `header`, `index`. */
   readonly what?: string;
   /** Added to positions in messages: where the bytes lie in the file. */
   readonly base?: number;
+  /** What an entry is called in messages: `tensor`. */
+  readonly entry?: string;
 }
 
 const QUOTE = 0x22;
@@ -44,6 +57,7 @@ export class JsonReader {
   readonly #name: string;
   readonly #what: string;
   readonly #base: number;
+  readonly #entry: string;
   #at = 0;
   #depth = 0;
   /** The entry being read, for messages: set by the caller as it goes. */
@@ -54,7 +68,11 @@ export class JsonReader {
     this.#name = name;
     this.#what = options.what ?? 'JSON';
     this.#base = options.base ?? 0;
-    if (!isUtf8(bytes)) throw this.fail('is not valid UTF-8', 'the text was damaged or is not JSON');
+    this.#entry = options.entry ?? 'entry';
+    if (!isUtf8(bytes)) {
+      this.#at = firstWrongUtf8(bytes);
+      throw this.fail('is not valid UTF-8', 'the text was damaged or is in another encoding');
+    }
     if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)
       throw this.fail('begins with a byte order mark', 'save the text as UTF-8 without BOM');
   }
@@ -67,7 +85,7 @@ export class JsonReader {
   /** An E_MALFORMED that says where the reader stands. */
   fail(problem: string, hint?: string): MlserError {
     const { subject } = this;
-    const about = subject === undefined ? '' : ` (entry ${JSON.stringify(subject)})`;
+    const about = subject === undefined ? '' : ` (${this.#entry} ${JSON.stringify(subject)})`;
     return malformed(
       `${this.#name}: the ${this.#what} ${problem}, at byte ${this.#base + this.#at}${about}`,
       {
@@ -271,7 +289,7 @@ export class JsonReader {
       return this.fail(`has ${found} for ${what}, where an unsigned 64-bit integer was needed`);
     };
     if (first !== MINUS && !(first >= ZERO && first <= NINE))
-      throw refuse(first === -1 ? 'nothing' : this.kind() === 'string' ? 'a string' : `"${this.kind()}"`);
+      throw refuse(first === -1 ? 'nothing' : KIND_TEXT[this.kind()]);
     const { text, integer } = this.#number();
     const shown = text.length > 40 ? `${text.slice(0, 40)}…` : text;
     if (!integer || first === MINUS || text.length > 20) throw refuse(shown);
@@ -330,6 +348,35 @@ export class JsonReader {
     if (this.#peek() !== -1) throw this.#expected('the end');
     return this.#bytes.subarray(start);
   }
+}
+
+/** Where bytes stop being UTF-8. Only called when they do. */
+function firstWrongUtf8(bytes: Uint8Array): number {
+  const valid = (start: number, end: number): boolean => {
+    try {
+      // stream: a character cut off by `end` is not yet wrong
+      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(start, end), { stream: true });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  let start = 0;
+  for (let end = 0; end < bytes.length; ) {
+    end = Math.min(bytes.length, start + 4096);
+    if (!valid(start, end)) {
+      let good = start;
+      for (let bad = end; bad - good > 1; ) {
+        const middle = (good + bad) >> 1;
+        if (valid(start, middle)) good = middle;
+        else bad = middle;
+      }
+      return good;
+    }
+    start = end;
+    while (start > 0 && end < bytes.length && ((bytes[start] ?? 0) & 0xc0) === 0x80) start--; // to a character's begin
+  }
+  return bytes.length; // the last character is cut off
 }
 
 /** True for text that has no UTF-8 form: half of a surrogate pair stands alone. */

@@ -1,9 +1,9 @@
 import { type DType, dtypeFacts } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
 import { type Finding, finding, MlserError, malformed } from '../../errors.js';
-import { JsonReader } from '../../io/json.js';
+import { JsonReader, KIND_TEXT } from '../../io/json.js';
 import type { ByteSource } from '../../io/source.js';
-import { dtypeNamed } from './dtypes.js';
+import { DTYPE_PAIRS, dtypeNamed } from './dtypes.js';
 
 /** One tensor of a header, checked. `begin` counts from the first byte after the header. */
 export interface Entry {
@@ -61,7 +61,7 @@ function checkLength(length: bigint, { name, size }: ByteSource): number {
     throw malformed(`${name}: the header length is 0, but a header is at least "{}"`, details);
   if (length > BigInt(size - 8) && length > BigInt(limit))
     throw malformed(
-      `${name}: the first 8 bytes say that the header has ${length} bytes, but the file has ${size}`,
+      `${name}: the first 8 bytes say that the header has ${length} bytes, but the file has ${size} and a header at most ${limit}`,
       details,
       'this is no safetensors file, or its first bytes are damaged',
     );
@@ -83,9 +83,9 @@ function checkLength(length: bigint, { name, size }: ByteSource): number {
 function parseHeader(bytes: Uint8Array, source: ByteSource): Header {
   const file = source.name;
   const findings: Finding[] = [];
-  const reader = new JsonReader(bytes, file, { what: 'header', base: 8 });
+  const reader = new JsonReader(bytes, file, { what: 'header', base: 8, entry: 'tensor' });
   const leading = bytes[0] !== 0x7b;
-  const raw: RawEntry[] = [];
+  const entries: Entry[] = [];
   const names = new Set<string>();
   let metadata: ReadonlyMap<string, string> | undefined;
   let metadataSeen = false;
@@ -106,7 +106,7 @@ function parseHeader(bytes: Uint8Array, source: ByteSource): Header {
           'the format forbids it: which of the two is meant cannot be known',
         );
       if (known >= LIMITS.TENSORS) throw tooMany(file);
-      raw.push(readEntry(reader, name));
+      entries.push(checkEntry(readEntry(reader, name), file));
     }
     reader.subject = undefined;
   });
@@ -125,7 +125,7 @@ function parseHeader(bytes: Uint8Array, source: ByteSource): Header {
     findings.push(
       finding('warning', 'HEADER_PADDING', file, 'the header is padded with something else than spaces'),
     );
-  const entries = checkLayout(raw, source, 8 + bytes.byteLength);
+  checkLayout(entries, source, 8 + bytes.byteLength);
   findings.push(...checkNames(names, file));
   return { dataOffset: 8 + bytes.byteLength, entries, metadata: metadata ?? new Map(), findings };
 }
@@ -146,7 +146,10 @@ function readMetadata(reader: JsonReader, file: string, findings: Finding[]): Re
   const twice = new Set<string>();
   reader.object((key) => {
     if (reader.kind() !== 'string')
-      throw reader.fail(`has a metadata value for ${JSON.stringify(key)} that is not a string`);
+      throw reader.fail(
+        `has ${KIND_TEXT[reader.kind()]} as metadata ${JSON.stringify(key)}, where a string was needed`,
+        'safetensors metadata holds strings only',
+      );
     if (metadata.has(key)) twice.add(key);
     metadata.set(key, reader.string());
   });
@@ -205,25 +208,26 @@ function readEntry(reader: JsonReader, name: string): RawEntry {
 }
 
 function readDtype(reader: JsonReader): DType {
-  if (reader.kind() !== 'string') throw reader.fail('has a "dtype" that is not a string');
+  const kind = reader.kind();
+  if (kind !== 'string') throw reader.fail(`has ${KIND_TEXT[kind]} as "dtype"`, KNOWN_DTYPES);
   const text = reader.string();
   const dtype = dtypeNamed(text);
-  if (dtype !== undefined) return dtype;
-  const close =
-    dtypeNamed(text.toUpperCase()) === undefined ? undefined : `did the writer mean "${text.toUpperCase()}"?`;
-  throw reader.fail(`has the unknown dtype ${JSON.stringify(text.slice(0, 40))}`, close);
+  if (dtype === undefined)
+    throw reader.fail(`has the unknown dtype ${JSON.stringify(text.slice(0, 40))}`, KNOWN_DTYPES);
+  return dtype;
 }
 
+const KNOWN_DTYPES = `known types: ${DTYPE_PAIRS.map(([name]) => name).join(', ')}`;
+
 /** Sizes, order and cover: sorted by place, each tensor begins where the one before ends, the last at the file's end. */
-function checkLayout(raw: readonly RawEntry[], source: ByteSource, dataOffset: number): Entry[] {
+function checkLayout(entries: readonly Entry[], source: ByteSource, dataOffset: number): void {
   const file = source.name;
   const available = source.size - dataOffset;
-  const entries = raw.map((entry) => checkEntry(entry, file, available));
-
   const sorted = (a: Entry, b: Entry): number => a.begin - b.begin || a.end - b.end;
   const inOrder = entries.every((entry, i) => i === 0 || sorted(entries[i - 1] ?? entry, entry) <= 0);
   let end = 0;
   let previous: Entry | undefined;
+  let cut: Entry | undefined;
   for (const entry of inOrder ? entries : entries.toSorted(sorted)) {
     if (entry.begin !== end) {
       const what = entry.begin < end ? 'overlaps' : 'leaves a hole after';
@@ -234,53 +238,60 @@ function checkLayout(raw: readonly RawEntry[], source: ByteSource, dataOffset: n
     }
     end = entry.end;
     previous = entry;
+    if (end > available) cut ??= entry;
   }
+  if (cut)
+    throw new MlserError(
+      'E_TRUNCATED',
+      `${file}: the tensors need ${end} bytes, the file holds ${available}: tensor ${JSON.stringify(cut.name)} should end at ${cut.end}`,
+      {
+        details: { file, tensor: cut.name, needed: end, available },
+        hint: 'the file looks incomplete: download or copy it again',
+      },
+    );
   if (end < available)
     throw malformed(
       `${file}: the last ${available - end} bytes belong to no tensor (the data should end at byte ${dataOffset + end}, the file ends at ${source.size})`,
       { file, offset: dataOffset + end, size: source.size },
       'something was appended to the file, or its header is of another file',
     );
-  return entries;
 }
 
-/** begin ≤ end, size = shape × type, whole bytes, inside the file. Exact: numbers past 2^53 are compared as bigints. */
-function checkEntry(raw: RawEntry, file: string, available: number): Entry {
+/** begin ≤ end, size = shape × type, whole bytes. */
+function checkEntry(raw: RawEntry, file: string): Entry {
+  return checkSmall(raw) ?? checkExactly(raw, file);
+}
+
+/** The usual case: right, and no number or product past 2^53. Anything else is left to `checkExactly`. */
+function checkSmall({ name, dtype, shape, begin, end }: RawEntry): Entry | undefined {
+  if (typeof begin !== 'number' || typeof end !== 'number') return undefined;
+  let bits = dtypeFacts(dtype).bits;
+  for (const dim of shape) {
+    if (typeof dim !== 'number') return undefined;
+    bits *= dim;
+    if (!Number.isSafeInteger(bits)) return undefined;
+  }
+  return (end - begin) * 8 === bits
+    ? { name, dtype, shape: shape as readonly number[], begin, end }
+    : undefined;
+}
+
+/** Numbers past 2^53 are compared as bigints and shown as they stand in the file. */
+function checkExactly(raw: RawEntry, file: string): Entry {
   const { name, dtype } = raw;
-  const quoted = JSON.stringify(name);
-  const bits = bitsOf(raw, file);
-  if (bits % 8n !== 0n)
-    throw malformed(`${file}: tensor ${quoted} has ${bits} bits, which is no whole number of bytes`, {
-      file,
-      tensor: name,
-    });
+  const refuse = (problem: string): MlserError =>
+    malformed(`${file}: tensor ${JSON.stringify(name)} ${problem}`, { file, tensor: name });
+  const bits = bitsOf(raw, refuse);
+  if (bits % 8n !== 0n) throw refuse(`has ${bits} bits, which is no whole number of bytes`);
   const begin = BigInt(raw.begin);
   const end = BigInt(raw.end);
-  if (begin > end)
-    throw malformed(`${file}: tensor ${quoted} ends (${end}) before it begins (${begin})`, {
-      file,
-      tensor: name,
-    });
+  if (begin > end) throw refuse(`ends (${end}) before it begins (${begin})`);
   if (end - begin !== bits / 8n)
-    throw malformed(
-      `${file}: tensor ${quoted} has ${end - begin} bytes, but ${dtype} [${raw.shape.join(', ')}] needs ${bits / 8n}`,
-      { file, tensor: name, needed: (bits / 8n).toString(), found: (end - begin).toString() },
-    );
-  if (end > BigInt(available))
-    throw new MlserError(
-      'E_TRUNCATED',
-      `${file}: tensor ${quoted} ends at byte ${end} of the data, but the file holds ${available}`,
-      {
-        details: { file, tensor: name, needed: end.toString(), available },
-        hint: 'the file looks incomplete: download or copy it again',
-      },
-    );
+    throw refuse(`has ${end - begin} bytes, but ${dtype} [${raw.shape.join(', ')}] needs ${bits / 8n}`);
+  if (end > BigInt(Number.MAX_SAFE_INTEGER)) throw refuse(`ends at byte ${end}, which no file reaches`);
   const shape = raw.shape.map((dim) => {
     if (typeof dim === 'number') return dim;
-    throw malformed(`${file}: tensor ${quoted} has the dimension ${dim}, which is past 2^53`, {
-      file,
-      tensor: name,
-    });
+    throw refuse(`has the dimension ${dim}, which is past 2^53`);
   });
   return { name, dtype, shape, begin: Number(begin), end: Number(end) };
 }
@@ -288,27 +299,16 @@ function checkEntry(raw: RawEntry, file: string, available: number): Entry {
 const U64 = 1n << 64n;
 
 /** Size in bits; the product of the dimensions must fit 64 bits at every step, left to right, as the reference has it. */
-function bitsOf({ name, dtype, shape }: RawEntry, file: string): bigint {
-  const { bits } = dtypeFacts(dtype);
-  let count: Integer = 1;
+function bitsOf({ dtype, shape }: RawEntry, refuse: (problem: string) => MlserError): bigint {
+  let count = 1n;
   for (const dim of shape) {
-    const product: number = typeof count === 'number' && typeof dim === 'number' ? count * dim : Number.NaN;
-    count = Number.isSafeInteger(product) ? product : BigInt(count) * BigInt(dim);
-    if (typeof count === 'bigint' && count >= U64) throw overflow(name, shape, file);
+    count *= BigInt(dim);
+    if (count >= U64) throw refuse(`has a shape whose product passes 64 bits: [${shape.join(', ')}]`);
   }
-  const size = BigInt(count) * BigInt(bits);
-  if (size >= U64) throw overflow(name, shape, file);
+  const size = count * BigInt(dtypeFacts(dtype).bits);
+  if (size >= U64) throw refuse(`has a size that passes 64 bits: ${dtype} [${shape.join(', ')}]`);
   return size;
 }
-
-const overflow = (name: string, shape: readonly Integer[], file: string): MlserError =>
-  malformed(
-    `${file}: the size of tensor ${JSON.stringify(name)}, shape [${shape.join(', ')}], passes 64 bits`,
-    {
-      file,
-      tensor: name,
-    },
-  );
 
 /** Legal, but a trap for people and terminals: one warning for all. */
 function checkNames(names: ReadonlySet<string>, file: string): Finding[] {
