@@ -151,21 +151,21 @@ export function checkTotalSize(index: ShardIndex, bytes: number): Finding[] {
   ];
 }
 
-/** The index of a sharded model as the Hub writes it: two spaces, keys sorted, non-ASCII escaped, one newline. */
+/**
+ * The index of a sharded model as the Hub's library writes it: `total_size` before the other metadata, two spaces,
+ * non-ASCII escaped, no newline at the end. Entries keep their order.
+ */
 export function formatShardIndex(
   metadata: ReadonlyMap<string, string>,
   totalSize: number,
   weightMap: ReadonlyMap<string, string>,
 ): Uint8Array {
-  const block = (entries: readonly (readonly [string, string | number])[]): string => {
-    if (entries.length === 0) return '{}';
-    const lines = [...entries]
-      .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
-      .map(([key, value]) => `    ${quoted(key)}: ${typeof value === 'number' ? value : quoted(value)}`);
-    return `{\n${lines.join(',\n')}\n  }`;
-  };
-  const sums = [...[...metadata].filter(([key]) => key !== 'total_size'), ['total_size', totalSize] as const];
-  return Buffer.from(`{\n  "metadata": ${block(sums)},\n  "weight_map": ${block([...weightMap])}\n}\n`);
+  const line = (key: string, value: string): string => `    ${quoted(key)}: ${value}`;
+  const about = [line('total_size', String(totalSize))];
+  for (const [key, value] of metadata) if (key !== 'total_size') about.push(line(key, quoted(value)));
+  const weights = [...weightMap].map(([name, shard]) => line(name, quoted(shard)));
+  const map = weights.length === 0 ? '{}' : `{\n${weights.join(',\n')}\n  }`;
+  return Buffer.from(`{\n  "metadata": {\n${about.join(',\n')}\n  },\n  "weight_map": ${map}\n}`);
 }
 
 const quoted = (text: string): string =>

@@ -58,8 +58,13 @@ async function readShards(files: InputFiles): Promise<Model> {
     const read = await Promise.all(group.map((name) => readFile(files, name)));
     read.forEach((part, i) => {
       const shard = group[i] ?? '';
-      checkShard(index, shard, new Set(part.tensors.map((tensor) => tensor.info.name)));
-      for (const tensor of part.tensors) tensors.push(tensor);
+      const held = new Map(part.tensors.map((tensor) => [tensor.info.name, tensor]));
+      checkShard(index, shard, new Set(held.keys()));
+      // In the order of the index, which is that of the model; a shard is sorted by type.
+      for (const name of index.shards.get(shard) ?? []) {
+        const tensor = held.get(name);
+        if (tensor) tensors.push(tensor);
+      }
       findings.push(...part.header.findings, ...mergeMetadata(metadata, part.header.metadata, shard));
     });
     if (tensors.length > LIMITS.TENSORS)

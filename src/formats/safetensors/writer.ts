@@ -1,3 +1,4 @@
+import { dtypeFacts } from '../../core/dtype.js';
 import type { ModelWriter, WriteOptions } from '../../core/format.js';
 import type { MetadataValue, Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
@@ -107,10 +108,9 @@ function checkTensor({ info }: TensorSource): Finding[] {
   return [];
 }
 
-/** Sub-byte elements must fill whole bytes. Products of dimensions modulo 8 are enough to know. */
+/** Elements of less than a byte must fill whole bytes. Dimensions modulo 8 are enough to know, and never overflow. */
 function wastesBits({ dtype, shape }: TensorSource['info']): boolean {
-  const bits = { f4_e2m1: 4, f6_e2m3: 6, f6_e3m2: 6 }[dtype as string] ?? 8;
-  return shape.reduce((product, dim) => (product * (dim % 8)) % 8, bits) !== 0;
+  return shape.reduce((product, dim) => (product * (dim % 8)) % 8, dtypeFacts(dtype).bits % 8) !== 0;
 }
 
 function remedy(dtype: string): string {
