@@ -27,6 +27,8 @@ export const LIMITS = {
   PICKLE_OBJECTS: 20_000_000,
   /** Nesting of the object tree of one pickle. */
   PICKLE_DEPTH: 1_000,
+  /** Values of one pickle that are reached again through containers that are in it more than once. */
+  PICKLE_SHARED: 200_000,
   ...ZIP_LIMITS,
   /** npy header. */
   NPY_HEADER_BYTES: 1024 * 1024,

@@ -1,10 +1,12 @@
 import type { FormatDescriptor } from '../core/format.js';
+import { pytorch } from './pytorch/index.js';
 import { safetensors } from './safetensors/index.js';
 
 /** The registry: a line per format. */
 export const FORMATS: readonly FormatDescriptor[] = [
   // a line per format, so that two can be added at once
   safetensors,
+  pytorch,
 ];
 
 export const formatById = (id: string): FormatDescriptor | undefined => FORMATS.find((f) => f.id === id);
