@@ -1,4 +1,5 @@
 import type { FormatDescriptor } from '../core/format.js';
+import { mlck } from './mlck/index.js';
 import { pytorch } from './pytorch/index.js';
 import { safetensors } from './safetensors/index.js';
 
@@ -7,6 +8,7 @@ export const FORMATS: readonly FormatDescriptor[] = [
   // a line per format, so that two can be added at once
   safetensors,
   pytorch,
+  mlck,
 ];
 
 export const formatById = (id: string): FormatDescriptor | undefined => FORMATS.find((f) => f.id === id);

@@ -1,0 +1,55 @@
+import type { MetadataValue } from '../../core/model.js';
+import type { Provenance } from '../../core/provenance.js';
+import type { TensorRole } from '../../core/tensor.js';
+import type { TrainingState } from '../../core/training.js';
+
+/** What a manifest says of one name (schemas/checkpoint.proto, Tensor), as it stands there. */
+export interface TensorRecord {
+  readonly name: string;
+  readonly role: TensorRole | undefined;
+  /** Set: nothing else is. */
+  readonly aliasOf: string | undefined;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  /** Hexadecimal; '' where the record has none. */
+  readonly sha256: string;
+  readonly sameBytesAs: string | undefined;
+  readonly offset: number;
+  readonly chunkBytes: number;
+  readonly crcs: readonly number[];
+  readonly codecs: readonly number[];
+  readonly storedLengths: readonly number[];
+}
+
+export const ALIAS_RECORD = {
+  dtype: '',
+  shape: [],
+  byteLength: 0,
+  sha256: '',
+  sameBytesAs: undefined,
+  offset: 0,
+  chunkBytes: 0,
+  crcs: [],
+  codecs: [],
+  storedLengths: [],
+} as const;
+
+export interface Manifest {
+  readonly tensors: readonly TensorRecord[];
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  readonly training: TrainingState | undefined;
+  readonly provenance: Provenance | undefined;
+  /** Hexadecimal. */
+  readonly contentId: string;
+  /** Fields that we do not know but must keep: numbers from FIRST_KEPT_FIELD on. */
+  readonly kept: readonly Uint8Array[];
+  /** Numbers of fields that we do not know and drop when we rewrite the file. */
+  readonly skipped: ReadonlySet<number>;
+}
+
+/** Unknown manifest fields from this number on depend on nothing else and are copied. */
+export const FIRST_KEPT_FIELD = 1000;
+
+/** Roles by their number in the schema, from 1 on. */
+export const ROLES: readonly TensorRole[] = ['parameter', 'buffer', 'optimizer', 'constant'];
