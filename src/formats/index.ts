@@ -1,5 +1,6 @@
 import type { FormatDescriptor } from '../core/format.js';
 import { mlck } from './mlck/index.js';
+import { npy, npz } from './npz/index.js';
 import { pytorch } from './pytorch/index.js';
 import { safetensors } from './safetensors/index.js';
 
@@ -7,6 +8,8 @@ import { safetensors } from './safetensors/index.js';
 export const FORMATS: readonly FormatDescriptor[] = [
   // a line per format, so that two can be added at once
   safetensors,
+  npz,
+  npy,
   pytorch,
   mlck,
 ];

@@ -6,7 +6,7 @@ import { ZIP_LIMITS } from './limits.js';
 import { readLocalHeader } from './local.js';
 import { decodeName } from './names.js';
 
-export { inflatedSource, inflateMember, memberSource, readMember } from './member.js';
+export { inflatedSource, inflateMember, memberHead, memberSource, readMember } from './member.js';
 
 const ENTRY_BYTES = 46;
 const ENTRY = 0x02014b50;
@@ -39,6 +39,8 @@ export interface ZipMember {
   readonly limit: number;
   /** Reads and checks the local header. E_MALFORMED if it is not there or says something else than the directory. */
   dataOffset(): Promise<number>;
+  /** The first `length` bytes of the data as they are stored (fewer if it is shorter), mostly in the same read. */
+  head(length: number): Promise<Uint8Array>;
 }
 
 export interface ZipDirectory {
@@ -69,6 +71,12 @@ class Member implements ZipMember {
   dataOffset(): Promise<number> {
     this.#dataOffset ??= readLocalHeader(this.source, this).then((header) => header.dataOffset);
     return this.#dataOffset;
+  }
+
+  async head(length: number): Promise<Uint8Array> {
+    const header = await readLocalHeader(this.source, this, length);
+    this.#dataOffset ??= Promise.resolve(header.dataOffset);
+    return header.head;
   }
 }
 

@@ -106,6 +106,31 @@ function inflateSmall(zip: ZipDirectory, member: ZipMember, packed: Uint8Array):
   }
 }
 
+/** Packed bytes that are inflated to see the first bytes of a member: at most 2 MiB come out. */
+const HEAD_PACKED_BYTES = 2048;
+
+/** The first `length` bytes of a member (fewer if it is shorter), without reading much more. Not checked by its CRC. */
+export async function memberHead(zip: ZipDirectory, member: ZipMember, length: number): Promise<Uint8Array> {
+  if (member.method !== DEFLATED) return member.head(length);
+  const packed = await member.head(HEAD_PACKED_BYTES);
+  let start: Uint8Array;
+  try {
+    start = plain(zlib.inflateRawSync(packed, { finishFlush: zlib.constants.Z_SYNC_FLUSH }));
+  } catch (error) {
+    throw notDeflate(zip, member, error);
+  }
+  const wanted = Math.min(length, member.size);
+  if (start.byteLength >= wanted) return start.subarray(0, wanted);
+  const head = new Uint8Array(wanted);
+  let at = 0;
+  for await (const chunk of inflateMember(zip, member)) {
+    head.set(chunk.subarray(0, wanted - at), at);
+    at = Math.min(wanted, at + chunk.byteLength);
+    if (at === wanted) break;
+  }
+  return head;
+}
+
 /** All bytes of a small member, stored or deflated, with size and CRC-32 checked. The caller has bounded `member.size`. */
 export async function readMember(zip: ZipDirectory, member: ZipMember): Promise<Uint8Array> {
   if (member.method !== DEFLATED) {
