@@ -1,5 +1,6 @@
 import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
+import { MlserError } from '../errors.js';
 import { crc32, PieceCrcs } from '../io/crc32.js';
 import { sha256Hasher, sha256Hex } from '../io/hashing.js';
 import type { ByteSink } from '../io/sink.js';
@@ -39,6 +40,7 @@ export async function transfer(placements: readonly Placement[], context: WorkCo
       at += chunk.byteLength;
       context.progress.advance(chunk.byteLength);
     }
+    if (at !== offset + tensor.byteLength) throw wrongLength(tensor, at - offset);
     placed.push({
       ...(want.crc32 ? { crc32: crc } : {}),
       ...(hash ? { sha256: hash.digest('hex') } : {}),
@@ -47,6 +49,13 @@ export async function transfer(placements: readonly Placement[], context: WorkCo
   }
   return placed;
 }
+
+const wrongLength = ({ info, byteLength }: TensorSource, found: number): MlserError =>
+  new MlserError(
+    'E_TRUNCATED',
+    `tensor ${JSON.stringify(info.name)} gave ${found} bytes instead of ${byteLength}`,
+    { details: { tensor: info.name, needed: byteLength, found } },
+  );
 
 /** SHA-256 (hex) of the canonical bytes of every tensor, in order. */
 export async function hashTensors(tensors: readonly TensorSource[], context: WorkContext): Promise<string[]> {
