@@ -1,6 +1,7 @@
 import type { FormatDescriptor } from '../core/format.js';
 import { mlck } from './mlck/index.js';
 import { npy, npz } from './npz/index.js';
+import { onnx } from './onnx/index.js';
 import { pytorch } from './pytorch/index.js';
 import { safetensors } from './safetensors/index.js';
 
@@ -12,6 +13,7 @@ export const FORMATS: readonly FormatDescriptor[] = [
   npy,
   pytorch,
   mlck,
+  onnx,
 ];
 
 export const formatById = (id: string): FormatDescriptor | undefined => FORMATS.find((f) => f.id === id);

@@ -1,4 +1,5 @@
 import type { TensorSource } from '../../core/tensor.js';
+import { type ByteSource, readChunks } from '../../io/source.js';
 
 /** Numbers of TensorProto's data fields (onnx.proto). */
 export const DATA = {
@@ -38,10 +39,35 @@ export interface DataSpan {
   readonly records: number;
   /** Bytes of the payload or of the whole run. */
   readonly length: number;
+  /** Bytes of the values in a run of string_data, without tags and lengths. */
+  readonly valueBytes?: number;
   /** The bytes, if the piece is small or was made in memory. */
   readonly bytes?: Uint8Array;
-  /** Where the bytes come from otherwise (a tensor of that many bytes), and always for pieces of a file. */
+  /** Where the piece stands, if it was read from a file. */
+  readonly file?: { readonly source: ByteSource; readonly offset: number };
+  /** A tensor whose canonical bytes are the piece. */
   readonly content?: TensorSource;
+}
+
+/** The bytes of a piece in order, in chunks of any size; a part of it if `start` and `end` are given. */
+export async function* spanChunks(span: DataSpan, start = 0, end = span.length): AsyncGenerator<Uint8Array> {
+  if (span.bytes) yield span.bytes.slice(start, end);
+  else if (span.file) yield* readChunks(span.file.source, span.file.offset + start, span.file.offset + end);
+  else if (span.content) yield* span.content.stream({ start, end });
+  else if (span.length > 0) throw new Error('a piece of tensor data without its bytes');
+}
+
+/** All bytes of a small piece. */
+export async function spanBytes(span: DataSpan): Promise<Uint8Array> {
+  if (span.bytes) return span.bytes;
+  if (span.file) return span.file.source.read(span.file.offset, span.length);
+  const all = new Uint8Array(span.length);
+  let at = 0;
+  for await (const chunk of spanChunks(span)) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
 }
 
 /** raw_data made in memory. */

@@ -1,4 +1,5 @@
-import type { TensorSource } from '../../core/tensor.js';
+import { rangeTensor, type TensorSource } from '../../core/tensor.js';
+import type { ByteSource } from '../../io/source.js';
 import type { DataSpan } from './data-span.js';
 import { ENUMS, type Message, type MessageName, SCHEMA } from './schema.js';
 
@@ -83,11 +84,15 @@ function writeData(out: BackwardWriter, data: readonly DataSpan[]): void {
     if (!span) continue;
     if (span.bytes) out.bytes(span.bytes);
     else if (span.content) out.hole(span.content, span.length);
+    else if (span.file) out.hole(fileRange(span.file.source, span.file.offset, span.length), span.length);
     if (span.form === 'records') continue; // its tags are inside
     out.varint(span.length);
     out.tag(span.field, 2);
   }
 }
+
+const fileRange = (source: ByteSource, offset: number, length: number): TensorSource =>
+  rangeTensor({ name: source.name, dtype: 'u8', shape: [length] }, source, offset);
 
 function writeField(out: BackwardWriter, { id, type, message }: Plan, value: unknown): void {
   if (message) {

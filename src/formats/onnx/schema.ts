@@ -264,10 +264,12 @@ export type TrainingInfoProto = Message<'TrainingInfoProto'>;
 export type OperatorSetIdProto = Message<'OperatorSetIdProto'>;
 export type StringStringEntryProto = Message<'StringStringEntryProto'>;
 
-const EMPTY: readonly never[] = Object.freeze([]);
+/** The one empty list of all messages. */
+export const EMPTY: readonly never[] = Object.freeze([]);
 
 const blanks = new Map<MessageName, Readonly<Record<string, unknown>>>();
-function blank(name: MessageName): Readonly<Record<string, unknown>> {
+/** All fields of a message, absent. */
+export function blank(name: MessageName): Readonly<Record<string, unknown>> {
   let found = blanks.get(name);
   if (!found) {
     const fields: Record<string, unknown> = {};

@@ -1,0 +1,104 @@
+import type { ByteSource } from '../../io/source.js';
+
+/** Bytes read at a time: tensors larger than this are skipped without being read. */
+const WINDOW_BYTES = 64 * 1024;
+
+/**
+ * A window that moves forward over a file. Reading from it is synchronous; the caller fills it when it runs low.
+ * Positions are offsets in the file.
+ */
+export class FileWindow {
+  readonly source: ByteSource;
+  #bytes: Buffer = Buffer.alloc(0);
+  #base = 0;
+  /** Next byte. */
+  at = 0;
+
+  constructor(source: ByteSource) {
+    this.source = source;
+  }
+
+  /** Bytes that can be read without filling; negative if the position lies outside the window. */
+  get ready(): number {
+    return this.at < this.#base ? -1 : this.#base + this.#bytes.byteLength - this.at;
+  }
+
+  /** True if `length` bytes, or all bytes to the end of the file, can be read without filling. */
+  holds(length: number): boolean {
+    return this.ready >= Math.min(length, this.source.size - this.at);
+  }
+
+  /** Makes `length` bytes (or what the file still has) ready. The caller has checked that they are worth the memory. */
+  async fill(length: number): Promise<void> {
+    const count = Math.min(Math.max(length, WINDOW_BYTES), this.source.size - this.at);
+    const bytes = await this.source.read(this.at, count);
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#base = this.at;
+  }
+
+  /** Low and high 32 bits of the last varint. */
+  low = 0;
+  high = 0;
+
+  /**
+   * Reads a varint that must end before `end` into `low` and `high`. At most 10 bytes, which are ready.
+   * `cut`: it does not end before `end`. `long`: it has more than 10 bytes.
+   */
+  varint(end: number): 'ok' | 'cut' | 'long' {
+    let low = 0;
+    let high = 0;
+    for (let i = 0; i < 10; i++) {
+      if (this.at >= end) return 'cut';
+      const byte = this.#bytes[this.at++ - this.#base] ?? 0;
+      const bits = byte & 0x7f;
+      if (i < 4) low |= bits << (7 * i);
+      else if (i === 4) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else high |= bits << (7 * i - 32);
+      if (byte < 0x80) {
+        this.low = low >>> 0;
+        this.high = high >>> 0;
+        return 'ok';
+      }
+    }
+    return 'long';
+  }
+
+  /** The next bytes, copied. */
+  take(length: number): Uint8Array {
+    const start = this.at - this.#base;
+    this.at += length;
+    return Uint8Array.prototype.slice.call(this.#bytes, start, start + length);
+  }
+
+  /** The next bytes as ASCII text, or undefined if they are not. */
+  ascii(length: number): string | undefined {
+    const start = this.at - this.#base;
+    const end = start + length;
+    for (let i = start; i < end; i++) if ((this.#bytes[i] ?? 0) >= 0x80) return undefined;
+    this.at += length;
+    return this.#bytes.toString('latin1', start, end);
+  }
+
+  float32(): number {
+    const start = this.at - this.#base;
+    this.at += 4;
+    return this.#bytes.readFloatLE(start);
+  }
+
+  /** Bytes of the file, from the window if they are still in it. */
+  async range(start: number, length: number): Promise<Uint8Array> {
+    const from = start - this.#base;
+    if (from >= 0 && from + length <= this.#bytes.byteLength)
+      return Uint8Array.prototype.slice.call(this.#bytes, from, from + length);
+    return this.source.read(start, length);
+  }
+
+  /** Bytes of the file if they are still in the window. */
+  peek(start: number, length: number): Uint8Array | undefined {
+    const from = start - this.#base;
+    if (from < 0 || from + length > this.#bytes.byteLength) return undefined;
+    return Uint8Array.prototype.slice.call(this.#bytes, from, from + length);
+  }
+}
