@@ -50,10 +50,10 @@ export function looksLike(head: Uint8Array, size: number): Looks | undefined {
       size > head.byteLength ? `begins with ${head.byteLength} zero bytes` : 'holds zero bytes only',
       'the download was interrupted or the disk was full: download or copy it again',
     );
-  return asText(text) ?? asPickle(head);
+  return asText(head, text) ?? asPickle(head);
 }
 
-function asText(text: string): Looks | undefined {
+function asText(head: Uint8Array, text: string): Looks | undefined {
   const start = text
     .slice(0, 4096)
     .replace(/^\xef\xbb\xbf/, '')
@@ -73,14 +73,20 @@ function asText(text: string): Looks | undefined {
       'is an XML document, probably an error of the server',
       'check the address and download again',
     );
-  if (/[\x00-\x08\x0e-\x1f\x7f]/.test(text)) return undefined;
+  const readable = asUtf8(head.subarray(0, 4096));
+  if (readable === undefined || /[\x00-\x08\x0e-\x1f\x7f]/.test(readable)) return undefined;
   if (/^[{[]/.test(start))
     return { what: 'is JSON text', hint: 'name the weights, or a *.index.json of shards', sure: true };
-  return {
-    what: `is text that begins ${JSON.stringify(start.slice(0, 40))}`,
-    hint: NOT_A_MODEL,
-    sure: false,
-  };
+  const begin = JSON.stringify([...readable.trimStart()].slice(0, 40).join(''));
+  return { what: `is text that begins ${begin}`, hint: NOT_A_MODEL, sure: false };
+}
+
+function asUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true }); // the end may cut a character
+  } catch {
+    return undefined;
+  }
 }
 
 /** Protocol 2 to 5 pickles begin with PROTO. */
