@@ -88,6 +88,13 @@ function topFolder(zip: ZipDirectory): { folder: string; findings: Finding[] } {
       stray.name,
       `zip entry ${JSON.stringify(stray.name)} lies outside ${folder} and was ignored`,
     );
+  const climbing = zip.members.find(({ name }) => name.split(/[\\/]/).includes('..'));
+  if (climbing)
+    odd(
+      'ODD_ENTRY_NAME',
+      climbing.name,
+      `zip entry ${JSON.stringify(climbing.name)} would leave its folder; ignored`,
+    );
   const twin = zip.members.find(
     ({ name }) => name !== folder + PICKLE && name.toLowerCase() === (folder + PICKLE).toLowerCase(),
   );

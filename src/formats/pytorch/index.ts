@@ -11,4 +11,5 @@ export const pytorch: FormatDescriptor = {
   keeps: { metadata: false, aliases: true, training: true, graph: false },
   sniff,
   reader: async () => (await import('./reader.js')).reader,
+  writer: async () => (await import('./writer.js')).writer,
 };

@@ -12,7 +12,7 @@ import {
   quotedString,
   unescapePython,
 } from './pickle-text.js';
-import { PyDict, PyGlobal, PyList, PyObject, PySet, PyTuple, type PyValue } from './values.js';
+import { PyDict, PyList, PyObject, PySet, PyTuple, type PyValue } from './values.js';
 
 /** What names and calls of a pickle mean. Every method gives data; none runs anything that the file names. */
 export interface PickleMeaning {
@@ -68,6 +68,14 @@ class Machine {
       for (;;) {
         this.#at = this.input.at;
         this.#opcode = undefined;
+        if (this.input.remaining === 0)
+          throw new MlserError(
+            'E_TRUNCATED',
+            `${this.name}: the pickle ends at byte ${this.#at} without STOP`,
+            {
+              hint: 'the file looks incomplete: download or copy it again',
+            },
+          );
         const code = this.input.u8();
         if (code === STOP) return this.pop();
         this.#opcode = OPCODES[code];
@@ -358,6 +366,3 @@ const TABLE: Readonly<Record<number, Opcode>> = {
   }),
 };
 const OPCODES: readonly (Opcode | undefined)[] = Array.from({ length: 256 }, (_, code) => TABLE[code]);
-
-/** True for what a class or function reference is made of. */
-export const isGlobal = (value: PyValue): value is PyGlobal => value instanceof PyGlobal;

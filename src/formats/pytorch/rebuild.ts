@@ -23,8 +23,7 @@ export class Arguments {
   ) {}
   at(index: number): PyValue {
     const value = this.items[index];
-    if (value === undefined)
-      throw this.bad(`${this.items.length} arguments, argument ${index + 1} is missing`);
+    if (value === undefined) throw this.bad(`argument ${index + 1} is missing (${this.items.length} given)`);
     return value;
   }
   has(index: number): boolean {
