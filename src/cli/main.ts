@@ -1,6 +1,6 @@
-import { CommanderError } from 'commander';
 import { MlserError } from '../errors.js';
 import { removeStagedLeftovers } from '../io/staged.js';
+import { CommanderError } from './commander.js';
 import { type CliIo, processIo } from './io.js';
 import { printJson } from './json.js';
 import { buildProgram } from './program.js';
@@ -22,7 +22,7 @@ export async function main(argv: readonly string[], io?: CliIo): Promise<number>
   if (io === undefined) handleInterruptions(streams, controller);
   let answer = 0;
   try {
-    const program = buildProgram({
+    const program = await buildProgram(argv, {
       io: streams,
       signal: controller.signal,
       answer: (code) => {
@@ -53,7 +53,10 @@ function printErrorDocument(error: unknown, io: CliIo): void {
 }
 
 /** The parser's own complaints in our form: `error: text (Did you mean x?)` becomes message and hint. */
-function usageError({ code, message }: CommanderError, argv: readonly string[]): MlserError {
+function usageError(
+  { code, message }: { code: string; message: string },
+  argv: readonly string[],
+): MlserError {
   if (code === 'commander.help')
     return new MlserError('E_USAGE', 'a verb is missing', { hint: 'see mlser --help' });
   const [first = '', suggestion] = message.replace(/^error: /, '').split('\n');

@@ -1,6 +1,7 @@
-import { type Command, Option } from 'commander';
-import { MlserError } from '../errors.js';
+import type { Command, Option as OptionType } from 'commander';
+import { isMlserError, MlserError } from '../errors.js';
 import type { ValidationLevel } from '../validate/report.js';
+import { Option } from './commander.js';
 import { parseSize } from './size.js';
 
 /** Options that every verb has. */
@@ -74,8 +75,25 @@ export function nonNegative(text: string): number {
   throw usage(`${JSON.stringify(text)} is not a number from 0 up`, 'write for example 1e-4');
 }
 
-const option = <T>(flags: string, description: string, parse: (text: string, before: T) => T): Option =>
-  new Option(flags, description).argParser(parse);
+/** An option whose complaints about its value name it. */
+const option = <T>(flags: string, description: string, parse: (text: string, before: T) => T): OptionType =>
+  new Option(flags, description).argParser<T>((text, before) => {
+    try {
+      return parse(text, before);
+    } catch (error) {
+      if (!isMlserError(error)) throw error;
+      const { code, message, details, hint } = error;
+      const [name = flags] = flags.split(' ');
+      throw new MlserError(code, `${name} ${message}`, { details, ...(hint === undefined ? {} : { hint }) });
+    }
+  });
+
+/** One of a few words, all shown in the help */
+function choice<T extends string>(text: string, known: readonly T[]): T {
+  const found = known.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw usage(`${JSON.stringify(text)} is not known`, `use one of ${known.join(', ')}`);
+}
 
 export const workOptions = (command: Command): Command =>
   command
@@ -94,16 +112,13 @@ export const reportOptions = (command: Command): Command =>
     .addOption(option('--report <file>', 'also write the report: .json or .html (repeatable)', collect))
     .option('--force', 'replace existing output files');
 
-export const deviceOption = (): Option =>
-  new Option('--device <name>', DEVICES.join(', ')).choices(DEVICES).default('cpu').argParser(deviceName);
+export const deviceOption = (): OptionType =>
+  option('--device <name>', `where it runs: ${DEVICES.join(', ')}`, (text) => choice(text, DEVICES)).default(
+    'cpu',
+  );
 
-function deviceName(text: string): string {
-  if ((DEVICES as readonly string[]).includes(text)) return text;
-  throw usage(`--device ${text}: no such device`, `devices: ${DEVICES.join(', ')}`);
-}
-
-export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): Option =>
-  new Option(flags, 'how far the outcome is proved').choices(levels).default('run');
+export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): OptionType =>
+  option(flags, `how much is proved: ${levels.join(', ')}`, (text) => choice(text, levels)).default('run');
 
 /** The options of CLI.md that all writing verbs share. */
 export const writingOptions = (command: Command): Command =>
@@ -120,14 +135,17 @@ export const writingOptions = (command: Command): Command =>
     ),
   );
 
-export const sizeFlag = (flags: string, description: string): Option =>
+export const sizeFlag = (flags: string, description: string): OptionType =>
   option(flags, description, sizeOption);
-export const numberFlag = (flags: string, description: string): Option =>
+export const numberFlag = (flags: string, description: string): OptionType =>
   option(flags, description, nonNegative);
-export const integerFlag = (flags: string, description: string): Option =>
+export const integerFlag = (flags: string, description: string): OptionType =>
   option(flags, description, positiveInteger);
-export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);
-export const patternFlag = (flags: string, description: string): Option =>
+export const listFlag = (flags: string, description: string): OptionType =>
+  option(flags, description, collect);
+export const patternFlag = (flags: string, description: string): OptionType =>
   option(flags, description, collectRegExp);
-export const pairFlag = (flags: string, description: string): Option =>
+export const pairFlag = (flags: string, description: string): OptionType =>
   option(flags, description, collectPair);
+export const valueFlag = <T>(flags: string, description: string, parse: (text: string) => T): OptionType =>
+  option<T>(flags, description, parse);

@@ -1,11 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
-import { checksum } from './commands/checksum.js';
-import { convert } from './commands/convert.js';
-import { diff } from './commands/diff.js';
-import { inspect } from './commands/inspect.js';
-import { meta } from './commands/meta.js';
-import { validate } from './commands/validate.js';
+import type { Command as CommandType } from 'commander';
+import { Command } from './commander.js';
 import type { Cli } from './verb.js';
 
 const COLUMNS = 100;
@@ -17,8 +12,20 @@ function version(): string {
   return found;
 }
 
-/** The command tree. Operations are imported by the verb that runs, so that help and inspect start fast. */
-export function buildProgram(cli: Cli): Command {
+type Register = (program: CommandType, cli: Cli) => void;
+
+/** Verbs in the order of the help. Each is its own module, loaded when it is the one that runs. */
+const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
+  ['inspect', async () => (await import('./commands/inspect.js')).inspect],
+  ['convert', async () => (await import('./commands/convert.js')).convert],
+  ['checksum', async () => (await import('./commands/checksum.js')).checksum],
+  ['diff', async () => (await import('./commands/diff.js')).diff],
+  ['validate', async () => (await import('./commands/validate.js')).validate],
+  ['meta', async () => (await import('./commands/meta.js')).meta],
+]);
+
+/** The command tree. With a verb first in `argv`, only that verb is in it: the rest need not load. */
+export async function buildProgram(argv: readonly string[], cli: Cli): Promise<CommandType> {
   const { io } = cli;
   const width = (columns: number | undefined): number => Math.min(columns || COLUMNS, COLUMNS);
   const program = new Command('mlser')
@@ -43,11 +50,12 @@ export function buildProgram(cli: Cli): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const add of [inspect, convert, checksum, diff, validate, meta]) add(program, cli);
+  const wanted = VERBS.get(argv[0] ?? '');
+  for (const load of wanted ? [wanted] : VERBS.values()) (await load())(program, cli);
   program.addHelpText(
     'after',
     `
-A model is a file, a Hugging Face folder, an *.index.json or an http(s) address; its format is seen by content.
+A model is a file, a Hugging Face folder, an *.index.json or an http(s) address.
 Exit codes: 0 done and true · 1 the answer is no (differs, not valid) · 2 could not be done.
 
 Examples:

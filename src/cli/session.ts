@@ -5,8 +5,6 @@ import type { CliIo } from './io.js';
 import { printJson } from './json.js';
 import type { WorkOptions } from './options.js';
 import { createProgress, type ShownProgress } from './progress.js';
-import { renderError } from './render/error.js';
-import { findingLines } from './render/findings.js';
 import { colorLevel, type Style, styleFor } from './style.js';
 
 /** Bytes in flight unless `--max-memory` says otherwise. */
@@ -62,6 +60,7 @@ export function openSession(io: CliIo, options: WorkOptions, signal: AbortSignal
       if (json || quiet) return;
       progress.stop();
       const style = await styleFor(io.err, io.env, options.color);
+      const { findingLines } = await import('./render/findings.js');
       const lines = findingLines(
         findings.filter((finding) => finding.severity !== 'info'),
         style,
@@ -70,6 +69,7 @@ export function openSession(io: CliIo, options: WorkOptions, signal: AbortSignal
     },
     async fail(error) {
       progress.stop();
+      const { renderError } = await import('./render/error.js');
       io.err.write(renderError(error, await styleFor(io.err, io.env, options.color)));
     },
   };

@@ -15,12 +15,12 @@ const UNITS = new Map<string, number>([
  * A size in bytes: `5GB` is decimal (5 × 10⁹), `4GiB` and the bare letter `512M` are binary (512 × 2²⁰),
  * a plain number is bytes. Fractions are allowed (`1.5GB`). E_USAGE for anything else.
  */
-export function parseSize(text: string, what = 'size'): number {
+export function parseSize(text: string): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(text);
   const unit = UNITS.get((match?.[2] ?? '?').toLowerCase());
   const bytes = unit === undefined ? Number.NaN : Math.round(Number(match?.[1]) * unit);
   if (!Number.isSafeInteger(bytes) || bytes <= 0)
-    throw new MlserError('E_USAGE', `${what}: ${JSON.stringify(text)} is not a size`, {
+    throw new MlserError('E_USAGE', `${JSON.stringify(text)} is not a size`, {
       details: { value: text },
       hint: 'write a size like 512M, 5GB (decimal) or 4GiB (binary)',
     });

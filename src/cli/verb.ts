@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Finding } from '../errors.js';
 import type { CliIo } from './io.js';
 import type { GlobalOptions } from './options.js';
 import { openSession, type Session } from './session.js';
@@ -30,6 +31,10 @@ export function onAction<Options extends GlobalOptions>(
     }
   });
 }
+
+/** A finding at error level makes the answer no. */
+export const hasErrors = (findings: readonly Finding[]): boolean =>
+  findings.some((finding) => finding.severity === 'error');
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 

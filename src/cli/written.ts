@@ -1,9 +1,8 @@
 import type { WriteReport } from '../operations/reports.js';
 import type { ReportOptions } from './options.js';
-import { hasErrors } from './render/findings.js';
 import { checkWritable, sideFiles, writeSideFiles } from './report-files.js';
 import type { Session } from './session.js';
-import type { Answer } from './verb.js';
+import { type Answer, hasErrors } from './verb.js';
 
 /** The end of every verb that writes a model: its report on stdout, warnings on stderr, `--report` files. */
 export async function written(

@@ -2,7 +2,6 @@ import type { FormatDescriptor } from '../core/format.js';
 import { MlserError } from '../errors.js';
 import { diskFiles, isFolder, joinPath } from '../io/disk.js';
 import type { InputFiles } from '../io/files.js';
-import { httpFiles } from '../io/http.js';
 import { detectFormat } from './detect.js';
 import { FORMATS } from './index.js';
 import { isIndexName } from './sharding.js';
@@ -33,7 +32,7 @@ async function locate(input: string): Promise<InputFiles> {
   if (input === '')
     throw new MlserError('E_USAGE', 'the input is an empty name', { hint: 'name a file, a folder or a URL' });
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(input))
-    return input.endsWith('/') ? remoteFolder(input) : httpFiles(input);
+    return input.endsWith('/') ? remoteFolder(input) : (await http())(input);
   if (!isFolder(input)) return diskFiles(input);
   const folder = diskFiles(joinPath(input, HUB_NAMES[0]), input);
   return diskFiles(joinPath(input, pickModel(await folder.list(), input)), input);
@@ -87,8 +86,12 @@ export function pickModel(names: readonly string[], folder: string): string {
   });
 }
 
+/** Loaded when an address is opened: node:https alone is a third of the start of `inspect`. */
+const http = async () => (await import('../io/http.js')).httpFiles;
+
 /** Over http a folder cannot be listed: the usual names are tried. */
 async function remoteFolder(address: string): Promise<InputFiles> {
+  const httpFiles = await http();
   for (const name of [...HUB_NAMES, 'model.onnx']) {
     const files = httpFiles(new URL(name, address).href);
     if (await files.has(name)) return files;

@@ -3,7 +3,6 @@ import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
 import type { TensorStats } from '../kernels/statistics.js';
-import { hashModel } from './hashes.js';
 import { type OpenedModel, withModel } from './open.js';
 import type { DTypeTotals, InspectReport, TensorEntry } from './reports.js';
 import { selects, type TensorSelection } from './selection.js';
@@ -31,7 +30,7 @@ export async function inspectOpened(
   context: WorkContext,
 ): Promise<InspectReport> {
   const chosen = model.tensors.filter((tensor) => selects(options, tensor.info.name));
-  const hashes = options.hashes ? await hashModel(model, context) : undefined;
+  const hashes = options.hashes ? await (await import('./hashes.js')).hashModel(model, context) : undefined;
   const stats =
     options.stats || options.histogram
       ? await statistics(model, chosen, options.histogram, context)

@@ -1,8 +1,8 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { DTYPES, type DType, isDType } from '../../core/dtype.js';
 import { MlserError } from '../../errors.js';
 import type { SelectionOptions, WritingOptions } from '../options.js';
-import { listFlag, pairFlag, selectionOptions, sizeFlag, writingOptions } from '../options.js';
+import { listFlag, pairFlag, selectionOptions, sizeFlag, valueFlag, writingOptions } from '../options.js';
 import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 import { written } from '../written.js';
@@ -28,9 +28,7 @@ export function convert(program: Command, cli: Cli): void {
       'Turns a model into another format or number type, and proves the outcome before it appears.',
     )
     .addOption(
-      new Option('--dtype <type>', 'number type of the float tensors, or of the selected ones').argParser(
-        dtype,
-      ),
+      valueFlag('--dtype <type>', 'number type of the float tensors, or of the selected ones', dtype),
     )
     .addOption(sizeFlag('--shard-size <size>', 'split the weights into files of at most this size'))
     .option('--external-data', 'ONNX: weights in a file beside the graph')
@@ -52,7 +50,7 @@ export function convert(program: Command, cli: Cli): void {
 function dtype(text: string): DType {
   const name = text.toLowerCase();
   if (isDType(name)) return name;
-  throw new MlserError('E_USAGE', `--dtype ${text}: no such type`, {
+  throw new MlserError('E_USAGE', `${JSON.stringify(text)} is not a type`, {
     details: { dtype: text },
     hint: `types: ${DTYPES.filter((known) => known !== 'str').join(' ')}`,
   });

@@ -17,6 +17,7 @@ interface EditOptions extends WritingOptions {
 export function meta(program: Command, cli: Cli): void {
   const command = program
     .command('meta')
+    .helpCommand(false)
     .summary('read, set and remove metadata')
     .description('Reads and changes the metadata of a model. An edit is proved before it replaces the file.');
   const get = command.command('get <model> [key...]').summary('print metadata, or the value of a key');

@@ -9,10 +9,9 @@ import {
   type WorkOptions,
   workOptions,
 } from '../options.js';
-import { hasErrors } from '../render/findings.js';
 import { checkWritable, sideFiles, writeSideFiles } from '../report-files.js';
 import type { Session } from '../session.js';
-import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
+import { type Answer, type Cli, examples, given, hasErrors, onAction } from '../verb.js';
 
 interface Options extends WorkOptions, ReportOptions {
   readonly level: ValidationLevel;

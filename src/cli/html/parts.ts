@@ -1,6 +1,7 @@
 import type { Finding } from '../../errors.js';
 import type { ValidationReport } from '../../validate/report.js';
-import { figure, grouped, percent } from '../render/numbers.js';
+import { figure, percent } from '../render/numbers.js';
+import { validationFacts } from '../render/validation.js';
 import { type HtmlColumn, htmlTable, raw, section, tiles, verdict } from './page.js';
 import { barChart } from './svg.js';
 
@@ -51,15 +52,14 @@ export function outputsPart(outputs: NonNullable<ValidationReport['run']>['outpu
 
 export function validationPart(validation: ValidationReport): string {
   if (validation.level === 'none') return section('Validation', '<p class="faint">not validated</p>');
-  const { weights, accuracy, run } = validation;
-  const facts: [string, string | ReturnType<typeof verdict>][] = [
-    ['gate', verdict(validation.passed, 'passed', 'failed')],
-    ['level', validation.level],
-    ['device', validation.device],
-  ];
-  if (weights) facts.push(['tensors read back', grouped(weights.checked)], ['equal', grouped(weights.equal)]);
-  if (weights && weights.lossy > 0) facts.push(['within their bound', grouped(weights.lossy)]);
-  if (accuracy?.before !== undefined) facts.push(['accuracy before', percent(accuracy.before)]);
-  if (accuracy) facts.push(['accuracy', percent(accuracy.after)]);
-  return section('Validation', tiles(facts), outputsPart(run?.outputs ?? []));
+  return section(
+    'Validation',
+    tiles([
+      ['gate', verdict(validation.passed, 'passed', 'failed')],
+      ['level', validation.level],
+      ['device', validation.device],
+    ]),
+    htmlTable([{ title: 'proof' }, { title: '' }], validationFacts(validation)),
+    outputsPart(validation.run?.outputs ?? []),
+  );
 }

@@ -26,6 +26,3 @@ export function findingLines(findings: readonly Finding[], style: Style): string
   for (const [code, times] of rest) lines.push(paint.faint(`  and ${times} more ${safe(code)}`));
   return lines;
 }
-
-export const hasErrors = (findings: readonly Finding[]): boolean =>
-  findings.some((finding) => finding.severity === 'error');

@@ -24,7 +24,7 @@ const METADATA_LINES = 24;
 export function renderInspect(report: InspectReport, view: InspectView, style: Style): string {
   const { paint } = style;
   const sections = [
-    [title(report, style), facts(report, style)].join('\n'),
+    [title(report, style), facts(report, style)].filter((part) => part !== '').join('\n'),
     section('Types', dtypeTable(report, style), style),
     view.tensors ? '' : section('Layers', layerTable(report, style), style),
     view.tensors

@@ -52,9 +52,14 @@ export function layerGroups(tensors: readonly TensorEntry[], limit = 10): LayerG
   }));
 }
 
-/** Opening a group must leave room, and must not tear repeated layers into their parts. */
+/**
+ * Opening a group must leave room, and must not tear repeated layers, or the weight and bias of one layer, apart
+ * (unless it is all there is).
+ */
 const canOpen = (group: Node, shown: number, limit: number): boolean =>
-  group.numbers.size < 2 && shown - 1 + group.children.size <= limit;
+  group.numbers.size < 2 &&
+  shown - 1 + group.children.size <= limit &&
+  (shown === 1 || [...group.children.values()].some((child) => child.children.size > 0));
 
 function add(root: Node, tensor: TensorEntry): void {
   const parameters = tensor.shape.reduce((product, dim) => product * dim, 1);

@@ -4,52 +4,54 @@ import type { Style } from '../style.js';
 import { figure, grouped, percent, plural } from './numbers.js';
 import { fields, table } from './table.js';
 
+type Outputs = NonNullable<ValidationReport['run']>['outputs'];
+
 /** What was proved, how far, and how close it came. */
 export function validationSection(validation: ValidationReport, style: Style): string {
   const { paint } = style;
+  if (validation.level === 'none') return `  ${paint.faint('not validated')}`;
   const verdict = validation.passed ? paint.good('passed') : paint.bad('failed');
-  const pairs: [string, string][] = [];
-  if (validation.structure !== undefined)
-    pairs.push([
-      'structure',
-      validation.structure ? 'opened again and as planned' : paint.bad('not as planned'),
-    ]);
-  if (validation.weights) pairs.push(['weights', weights(validation.weights)]);
-  if (validation.run) pairs.push(['run', run(validation)]);
-  if (validation.accuracy) pairs.push(['accuracy', accuracy(validation.accuracy)]);
-  const outputs = validation.run?.outputs ?? [];
-  const head =
-    validation.level === 'none'
-      ? `  ${paint.faint('not validated')}`
-      : `  ${verdict} ${paint.faint(`at level ${validation.level}, device ${safe(validation.device)}`)}`;
-  return [head, fields(pairs, style, '  '), outputTable(outputs, style)]
+  const head = `  ${verdict} ${paint.faint(`at level ${validation.level}, device ${safe(validation.device)}`)}`;
+  const outputs = outputTable(validation.run?.outputs ?? [], style);
+  return [head, fields(validationFacts(validation), style, '  '), outputs]
     .filter((part) => part !== '')
     .join('\n');
 }
 
-function weights({ checked, equal, lossy, worst }: NonNullable<ValidationReport['weights']>): string {
-  const parts = [`${plural(checked, 'tensor')} read back`, `${grouped(equal)} equal`];
-  if (lossy > 0) parts.push(`${grouped(lossy)} changed within their bound`);
-  if (worst)
-    parts.push(`worst ${safe(worst.name)} (max abs ${figure(worst.maxAbs)}, rmse ${figure(worst.rmse)})`);
-  return parts.join(', ');
+/** The same facts for the terminal and for pages, as plain text. */
+export function validationFacts({ structure, weights, run, accuracy }: ValidationReport): [string, string][] {
+  const facts: [string, string][] = [];
+  if (structure !== undefined)
+    facts.push(['structure', structure ? 'opened again, as planned' : 'not as planned']);
+  if (weights) {
+    const parts = [`${plural(weights.checked, 'tensor')} read back`, `${grouped(weights.equal)} equal`];
+    if (weights.lossy > 0) parts.push(`${grouped(weights.lossy)} changed within their bound`);
+    facts.push(['weights', parts.join(', ')]);
+    if (weights.worst) {
+      const { name, maxAbs, rmse } = weights.worst;
+      facts.push(['worst', `${safe(name)}: max abs ${figure(maxAbs)}, rmse ${figure(rmse)}`]);
+    }
+  }
+  if (run) facts.push(['run', runText(run)]);
+  if (accuracy) {
+    const before = accuracy.before === undefined ? '' : `${percent(accuracy.before)} → `;
+    facts.push(['accuracy', `${before}${percent(accuracy.after)} of ${plural(accuracy.samples, 'sample')}`]);
+  }
+  return facts;
 }
 
-function run({ run: facts }: ValidationReport): string {
+function runText(run: NonNullable<ValidationReport['run']>): string {
   const parts: string[] = [];
-  if (facts?.samples !== undefined) parts.push(plural(facts.samples, 'sample'));
-  if (facts?.feeds !== undefined) parts.push(`feeds: ${safe(facts.feeds)}`);
-  if (facts?.reference !== undefined) parts.push(`compared with ${safe(facts.reference)}`);
-  if (facts?.tensorsRead !== undefined) parts.push(`the runtime read ${plural(facts.tensorsRead, 'tensor')}`);
-  if (facts?.tensorsFed) parts.push(`${grouped(facts.tensorsFed)} were fed to it`);
-  if (facts?.tolerance !== undefined) parts.push(`tolerance ${figure(facts.tolerance)}`);
+  if (run.samples !== undefined) parts.push(plural(run.samples, 'sample'));
+  if (run.feeds !== undefined) parts.push(`feeds: ${safe(run.feeds)}`);
+  if (run.reference !== undefined) parts.push(`compared with ${safe(run.reference)}`);
+  if (run.tensorsRead !== undefined) parts.push(`the runtime read ${plural(run.tensorsRead, 'tensor')}`);
+  if (run.tensorsFed) parts.push(`${grouped(run.tensorsFed)} were handed to it`);
+  if (run.tolerance !== undefined) parts.push(`tolerance ${figure(run.tolerance)}`);
   return parts.length > 0 ? parts.join(', ') : 'executed';
 }
 
-const accuracy = ({ before, after, samples }: NonNullable<ValidationReport['accuracy']>): string =>
-  `${before === undefined ? '' : `${percent(before)} → `}${percent(after)} of ${plural(samples, 'sample')}`;
-
-export function outputTable(outputs: NonNullable<ValidationReport['run']>['outputs'], style: Style): string {
+export function outputTable(outputs: Outputs, style: Style): string {
   if (outputs.length === 0) return '';
   const agreement = outputs.some((output) => output.argmaxAgreement !== undefined);
   return table(
