@@ -21,7 +21,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValueInfo[];
   /** Nodes of the main graph. */
   readonly nodes: number;
-  /** Op type → count, sub-graphs and functions included. */
+  /** Operator → count, sub-graphs and functions included. Those of other domains are `domain::Op`. */
   readonly ops: ReadonlyMap<string, number>;
   readonly functions: number;
   readonly subgraphs: number;

@@ -1,5 +1,6 @@
-import { finding, type MlserError, malformed } from '../../errors.js';
+import { finding, type MlserError } from '../../errors.js';
 import { checkNode, type NodeRules, nodeLabel } from './check-node.js';
+import { invalid } from './invalid.js';
 import type { FunctionProto, GraphProto, NodeProto, ValueInfoProto } from './schema.js';
 
 /** Names that a graph uses but does not define, with who uses them first: they must come from outside. */
@@ -9,7 +10,7 @@ type Free = Map<string, string>;
 export function checkMainGraph(graph: GraphProto, rules: NodeRules): void {
   const { file } = rules;
   if (!graph.name)
-    throw malformed(
+    throw invalid(
       `${file}: the graph has no name`,
       { file },
       graph.node.length === 0 ? 'the file looks truncated: copy it again' : 'set GraphProto.name',
@@ -18,7 +19,7 @@ export function checkMainGraph(graph: GraphProto, rules: NodeRules): void {
   for (const value of graph.output) checkValue(value, 'output', rules);
   const free = checkGraph(graph, 'the graph', rules);
   for (const [name, user] of free)
-    throw malformed(`${file}: ${user} uses ${JSON.stringify(name)}, which nothing defines`, { file, name });
+    throw invalid(`${file}: ${user} uses ${JSON.stringify(name)}, which nothing defines`, { file, name });
 }
 
 /** A function's body sees its inputs only. */
@@ -30,7 +31,7 @@ export function checkFunctionBody(body: FunctionProto, rules: NodeRules): void {
   const free = checkNodes(body.node, label, defined, rules);
   for (const name of body.output) if (!defined.has(name)) free.set(name, `${label} as an output`);
   for (const [name, user] of free)
-    throw malformed(`${file}: ${label}: ${user} uses ${JSON.stringify(name)}, which nothing defines`, {
+    throw invalid(`${file}: ${label}: ${user} uses ${JSON.stringify(name)}, which nothing defines`, {
       file,
       name,
     });
@@ -46,11 +47,11 @@ function checkValue(value: ValueInfoProto, kind: string, { file, findings }: Nod
     type?.mapType ??
     type?.optionalType ??
     type?.opaqueType;
-  if (!type || !set) throw malformed(`${file}: graph ${label} has no type`, { file, name: value.name ?? '' });
+  if (!type || !set) throw invalid(`${file}: graph ${label} has no type`, { file, name: value.name ?? '' });
   const tensor = type.tensorType ?? type.sparseTensorType;
   if (!tensor) return;
   if (!tensor.elemType)
-    throw malformed(`${file}: graph ${label} has no element type`, { file, name: value.name ?? '' });
+    throw invalid(`${file}: graph ${label} has no element type`, { file, name: value.name ?? '' });
   if (!tensor.shape)
     findings.push(
       finding('warning', 'SHAPE_MISSING', value.name ?? '', `graph ${label} has no shape, not even a rank`),
@@ -59,7 +60,7 @@ function checkValue(value: ValueInfoProto, kind: string, { file, findings }: Nod
 
 function define(defined: Set<string>, name: string, what: string, file: string): void {
   if (defined.has(name))
-    throw malformed(`${file}: ${JSON.stringify(name)} is defined twice: again as ${what}`, { file, name });
+    throw invalid(`${file}: ${JSON.stringify(name)} is defined twice: again as ${what}`, { file, name });
   defined.add(name);
 }
 
@@ -68,7 +69,7 @@ function checkGraph(graph: GraphProto, label: string, rules: NodeRules): Free {
   const { file, irVersion } = rules;
   const inputs = new Set<string>();
   for (const { name } of graph.input) {
-    if (!name) throw malformed(`${file}: an input of ${label} has no name`, { file });
+    if (!name) throw invalid(`${file}: an input of ${label} has no name`, { file });
     define(inputs, name, `an input of ${label}`, file);
   }
   const initializers = new Set<string>();
@@ -76,14 +77,14 @@ function checkGraph(graph: GraphProto, label: string, rules: NodeRules): Free {
     ...graph.initializer.map((tensor) => tensor.name),
     ...graph.sparseInitializer.map((sparse) => sparse.values?.name),
   ]) {
-    if (!name) throw malformed(`${file}: an initializer of ${label} has no name`, { file });
+    if (!name) throw invalid(`${file}: an initializer of ${label} has no name`, { file });
     if (initializers.has(name))
-      throw malformed(`${file}: initializer name ${JSON.stringify(name)} is used twice`, {
+      throw invalid(`${file}: initializer name ${JSON.stringify(name)} is used twice`, {
         file,
         tensor: name,
       });
     if (irVersion <= 3n && !inputs.has(name))
-      throw malformed(
+      throw invalid(
         `${file}: initializer ${JSON.stringify(name)} is not an input, which IR version ${irVersion} asks for`,
         { file, tensor: name },
         'set ir_version to 4 or more',
@@ -94,7 +95,7 @@ function checkGraph(graph: GraphProto, label: string, rules: NodeRules): Free {
   const defined = new Set([...inputs, ...initializers]);
   const free = checkNodes(graph.node, label, defined, rules);
   for (const { name } of graph.output) {
-    if (!name) throw malformed(`${file}: an output of ${label} has no name`, { file });
+    if (!name) throw invalid(`${file}: an output of ${label} has no name`, { file });
     if (!defined.has(name) && !free.has(name)) free.set(name, `${label} as an output`);
   }
   return free;
@@ -113,7 +114,7 @@ function checkNodes(
     for (const name of node.output) {
       if (name === '') continue;
       if (producer.has(name) || defined.has(name))
-        throw malformed(
+        throw invalid(
           `${file}: ${JSON.stringify(name)} is defined twice: again by ${nodeLabel(node, index)} of ${label}`,
           { file, name },
         );
@@ -152,7 +153,7 @@ function checkNodes(
 }
 
 const inCycle = (file: string, label: string, cycle: readonly string[]): MlserError =>
-  malformed(
+  invalid(
     `${file}: nodes of ${label} feed each other: ${cycle.slice(0, 8).join(' → ')}${cycle.length > 8 ? ' → …' : ''}`,
     { file },
     'a graph must not have cycles',

@@ -1,6 +1,7 @@
-import { type Finding, finding, MlserError, malformed } from '../../errors.js';
+import { type Finding, finding, MlserError } from '../../errors.js';
 import { checkFunctionBody, checkMainGraph } from './check-graph.js';
 import { domainOf, functionId, type NodeRules } from './check-node.js';
+import { invalid } from './invalid.js';
 import { NEWEST_OPSET } from './operators.js';
 import type { FunctionProto, ModelProto, NodeProto, OperatorSetIdProto } from './schema.js';
 
@@ -16,7 +17,7 @@ export function checkModel(model: ModelProto, file: string, findings: Finding[])
   const opsets = importedOpsets(model, irVersion, file, findings);
   checkMetadata(model, file, findings);
   if (!model.graph)
-    throw malformed(`${file}: the model has no graph`, { file }, 'the file looks truncated: copy it again');
+    throw invalid(`${file}: the model has no graph`, { file }, 'the file looks truncated: copy it again');
   const functions = checkFunctions(model.functions, file);
   const rules: NodeRules = { file, irVersion, opsets, functions, inFunction: false, findings };
   for (const body of model.functions)
@@ -27,12 +28,12 @@ export function checkModel(model: ModelProto, file: string, findings: Finding[])
 function checkIrVersion(model: ModelProto, file: string): bigint {
   const { irVersion } = model;
   if (irVersion === undefined)
-    throw malformed(
+    throw invalid(
       `${file}: ir_version is not set`,
       { file },
       'the file is not an ONNX model or is truncated: copy it again',
     );
-  if (irVersion <= 0n) throw malformed(`${file}: ir_version ${irVersion} is not a version`, { file });
+  if (irVersion <= 0n) throw invalid(`${file}: ir_version ${irVersion} is not a version`, { file });
   if (irVersion > NEWEST_IR)
     throw new MlserError('E_UNSUPPORTED', `${file}: ir_version ${irVersion} is newer than ${NEWEST_IR}`, {
       details: { file, found: irVersion.toString(), needed: `at most ${NEWEST_IR}` },
@@ -47,16 +48,16 @@ function opsetMap(imports: readonly OperatorSetIdProto[], what: string, file: st
   for (const { domain, version } of imports) {
     const name = domainOf(domain);
     if (version === undefined || version < 1n || version > 0x7fffffffn)
-      throw malformed(
+      throw invalid(
         `${file}: ${what} imports version ${version ?? '(none)'} of ${JSON.stringify(name)}, which is not a version`,
         { file, domain: name },
       );
     const known = opsets.get(name);
     if (known !== undefined && known !== Number(version))
-      throw malformed(
-        `${file}: ${what} imports versions ${known} and ${version} of ${JSON.stringify(name)}`,
-        { file, domain: name },
-      );
+      throw invalid(`${file}: ${what} imports versions ${known} and ${version} of ${JSON.stringify(name)}`, {
+        file,
+        domain: name,
+      });
     opsets.set(name, Number(version));
   }
   return opsets;
@@ -70,11 +71,11 @@ function importedOpsets(
 ): Map<string, number> {
   if (irVersion < 3n) {
     if (model.opsetImport.length > 0)
-      throw malformed(`${file}: IR version ${irVersion} must not have opset_import`, { file });
+      throw invalid(`${file}: IR version ${irVersion} must not have opset_import`, { file });
     return new Map([['', 1]]);
   }
   if (model.opsetImport.length === 0)
-    throw malformed(
+    throw invalid(
       `${file}: IR version ${irVersion} must have opset_import, there is none`,
       { file },
       'the file looks truncated: copy it again',
@@ -107,7 +108,7 @@ function checkMetadata(model: ModelProto, file: string, findings: Finding[]): vo
   for (const { key = '', value = '' } of model.metadataProps) {
     const known = seen.get(key);
     if (known !== undefined && known !== value)
-      throw malformed(`${file}: metadata key ${JSON.stringify(key)} has two values`, { file, key });
+      throw invalid(`${file}: metadata key ${JSON.stringify(key)} has two values`, { file, key });
     if (known !== undefined)
       findings.push(
         finding('warning', 'METADATA_TWICE', key, `metadata key ${JSON.stringify(key)} is there twice`),
@@ -122,10 +123,10 @@ function checkFunctions(functions: readonly FunctionProto[], file: string): Set<
   for (const body of functions) {
     const label = `function ${JSON.stringify(body.name ?? '')}`;
     const { name = '' } = body;
-    if (name === '') throw malformed(`${file}: a function has no name`, { file });
+    if (name === '') throw invalid(`${file}: a function has no name`, { file });
     const id = functionId(body.domain, body.name, body.overload);
     if (bodies.has(id))
-      throw malformed(`${file}: ${label} of domain ${JSON.stringify(body.domain ?? '')} is there twice`, {
+      throw invalid(`${file}: ${label} of domain ${JSON.stringify(body.domain ?? '')} is there twice`, {
         file,
         function: body.name,
       });
@@ -145,7 +146,7 @@ function checkFunctions(functions: readonly FunctionProto[], file: string): Set<
 function unique(names: readonly string[], what: string, file: string): void {
   const seen = new Set<string>();
   for (const name of names) {
-    if (seen.has(name)) throw malformed(`${what} ${JSON.stringify(name)} is there twice`, { file, name });
+    if (seen.has(name)) throw invalid(`${what} ${JSON.stringify(name)} is there twice`, { file, name });
     seen.add(name);
   }
 }
@@ -184,9 +185,9 @@ function checkRecursion(bodies: ReadonlyMap<string, FunctionProto>, file: string
       }
       const name = bodies.get(next)?.name ?? '';
       if (onPath.has(next))
-        throw malformed(`${file}: function ${JSON.stringify(name)} calls itself`, { file, function: name });
+        throw invalid(`${file}: function ${JSON.stringify(name)} calls itself`, { file, function: name });
       if (path.length >= CALL_DEPTH)
-        throw malformed(`${file}: functions call each other more than ${CALL_DEPTH} deep`, {
+        throw invalid(`${file}: functions call each other more than ${CALL_DEPTH} deep`, {
           file,
           function: name,
         });
@@ -196,7 +197,7 @@ function checkRecursion(bodies: ReadonlyMap<string, FunctionProto>, file: string
   }
   for (const [id, depth] of depths)
     if (depth >= CALL_DEPTH)
-      throw malformed(`${file}: functions call each other more than ${CALL_DEPTH} deep`, {
+      throw invalid(`${file}: functions call each other more than ${CALL_DEPTH} deep`, {
         file,
         function: bodies.get(id)?.name ?? '',
       });

@@ -1,4 +1,5 @@
-import { type Finding, finding, malformed } from '../../errors.js';
+import { type Finding, finding } from '../../errors.js';
+import { invalid } from './invalid.js';
 import { firstVersion, NEWEST_OPSET } from './operators.js';
 import type { AttributeProto, NodeProto } from './schema.js';
 
@@ -29,45 +30,61 @@ export const nodeLabel = (node: NodeProto, index: number): string =>
 
 /** Rules of a node by itself (IR.md, Nodes and Attributes): operator known and imported, attributes well-formed. */
 export function checkNode(node: NodeProto, index: number, rules: NodeRules): void {
-  const { file, opsets, findings } = rules;
+  const { file } = rules;
   const label = nodeLabel(node, index);
   const details = { file, node: node.name ?? index };
-  if (!node.opType) throw malformed(`${file}: ${label} has no operator`, details);
+  if (!node.opType) throw invalid(`${file}: ${label} has no operator`, details);
   if (node.input.length === 0 && node.output.length === 0)
-    throw malformed(`${file}: ${label} has neither inputs nor outputs`, details);
+    throw invalid(`${file}: ${label} has neither inputs nor outputs`, details);
   const domain = domainOf(node.domain);
-  const version = opsets.get(domain);
-  if (version === undefined)
-    throw malformed(
-      `${file}: ${label} uses domain ${JSON.stringify(domain)}, which is not imported`,
-      details,
-      'add it to opset_import',
-    );
-  if (!rules.functions.has(functionId(domain, node.opType, node.overload))) {
-    const first = firstVersion(domain, node.opType);
-    if (first === 'unknown' && (domain !== '' || version <= NEWEST_OPSET))
-      findings.push(
-        finding('warning', 'UNKNOWN_OPERATOR', label, `${label}: ONNX has no operator ${node.opType}`),
-      );
-    else if (typeof first === 'number' && first > version)
-      findings.push(
-        finding(
-          'warning',
-          'OPERATOR_TOO_NEW',
-          label,
-          `${label}: ${node.opType} came with version ${first}, the model imports ${version}`,
-        ),
-      );
-  }
+  checkOperator(node.opType, domain, node.overload, label, rules);
   const seen = new Set<string>();
   for (const attribute of node.attribute) {
     const name = attribute.name ?? '';
-    if (name === '') throw malformed(`${file}: ${label} has an attribute without a name`, details);
+    if (name === '') throw invalid(`${file}: ${label} has an attribute without a name`, details);
     if (seen.has(name))
-      throw malformed(`${file}: ${label} has attribute ${JSON.stringify(name)} twice`, details);
+      throw invalid(`${file}: ${label} has attribute ${JSON.stringify(name)} twice`, details);
     seen.add(name);
     checkAttribute(attribute, `${file}: ${label}: attribute ${JSON.stringify(name)}`, rules, details);
   }
+}
+
+/** Domains of onnxruntime, which has one version of each and does not ask for their import. */
+const RUNTIME_DOMAINS: ReadonlySet<string> = new Set([
+  'com.microsoft',
+  'com.ms.internal.nhwc',
+  'com.microsoft.nchwc',
+]);
+
+function checkOperator(
+  op: string,
+  domain: string,
+  overload: string | undefined,
+  label: string,
+  rules: NodeRules,
+): void {
+  const { file, opsets, functions, findings } = rules;
+  const version = opsets.get(domain);
+  if (version === undefined) {
+    const message = `${label} uses domain ${JSON.stringify(domain)}, which is not imported`;
+    if (!RUNTIME_DOMAINS.has(domain))
+      throw invalid(`${file}: ${message}`, { file, domain }, 'add the domain to opset_import');
+    findings.push(finding('warning', 'DOMAIN_NOT_IMPORTED', label, message));
+    return;
+  }
+  if (functions.has(functionId(domain, op, overload))) return;
+  const first = firstVersion(domain, op);
+  if (first === 'unknown' && (domain !== '' || version <= NEWEST_OPSET))
+    findings.push(finding('warning', 'UNKNOWN_OPERATOR', label, `${label}: ONNX has no operator ${op}`));
+  else if (typeof first === 'number' && first > version)
+    findings.push(
+      finding(
+        'warning',
+        'OPERATOR_TOO_NEW',
+        label,
+        `${label}: ${op} came with version ${first}, the model imports ${version}`,
+      ),
+    );
 }
 
 /** Value fields of an attribute with the number of their type (AttributeProto.AttributeType). */
@@ -101,19 +118,19 @@ function checkAttribute(
   const set = VALUES.filter(([, isSet]) => isSet(attribute));
   const [value] = set;
   if (set.length > 1)
-    throw malformed(`${label} has several values: ${set.map(([, , name]) => name).join(', ')}`, details);
+    throw invalid(`${label} has several values: ${set.map(([, , name]) => name).join(', ')}`, details);
   if (attribute.refAttrName) {
     if (!rules.inFunction)
-      throw malformed(`${label} refers to ${attribute.refAttrName}, but is not in a function`, details);
-    if (value) throw malformed(`${label} refers to ${attribute.refAttrName} and has a value too`, details);
+      throw invalid(`${label} refers to ${attribute.refAttrName}, but is not in a function`, details);
+    if (value) throw invalid(`${label} refers to ${attribute.refAttrName} and has a value too`, details);
   }
   if (attribute.type === undefined || attribute.type === 0) {
     // Before IR version 2 the type was told by the value.
-    if (rules.irVersion >= 2n) throw malformed(`${label} has no type`, details);
+    if (rules.irVersion >= 2n) throw invalid(`${label} has no type`, details);
     return;
   }
   if (value && value[0] !== attribute.type)
-    throw malformed(
+    throw invalid(
       `${label} has type ${VALUES.find(([type]) => type === attribute.type)?.[2] ?? attribute.type} but a value of type ${value[2]}`,
       details,
     );

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type Finding, finding, MlserError, malformed } from '../../errors.js';
+import { type Finding, finding, MlserError } from '../../errors.js';
 import type { InputFiles } from '../../io/files.js';
 import { type ByteSource, readChunks } from '../../io/source.js';
+import { invalid } from './invalid.js';
 import type { TensorProto } from './schema.js';
 import type { TensorFacts } from './tensor-facts.js';
 
@@ -37,14 +38,14 @@ export class ExternalData {
     const details = { file, tensor: facts.info.name };
     const keys = this.#keys(tensor, facts);
     const location = keys.get('location') ?? '';
-    if (location === '') throw malformed(`${label} is stored externally without a location`, details);
+    if (location === '') throw invalid(`${label} is stored externally without a location`, details);
     const source = await this.#source(location, facts);
     const offset = this.#number(keys.get('offset'), 'offset', facts) ?? 0n;
     const length = this.#number(keys.get('length'), 'length', facts);
     const size = BigInt(source.size);
     const end = offset + (length ?? BigInt(needed));
     if (length !== undefined && length !== BigInt(needed))
-      throw malformed(`${label}: external length ${length}, the shape needs ${needed}`, details);
+      throw invalid(`${label}: external length ${length}, the shape needs ${needed}`, details);
     if (offset > size || end > size)
       throw new MlserError(
         'E_TRUNCATED',
@@ -83,7 +84,7 @@ export class ExternalData {
     for (const { key = '', value = '' } of tensor.externalData) {
       if (!KNOWN_KEYS.has(key)) odd.push(key);
       else if (keys.has(key) && keys.get(key) !== value)
-        throw malformed(`${label}: external data has two values for ${key}`, { file, tensor: info.name });
+        throw invalid(`${label}: external data has two values for ${key}`, { file, tensor: info.name });
       else keys.set(key, value);
     }
     if (odd.length > 0)
@@ -116,7 +117,7 @@ export class ExternalData {
     if (text === undefined) return undefined;
     const clean = text.trim().replace(/^\+/, '');
     if (!/^\d+$/.test(clean))
-      throw malformed(`${facts.label}: external ${key} ${JSON.stringify(text)} is not a decimal number`, {
+      throw invalid(`${facts.label}: external ${key} ${JSON.stringify(text)} is not a decimal number`, {
         file: facts.file,
         tensor: facts.info.name,
         found: text,

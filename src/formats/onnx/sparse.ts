@@ -1,9 +1,10 @@
 import { elementBytes, elementCount, tensorBytes } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { MlserError, malformed } from '../../errors.js';
+import { MlserError } from '../../errors.js';
 import { CHUNK_BYTES } from '../../io/source.js';
 import type { ExternalData } from './external-data.js';
+import { invalid } from './invalid.js';
 import { create, type SparseTensorProto } from './schema.js';
 import { openTensor } from './tensor-data.js';
 import { dimensions } from './tensor-facts.js';
@@ -24,12 +25,12 @@ export async function openSparse(
   const where = { file, tensor: name };
   const label = `${file}: sparse tensor ${JSON.stringify(name)} [${sparse.dims.join(', ')}]`;
   const shape = dimensions(sparse.dims, label, file);
-  if (!sparse.values) throw malformed(`${label} has no values`, where);
+  if (!sparse.values) throw invalid(`${label} has no values`, where);
   const values = await openTensor(sparse.values, name, file, external);
   const [nnz] = values.info.shape;
   if (values.info.shape.length !== 1 || nnz === undefined)
-    throw malformed(`${label}: values have ${values.info.shape.length} dimensions, not 1`, where);
-  if (!sparse.indices && nnz > 0) throw malformed(`${label} has no indices`, where);
+    throw invalid(`${label}: values have ${values.info.shape.length} dimensions, not 1`, where);
+  if (!sparse.indices && nnz > 0) throw invalid(`${label} has no indices`, where);
   const indices = await openTensor(
     sparse.indices ?? create('TensorProto', { dims: [0n], dataType: 7 }),
     `${name} (indices)`,
@@ -44,13 +45,13 @@ export async function openSparse(
       hint: 'store the tensor densely',
     });
   if (indices.info.dtype !== 'i64')
-    throw malformed(`${label}: indices are ${indices.info.dtype}, not i64`, where);
+    throw invalid(`${label}: indices are ${indices.info.dtype}, not i64`, where);
   const rank = shape.length;
   const [rows, columns] = indices.info.shape;
   const linear = indices.info.shape.length === 1;
   if (!linear && (indices.info.shape.length !== 2 || columns !== rank))
-    throw malformed(`${label}: indices of shape [${indices.info.shape.join(', ')}]`, where);
-  if (rows !== nnz) throw malformed(`${label}: ${nnz} values but ${rows} indices`, where);
+    throw invalid(`${label}: indices of shape [${indices.info.shape.join(', ')}]`, where);
+  if (rows !== nnz) throw invalid(`${label}: ${nnz} values but ${rows} indices`, where);
   const byteLength = tensorBytes(dtype, shape, label);
   if (byteLength > LIMITS.VIEW_EXPANSION_BYTES)
     throw new MlserError(
@@ -130,7 +131,7 @@ class Places {
   }
 
   #bad(at: number, what: string): MlserError {
-    return malformed(`${this.#label}: index ${at} ${what}`, { ...this.#where, index: at });
+    return invalid(`${this.#label}: index ${at} ${what}`, { ...this.#where, index: at });
   }
 }
 

@@ -32,7 +32,10 @@ export function summarize(model: ModelProto): OnnxGraph {
   const graph = model.graph;
   const ops = new Map<string, number>();
   const count = (nodes: readonly NodeProto[]): void => {
-    for (const { opType = '' } of nodes) ops.set(opType, (ops.get(opType) ?? 0) + 1);
+    for (const { opType = '', domain } of nodes) {
+      const op = domainOf(domain) === '' ? opType : `${domain}::${opType}`;
+      ops.set(op, (ops.get(op) ?? 0) + 1);
+    }
   };
   let subgraphs = 0;
   for (const place of graphsOf(model)) {

@@ -1,8 +1,8 @@
 import { rangeTensor, type TensorSource } from '../../core/tensor.js';
-import { malformed } from '../../errors.js';
 import { checkRange } from '../../io/source.js';
 import { DATA, type DataSpan, dataFieldName, ELEMENT_WIRE } from './data-span.js';
 import type { ExternalData } from './external-data.js';
+import { invalid } from './invalid.js';
 import type { TensorProto } from './schema.js';
 import { type TensorFacts, tensorFacts, typedEntries } from './tensor-facts.js';
 import { stringChunks, typedChunks } from './typed-data.js';
@@ -41,7 +41,7 @@ export async function openTensor(
 }
 
 const wrongSize = (facts: TensorFacts, found: string) =>
-  malformed(`${facts.label}: needs ${facts.byteLength} bytes, ${found}`, {
+  invalid(`${facts.label}: needs ${facts.byteLength} bytes, ${found}`, {
     file: facts.file,
     tensor: facts.info.name,
     needed: facts.byteLength,
@@ -112,7 +112,7 @@ async function typedTensor(spans: readonly DataSpan[], facts: TensorFacts): Prom
   const entries = typedEntries(facts);
   // Each entry takes at least a byte: a shape that the bytes cannot fill is refused before anything is allocated.
   if (entries > wireBytes)
-    throw malformed(`${label}: ${fieldName} of ${wireBytes} bytes cannot hold ${entries} entries`, {
+    throw invalid(`${label}: ${fieldName} of ${wireBytes} bytes cannot hold ${entries} entries`, {
       file,
       tensor: info.name,
       needed: entries,
@@ -144,7 +144,7 @@ async function checkLastVarint(spans: readonly DataSpan[], facts: TensorFacts): 
     if (form !== 'payload' || ELEMENT_WIRE[field] !== 0 || !file) continue;
     const [last] = await file.source.read(file.offset + length - 1, 1);
     if (last !== undefined && last >= 0x80)
-      throw malformed(`${facts.label}: ${dataFieldName(field)} ends inside a varint`, {
+      throw invalid(`${facts.label}: ${dataFieldName(field)} ends inside a varint`, {
         file: facts.file,
         tensor: facts.info.name,
         offset: file.offset + length - 1,
@@ -156,7 +156,7 @@ function stringTensor(spans: readonly DataSpan[], facts: TensorFacts): TensorSou
   const { info, byteLength, elements, label, file } = facts;
   const strings = spans.reduce((sum, span) => sum + span.records, 0);
   if (strings !== elements)
-    throw malformed(`${label}: string_data has ${strings} strings, the shape needs ${elements}`, {
+    throw invalid(`${label}: string_data has ${strings} strings, the shape needs ${elements}`, {
       file,
       tensor: info.name,
       needed: elements,

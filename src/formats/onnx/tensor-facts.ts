@@ -1,9 +1,10 @@
 import { dtypeFacts, elementCount, tensorBytes } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
 import type { TensorInfo } from '../../core/tensor.js';
-import { MlserError, malformed } from '../../errors.js';
+import { MlserError } from '../../errors.js';
 import { DATA, type DataField, dataFieldName } from './data-span.js';
 import { type OnnxType, onnxType } from './dtypes.js';
+import { invalid } from './invalid.js';
 import type { TensorProto } from './schema.js';
 
 /** What a TensorProto declares, checked against itself. Nothing was read. */
@@ -23,7 +24,7 @@ export interface TensorFacts {
 export const dimensions = (dims: readonly bigint[], label: string, file: string): number[] =>
   dims.map((dim) => {
     if (dim < 0n || dim > BigInt(Number.MAX_SAFE_INTEGER))
-      throw malformed(`${label}: dimension ${dim} is not a count`, { file, found: dim.toString() });
+      throw invalid(`${label}: dimension ${dim} is not a count`, { file, found: dim.toString() });
     return Number(dim);
   });
 
@@ -35,7 +36,7 @@ export function tensorFacts(tensor: TensorProto, name: string, file: string): Te
   const short = `${file}: tensor ${JSON.stringify(name)}`;
   const details = { file, tensor: name };
   if (tensor.dataType === undefined || tensor.dataType === 0)
-    throw malformed(`${short}: data_type is ${tensor.dataType === 0 ? 'UNDEFINED' : 'not set'}`, details);
+    throw invalid(`${short}: data_type is ${tensor.dataType === 0 ? 'UNDEFINED' : 'not set'}`, details);
   const type = onnxType(tensor.dataType);
   if (!type)
     throw new MlserError(
@@ -85,20 +86,19 @@ function dataField(
   const [field] = present;
   if (external) {
     if (field !== undefined)
-      throw malformed(`${label} is stored externally but has ${dataFieldName(field)} too`, where);
-    if (type.dtype === 'str') throw malformed(`${label}: strings cannot be stored externally`, where);
+      throw invalid(`${label} is stored externally but has ${dataFieldName(field)} too`, where);
+    if (type.dtype === 'str') throw invalid(`${label}: strings cannot be stored externally`, where);
     return undefined;
   }
   if (present.length > 1)
-    throw malformed(`${label} has several data fields: ${present.map(dataFieldName).join(', ')}`, where);
+    throw invalid(`${label} has several data fields: ${present.map(dataFieldName).join(', ')}`, where);
   if (elements === 0) {
-    if (field !== undefined)
-      throw malformed(`${label} has no elements but has ${dataFieldName(field)}`, where);
+    if (field !== undefined) throw invalid(`${label} has no elements but has ${dataFieldName(field)}`, where);
     return undefined;
   }
-  if (field === undefined) throw malformed(`${label} has no data`, where);
+  if (field === undefined) throw invalid(`${label} has no data`, where);
   if (field === DATA.raw ? type.dtype === 'str' : field !== type.field)
-    throw malformed(
+    throw invalid(
       `${label} has ${dataFieldName(field)}, ${type.onnx} belongs in ${dataFieldName(type.field)}${type.dtype === 'str' ? '' : ' or raw_data'}`,
       where,
     );

@@ -1,8 +1,9 @@
 import { type DType, dtypeFacts } from '../../core/dtype.js';
-import { type MlserError, malformed } from '../../errors.js';
+import type { MlserError } from '../../errors.js';
 import { memorySource } from '../../io/memory.js';
 import { CHUNK_BYTES } from '../../io/source.js';
 import { type DataSpan, dataFieldName, ELEMENT_WIRE } from './data-span.js';
+import { invalid } from './invalid.js';
 import { type TensorFacts, typedEntries } from './tensor-facts.js';
 import { FileWindow } from './window.js';
 
@@ -34,7 +35,7 @@ export async function* typedChunks(
   const { field, label } = facts;
   const details = { file: facts.file, tensor: facts.info.name };
   const fieldName = field === undefined ? 'data' : dataFieldName(field);
-  const fail = (what: string): MlserError => malformed(`${label}: ${fieldName} ${what}`, details);
+  const fail = (what: string): MlserError => invalid(`${label}: ${fieldName} ${what}`, details);
   const wanted = typedEntries(facts);
   const out = new Packer(facts, fail);
   const windows = new SpanWindows();
