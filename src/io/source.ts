@@ -66,7 +66,7 @@ export function sliceSource(
   return {
     ...window,
     origin: { source, offset },
-    read(at, count) {
+    async read(at, count) {
       checkRange(window, at, count);
       return source.read(offset + at, count);
     },

@@ -175,7 +175,7 @@ export function inflatedSource(zip: ZipDirectory, member: ZipMember): ByteSource
   return {
     ...window,
     sequential: true,
-    read(offset, length) {
+    async read(offset, length) {
       checkRange(window, offset, length);
       return cursor.read(offset, length);
     },
