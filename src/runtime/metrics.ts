@@ -8,8 +8,8 @@ export interface OutputComparison {
   /** Largest |a − b| ÷ |b| where b is not zero. */
   readonly maxRel: number;
   readonly rmse: number;
-  /** 1 for the same direction; 1 too if both are all zero. */
-  readonly cosine: number;
+  /** 1 for the same direction; null where a side is all zeros. */
+  readonly cosine: number | null;
   /** Share of rows (last axis, at least 2 wide) whose largest element is at the same place. Floats only. */
   readonly argmaxAgreement?: number;
   /** The smallest t with |a − b| ≤ t + t·|b| everywhere. Infinity where a NaN or an infinity is on one side only. */
@@ -24,7 +24,8 @@ export interface Comparison {
   readonly findings: readonly Finding[];
 }
 
-export function compareOutput(name: string): Comparison {
+/** `anyNumberType`: numbers are compared across types (what was expected may have been saved in another one). */
+export function compareOutput(name: string, options: { readonly anyNumberType?: boolean } = {}): Comparison {
   const findings: Finding[] = [];
   let count = 0;
   let maxAbs = 0;
@@ -71,7 +72,8 @@ export function compareOutput(name: string): Comparison {
   return {
     findings,
     add(part, reference) {
-      if (part.type !== reference.type)
+      const text = part.type === 'string' || reference.type === 'string';
+      if (part.type !== reference.type && (text || !options.anyNumberType))
         return differ('OUTPUT_DTYPE_DIFFERS', `output is ${part.type}, the reference ${reference.type}`);
       if (!sameDims(part.dims, reference.dims))
         return differ(
@@ -113,9 +115,8 @@ function bigGaps(a: Value['data'], b: Value['data']): Float64Array | undefined {
   return Float64Array.from(b, (value, i) => Math.abs(Number((a[i] ?? 0n) - value)));
 }
 
-function cosine(dot: number, lengthA: number, lengthB: number): number {
-  if (lengthA === 0 && lengthB === 0) return 1;
-  if (lengthA === 0 || lengthB === 0) return 0;
+function cosine(dot: number, lengthA: number, lengthB: number): number | null {
+  if (lengthA === 0 || lengthB === 0) return null;
   return Math.min(1, Math.max(-1, dot / (Math.sqrt(lengthA) * Math.sqrt(lengthB))));
 }
 

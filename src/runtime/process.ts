@@ -36,6 +36,8 @@ export interface Session {
 export interface Runtime {
   create(model: ModelReference, settings: SessionSettings, label: string): Promise<Session>;
   backends(): Promise<readonly Backend[]>;
+  /** Starts the child and loads the runtime while others work. A failure shows at the first request that matters. */
+  warm(): void;
   close(): Promise<void>;
 }
 
@@ -79,6 +81,9 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
     },
     async backends() {
       return (await ask({ op: 'backends' }, 'starting')).backends;
+    },
+    warm() {
+      ask({ op: 'backends' }, 'starting').catch(() => {});
     },
     async close() {
       closed = true;
@@ -149,7 +154,11 @@ function spawnChild(): Child {
       resolve();
     };
     process_.once('error', (error) => ended(null, null, error));
-    process_.once('close', (code, signal) => ended(code, signal));
+    // 'close' may never come once the channel was disconnected; what is left in the pipe comes right after 'exit'.
+    process_.once('exit', (code, signal) => {
+      gone = true;
+      setImmediate(() => setImmediate(() => ended(code, signal)));
+    });
   });
   process.once('exit', kill);
   process_.stderr?.on('data', (chunk: Buffer) => {
@@ -243,7 +252,10 @@ function crashed(
   signal: NodeJS.Signals | null | undefined,
   log: string,
 ): MlserError {
-  const tail = log.trim().split('\n').slice(-3).join(' | ').slice(-600);
+  // Frames of a native stack say nothing; what stands before them may.
+  const lines = log.split('\n').map((line) => line.trim());
+  const told = lines.filter((line) => line !== '' && !/^(\d+:|-+ |at )/.test(line));
+  const tail = told.slice(-3).join(' | ').slice(-600);
   return new MlserError('E_RUNTIME', `onnxruntime crashed (${how}) while ${during}`, {
     details: { during, crashed: true, signal: signal ?? null, ...(tail === '' ? {} : { log: tail }) },
     hint: NEXT_STEP,

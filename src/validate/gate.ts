@@ -1,0 +1,192 @@
+import type { WorkContext } from '../core/format.js';
+import type { Model } from '../core/model.js';
+import { MlserError } from '../errors.js';
+import type { InputFiles } from '../io/files.js';
+import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices.js';
+import { type Runtime, startRuntime } from '../runtime/process.js';
+import { acceptanceOf } from './acceptance.js';
+
+import { proveWeights } from './proof.js';
+import { checkReadable } from './readable.js';
+import type { GateResult, ValidationLevel } from './report.js';
+import { type Acceptance, runGraph } from './run.js';
+import { type Runnable, runnable, uncallable } from './runnable.js';
+import { checkStructure, reopen } from './structure.js';
+import { Verdict } from './verdict.js';
+import { checkWeights } from './weights.js';
+
+export interface GateRequest {
+  readonly level: ValidationLevel;
+  readonly device: string;
+  /** What the outcome is compared with. */
+  readonly source: Model;
+  /** What was meant to be written. */
+  readonly intended: Model;
+  /** What was written. */
+  readonly staged: InputFiles;
+  /** The files of the source: its graph is run from there. */
+  readonly sourceFiles: InputFiles;
+  /** Tensors whose values a step changed on purpose without changing their type. */
+  readonly changed?: ReadonlySet<string>;
+  /** Path of an npz with feeds, and the name of the labels in it. */
+  readonly inputs?: string;
+  readonly labels?: string;
+  readonly tolerance?: number;
+  readonly context: WorkContext;
+}
+
+/**
+ * The gate: what was staged is opened again (structure), read back and compared (weights), and executed (run).
+ * A no is a report with `passed: false` and findings of severity error. Throws for what is not an answer:
+ * E_DEVICE, E_USAGE, E_INTERRUPTED, and errors of the source.
+ */
+export async function runGate(request: GateRequest): Promise<GateResult> {
+  const { level, context, intended, source, staged, sourceFiles } = request;
+  if (level === 'none') return new Verdict(level, request.device).result();
+  return withRuntime(level, request.device, context, async (runtime, device) => {
+    const verdict = new Verdict(level, device);
+    const { reopened, findings } = await reopen(staged, context);
+    verdict.add(findings);
+    if (reopened) verdict.add(checkStructure(reopened, intended));
+    verdict.report.structure = verdict.passed;
+    if (!reopened || !verdict.passed || level === 'structure') return verdict.result();
+
+    const written = reopened.model;
+    const weights = await checkWeights({ ...request, written, intended, source }, context);
+    verdict.add(weights.findings);
+    verdict.report.weights = weights.report;
+    verdict.tensorErrors = weights.tensorErrors;
+    if (!verdict.passed || level === 'weights') return verdict.result();
+
+    const target = runnable(written, staged);
+    const reference = runnable(source, sourceFiles);
+    await execute(verdict, runtime, {
+      ...optional({ inputs: request.inputs, labels: request.labels }),
+      model: written,
+      files: staged,
+      ...(target ? { target } : {}),
+      ...(reference ? { reference } : {}),
+      device,
+      acceptance: acceptanceOf({ ...request, written, device }),
+      context,
+    });
+    return verdict.result();
+  });
+}
+
+export interface ValidateRequest {
+  readonly model: Model;
+  readonly files: InputFiles;
+  readonly level: ValidationLevel;
+  readonly device: string;
+  /** Another model that must behave the same. */
+  readonly reference?: { readonly model: Model; readonly files: InputFiles };
+  readonly inputs?: string;
+  /** Path of an npz with the outputs that must come out. */
+  readonly expected?: string;
+  readonly labels?: string;
+  readonly tolerance?: number;
+  readonly context: WorkContext;
+}
+
+/**
+ * The gate alone, on a model that exists: every tensor can be read, and it runs, next to a reference and to expected
+ * outputs where there are some. Without either, its outputs must be finite.
+ */
+export async function validateModel(request: ValidateRequest): Promise<GateResult> {
+  const { level, context, model, files, reference } = request;
+  return withRuntime(level, request.device, context, async (runtime, device) => {
+    const verdict = new Verdict(level, device);
+    if (level === 'none') return verdict.result();
+    verdict.report.structure = true; // it was opened: readers check what their formats demand
+    if (level === 'structure') return verdict.result();
+    const weights = await checkReadable(model, context);
+    verdict.add(weights.findings);
+    verdict.report.weights = weights.report;
+    if (level === 'weights') return verdict.result();
+    const target = runnable(model, files);
+    const other = reference && runnable(reference.model, reference.files);
+    await execute(verdict, runtime, {
+      ...optional({ inputs: request.inputs, expected: request.expected, labels: request.labels }),
+      model,
+      files,
+      ...(target ? { target } : {}),
+      ...(other ? { reference: other } : {}),
+      device,
+      acceptance: acceptanceOf({ ...request, written: model, source: reference?.model, device }),
+      context,
+    });
+    return verdict.result();
+  });
+}
+
+interface Execution {
+  readonly model: Model;
+  readonly files: InputFiles;
+  readonly target?: Runnable;
+  readonly reference?: Runnable;
+  readonly inputs?: string;
+  readonly expected?: string;
+  readonly labels?: string;
+  readonly device: ActualDevice;
+  readonly acceptance: Acceptance;
+  readonly context: WorkContext;
+}
+
+/**
+ * A graph is run. Weights without a graph, and graphs that the runtime cannot run (types at the edge, operators
+ * that it lacks also in the source), are read by the runtime through generated graphs.
+ */
+async function execute(verdict: Verdict, runtime: Runtime, execution: Execution): Promise<void> {
+  const { model, files, target, reference, context, expected } = execution;
+  const edge = target && uncallable(target);
+  // A model on its own that cannot be run has not shown that it runs.
+  if (edge) verdict.add([reference && expected === undefined ? edge : { ...edge, severity: 'error' }]);
+  if (!target) refuseFeeds(execution);
+  if (target && !edge) {
+    const { run, accuracy, findings } = await runGraph({ ...execution, target, runtime });
+    verdict.add(findings);
+    if (run) verdict.report.run = run;
+    if (accuracy) verdict.report.accuracy = accuracy;
+    if (run || !verdict.passed) return;
+  }
+  if (!verdict.passed) return;
+  const proof = await proveWeights(model, files, runtime, context);
+  verdict.add(proof.findings);
+  verdict.report.run = { outputs: [], tensorsRead: proof.read, tensorsFed: proof.fed };
+}
+
+/** Feeds for a model without a graph are a mistake worth telling. */
+function refuseFeeds({ files, inputs, expected, labels }: Execution): void {
+  const given = inputs ?? expected ?? labels;
+  if (given === undefined) return;
+  throw new MlserError('E_USAGE', `${files.label} has no graph that could be run on ${given}`, {
+    details: { input: files.label, feeds: given },
+    hint: 'leave out --inputs, --expected and --labels, or name an .onnx file',
+  });
+}
+
+/** Runs `work` with a runtime that is started only at the level that needs it, and ended whatever happens. */
+async function withRuntime<T>(
+  level: ValidationLevel,
+  wanted: string,
+  context: WorkContext,
+  work: (runtime: Runtime, device: ActualDevice) => Promise<T>,
+): Promise<T> {
+  const device = parseDevice(wanted);
+  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  try {
+    if (level === 'run') runtime.warm();
+    // An absent device is told before any byte is read.
+    return await work(runtime, level === 'run' ? await chooseDevice(runtime, device) : 'cpu');
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** Only what is there: absent options stay absent. */
+function optional<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
+}

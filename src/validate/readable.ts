@@ -1,0 +1,48 @@
+import type { WorkContext } from '../core/format.js';
+import type { Model } from '../core/model.js';
+import { type Finding, finding, isMlserError } from '../errors.js';
+import { hasStats, statTensors } from '../kernels/statistics.js';
+import { hashTensors } from '../kernels/transfer.js';
+import type { ValidationReport } from './report.js';
+
+/** Every tensor can be read to its end, and its values are finite. Bytes that do not match their checksum are an error finding. */
+export async function checkReadable(
+  model: Model,
+  context: WorkContext,
+): Promise<{
+  readonly report: NonNullable<ValidationReport['weights']>;
+  readonly findings: readonly Finding[];
+}> {
+  const tensors = model.tensors.filter(({ info }) => !model.aliases.has(info.name));
+  const numbers = tensors.filter(({ info }) => hasStats(info.dtype));
+  const others = tensors.filter(({ info }) => !hasStats(info.dtype));
+  context.progress.stage(
+    'read',
+    tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  );
+  try {
+    const stats = await statTensors(numbers, context);
+    await hashTensors(others, context);
+    const findings = numbers.flatMap(({ info }, i) => {
+      const { nan = 0, inf = 0 } = stats[i] ?? {};
+      if (nan + inf === 0) return [];
+      return [finding('warning', 'NONFINITE_VALUES', info.name, `${nan} NaN and ${inf} infinite values`)];
+    });
+    return { report: report(tensors.length), findings };
+  } catch (error) {
+    if (!isMlserError(error) || error.code !== 'E_INTEGRITY') throw error;
+    const tensor = error.details['tensor'];
+    const subject = typeof tensor === 'string' ? tensor : model.format;
+    return {
+      report: report(0),
+      findings: [finding('error', 'CHECKSUM_WRONG', subject, error.message)],
+    };
+  }
+}
+
+const report = (checked: number): NonNullable<ValidationReport['weights']> => ({
+  checked,
+  equal: checked,
+  lossy: 0,
+  worst: null,
+});
