@@ -36,6 +36,9 @@ function text(out: Writer, field: number, value: string | undefined): void {
   if (value !== undefined) out.uint32(tag(field, BYTES)).string(value);
 }
 
+/** A field without presence: the default is not written. */
+const orNone = (value: string): string | undefined => (value === '' ? undefined : value);
+
 function double(out: Writer, field: number, value: number | undefined): void {
   if (value !== undefined) out.uint32(tag(field, FIXED64)).double(value);
 }
@@ -45,7 +48,7 @@ function packed(out: Writer, field: number, values: readonly number[], put: (val
 }
 
 function tensor(out: Writer, record: TensorRecord): void {
-  text(out, 1, record.name);
+  text(out, 1, orNone(record.name));
   const role = record.role === undefined ? 0 : ROLES.indexOf(record.role) + 1;
   if (record.aliasOf !== undefined) {
     text(out, 6, record.aliasOf);
@@ -97,15 +100,15 @@ function writeNode(out: Writer, node: FlatNode): void {
       return;
     case 'tensor':
       message(out, 13, () => {
-        text(out, 1, node.name);
+        text(out, 1, orNone(node.name));
         if (node.parameter !== undefined) out.uint32(tag(2, VARINT)).bool(node.parameter);
         if (node.requiresGrad !== undefined) out.uint32(tag(3, VARINT)).bool(node.requiresGrad);
       });
       return;
     case 'opaque':
       message(out, 14, () => {
-        text(out, 1, node.type);
-        text(out, 2, node.text);
+        text(out, 1, orNone(node.type));
+        text(out, 2, orNone(node.text));
       });
       return;
     default:

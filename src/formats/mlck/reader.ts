@@ -183,7 +183,7 @@ function danglingReferences(
     else if ('items' in node) for (const item of node.items) open.push(item);
     else if ('entries' in node) for (const entry of node.entries) open.push(...entry);
   }
-  const [first] = missing.sort();
+  const [first] = missing;
   if (first === undefined) return [];
   return [
     finding(
