@@ -44,6 +44,8 @@ export interface WriteOptions {
 
 export interface WriteContext extends WorkContext {
   readonly options: WriteOptions;
+  /** Told what a writer could only see while it wrote (a data file that stays behind under its old name). */
+  readonly notice?: (finding: Finding) => void;
 }
 
 export interface ModelReader {

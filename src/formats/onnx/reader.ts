@@ -8,6 +8,7 @@ import { checkModel } from './check-model.js';
 import { decodeMessage } from './decode.js';
 import { ExternalData } from './external-data.js';
 import { attributeTensors, graphsOf, initializersOf } from './graphs.js';
+import { rememberOrigin } from './origins.js';
 import type { GraphProto, ModelProto } from './schema.js';
 import { openSparse } from './sparse.js';
 import { summarize } from './summary.js';
@@ -65,10 +66,13 @@ async function openTensors(
         hint: 'no model that we know has so many',
       });
     if ('sparse' in initializer) {
-      tensors.push(await openSparse(initializer.sparse, name, files.main, external));
+      const dense = await openSparse(initializer.sparse, name, files.main, external);
+      rememberOrigin(dense, initializer.sparse);
+      tensors.push(dense);
       continue;
     }
     const tensor = await openTensor(initializer.tensor, name, files.main, external);
+    rememberOrigin(tensor, initializer.tensor);
     tensors.push(tensor);
     if (initializer.tensor.dataLocation !== 1 || !tensor.location) continue;
     const { file, offset } = tensor.location;

@@ -3,6 +3,7 @@ import { checkRange } from '../../io/source.js';
 import { DATA, type DataSpan, dataFieldName, ELEMENT_WIRE } from './data-span.js';
 import type { ExternalData } from './external-data.js';
 import { invalid } from './invalid.js';
+import { rememberContent } from './origins.js';
 import type { TensorProto } from './schema.js';
 import { type TensorFacts, tensorFacts, typedEntries } from './tensor-facts.js';
 import { stringChunks, typedChunks } from './typed-data.js';
@@ -21,7 +22,11 @@ export async function openTensor(
   external: ExternalData,
 ): Promise<TensorSource> {
   const facts = tensorFacts(tensor, name, file);
-  if (tensor.dataLocation === 1) return externalTensor(tensor, facts, external);
+  if (tensor.dataLocation === 1) {
+    const outside = await externalTensor(tensor, facts, external);
+    rememberContent(tensor, outside);
+    return outside;
+  }
   if (facts.type.dtype === 'str') return stringTensor(tensor.data, facts);
   const { field } = facts;
   if (field === undefined) return emptyTensor(facts);

@@ -1,6 +1,116 @@
-import type { ModelWriter } from '../../core/format.js';
+import type { ModelWriter, WriteContext } from '../../core/format.js';
+import { LIMITS } from '../../core/limits.js';
+import type { Model } from '../../core/model.js';
+import type { TensorSource } from '../../core/tensor.js';
+import { finding } from '../../errors.js';
+import type { OutputFiles } from '../../io/files.js';
+import type { ByteSink } from '../../io/sink.js';
+import { type Placement, transfer } from '../../kernels/transfer.js';
+import { checkOutput } from './check-output.js';
+import { type Encoded, encodeMessage } from './encode.js';
+import { type FileRange, placeTensors, staysInline, steersGraph } from './place-tensors.js';
 
+/** Large tensors begin on a page, so that runtimes can map them (docs/ExternalData.md); others on a cache line. */
+const PAGE_BYTES = 4096;
+const LINE_BYTES = 64;
+const MAPPED_BYTES = 1024 * 1024;
+
+/**
+ * Writes the graph and its tensors: inside the file, beside it (`externalData`, or when the file would pass what
+ * protobuf can hold), or pointing at bytes that lie in the output folder already (`pointAt`). All offsets are
+ * known before a tensor is read; the bytes are then placed in parallel.
+ */
 export const writer: ModelWriter = {
-  check: () => [],
-  async write() {},
+  check: checkOutput,
+  async write(model, files, context) {
+    const { pointAt, externalData } = context.options;
+    const pointed = (tensor: TensorSource): FileRange | undefined =>
+      steersGraph(tensor) ? undefined : pointAt?.get(tensor.info.name);
+    if (externalData !== true) {
+      const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed));
+      if (encoded.size <= LIMITS.PROTOBUF_BYTES || externalData === false) {
+        await transfer(await writeMain(encoded, files), context);
+        return;
+      }
+    }
+    await writeExternal(model, files, context, pointed);
+  },
 };
+
+async function writeExternal(
+  model: Model,
+  files: OutputFiles,
+  context: WriteContext,
+  pointed: (tensor: TensorSource) => FileRange | undefined,
+): Promise<void> {
+  const outside = model.tensors.filter((tensor) => !staysInline(tensor) && !pointed(tensor));
+  const layout = layOut(outside, model.aliases);
+  const file = freshName(files, context);
+  const encoded = encodeMessage(
+    'ModelProto',
+    await placeTensors(model, (tensor) => {
+      const offset = layout.get(tensor.info.name);
+      return offset === undefined ? pointed(tensor) : { file, offset };
+    }),
+  );
+  const placements: Placement[] = [];
+  if (outside.length > 0) {
+    const sink = await files.create(file);
+    for (const tensor of outside) {
+      const offset = layout.get(tensor.info.name);
+      if (offset !== undefined && !model.aliases.has(tensor.info.name))
+        placements.push({ tensor, sink, offset });
+    }
+  }
+  placements.push(...(await writeMain(encoded, files)));
+  await transfer(placements, context);
+}
+
+/** Offsets by name, in the order of the model. Tied tensors share theirs. */
+function layOut(tensors: readonly TensorSource[], aliases: ReadonlyMap<string, string>): Map<string, number> {
+  const offsets = new Map<string, number>();
+  let end = 0;
+  for (const { info, byteLength } of tensors) {
+    if (aliases.has(info.name)) continue;
+    const align = byteLength >= MAPPED_BYTES ? PAGE_BYTES : LINE_BYTES;
+    const offset = Math.ceil(end / align) * align;
+    offsets.set(info.name, offset);
+    end = offset + byteLength;
+  }
+  for (const { info } of tensors) {
+    const shared = offsets.get(aliases.get(info.name) ?? '');
+    if (shared !== undefined) offsets.set(info.name, shared);
+  }
+  return offsets;
+}
+
+/** A data file never takes the place of another: an old model that names it would meet new bytes. */
+function freshName(files: OutputFiles, context: WriteContext): string {
+  const first = `${files.main}.data`;
+  if (!files.taken(first)) return first;
+  const stem = files.main.replace(/\.onnx$/i, '');
+  const extension = files.main.slice(stem.length);
+  let count = 1;
+  while (files.taken(`${stem}.${count}${extension}.data`)) count++;
+  const fresh = `${stem}.${count}${extension}.data`;
+  context.notice?.(
+    finding(
+      'info',
+      'DATA_FILE_LEFT',
+      first,
+      `${first} exists and may belong to another model: it stays, the weights are in ${fresh}`,
+    ),
+  );
+  return fresh;
+}
+
+/** Writes the structure; gives the tensors that go between its parts. */
+async function writeMain(encoded: Encoded, files: OutputFiles): Promise<Placement[]> {
+  const sink: ByteSink = await files.create(files.main);
+  const placements: Placement[] = [];
+  for (const part of encoded.parts) {
+    if ('bytes' in part) await sink.writeAt(part.at, part.bytes);
+    else placements.push({ tensor: part.content, sink, offset: part.at });
+  }
+  return placements;
+}
