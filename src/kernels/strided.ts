@@ -171,11 +171,13 @@ async function* windows(
   if (along === undefined || range.end <= range.start) return;
   const rowBytes = along.out * width;
   const lastRow = Math.ceil(range.end / rowBytes);
+  const rows = Math.min(along.size, Math.max(1, Math.floor(elements / along.out)));
+  const window = new Uint8Array(rows * rowBytes); // used again for every window; what is given away is copied
   for (let row = Math.floor(range.start / rowBytes); row < lastRow; ) {
     const index = row % along.size;
-    const count = Math.min(along.size - index, Math.max(1, Math.floor(elements / along.out)), lastRow - row);
+    const count = Math.min(along.size - index, rows, lastRow - row);
     const box = [{ ...along, size: count }, ...dims.slice(axis + 1)];
-    const bytes = new Uint8Array(count * rowBytes);
+    const bytes = window.subarray(0, count * rowBytes);
     await gather(source, base + rowOffset(dims.slice(0, axis + 1), row) * width, box, width, bytes);
     const from = Math.max(range.start - row * rowBytes, 0);
     const to = Math.min(range.end - row * rowBytes, bytes.byteLength);
