@@ -24,8 +24,10 @@ export async function quantizationMetadata(
 ): Promise<MetadataValue> {
   const values = async (value: number | PyTensor, what: string): Promise<MetadataValue> =>
     typeof value === 'number' ? value : numbers(value, `${name} (${what})`, builder);
+  // torch pickles float zero points under the plain scheme and tells them apart by their type.
+  const float = typeof zeroPoint !== 'number' && zeroPoint.type.torch.startsWith('float');
   return new Map<string, MetadataValue>([
-    ['scheme', scheme],
+    ['scheme', float ? 'per_channel_affine_float_qparams' : scheme],
     ...(axis === undefined ? [] : [['axis', axis] as [string, MetadataValue]]),
     ['scale', await values(scale, 'scale')],
     ['zero_point', await values(zeroPoint, 'zero point')],

@@ -121,18 +121,16 @@ export class TensorBuilder {
         ...(role === undefined ? {} : { role }),
       },
     );
-    const placed = storage.origin === undefined ? withoutPlace(built, storage) : built;
-    return packed
-      ? { ...placed, info: { name, dtype: view.dtype, shape: unpackedShape(view.shape) } }
-      : placed;
+    return packed ? { ...built, info: { name, dtype: view.dtype, shape: unpackedShape(view.shape) } } : built;
   }
 
   #storage(tensor: PyTensor, name: string): Promise<ByteSource> {
     const { source } = tensor;
     if (!(source instanceof PyStorage))
-      return Promise.resolve(
-        memorySource(source.data instanceof Uint8Array ? source.data : new Uint8Array(), this.file),
-      );
+      return Promise.resolve({
+        ...memorySource(source.data instanceof Uint8Array ? source.data : new Uint8Array(), this.file),
+        derived: true, // decoded bytes lie nowhere in the file
+      });
     let opened = this.#open.get(source.key);
     if (!opened) {
       opened = this.storages.open(source.key, named(name)).then((bytes) => {
@@ -153,13 +151,6 @@ export class TensorBuilder {
     }
     return opened;
   }
-}
-
-/** Inflated and decoded bytes lie nowhere in the file: nobody may point at them. */
-function withoutPlace(tensor: TensorSource, storage: ByteSource): TensorSource {
-  if (storage.path !== undefined) return tensor;
-  const { location: _, recipe: __, ...rest } = tensor;
-  return rest;
 }
 
 /** Two values a byte, along the last dimension. */
