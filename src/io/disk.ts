@@ -171,7 +171,11 @@ export function createDiskSink(file: string, name: string): DiskSink {
   let size = 0;
   let open = true;
   const write = (offset: number, bytes: Uint8Array): void => {
-    pwriteExactly(fd, bytes, offset, name);
+    try {
+      pwriteExactly(fd, bytes, offset, name);
+    } catch (error) {
+      throw withFreeSpace(error, file, bytes.byteLength);
+    }
     size = Math.max(size, offset + bytes.byteLength);
   };
   return {
@@ -193,8 +197,20 @@ export function createDiskSink(file: string, name: string): DiskSink {
       withIo(name, () => fs.fsyncSync(fd));
     },
     close() {
-      if (open) fs.closeSync(fd);
-      open = false;
+      if (!open) return;
+      open = false; // also when it fails: the descriptor is gone then
+      fs.closeSync(fd);
     },
   };
+}
+
+/** A full disk: also how much is free there, and how much was to be written. */
+function withFreeSpace(error: unknown, file: string, needed: number): unknown {
+  if (!(error instanceof MlserError) || error.details['errno'] !== 'ENOSPC') return error;
+  try {
+    const { bavail, bsize } = fs.statfsSync(path.dirname(file));
+    return error.with({ needed, free: bavail * bsize });
+  } catch {
+    return error;
+  }
 }
