@@ -33,7 +33,7 @@ export const safeJson = (json: string): string =>
 /** At most `limit` characters, with a mark where the rest was cut off. */
 export const shorten = (text: string, limit: number): string => {
   if (text.length <= limit) return text;
-  const points = [...text.slice(0, 2 * limit)];
+  const points = [...text.slice(0, 2 * limit + 2)];
   return points.length <= limit ? text : `${points.slice(0, Math.max(1, limit - 1)).join('')}…`;
 };
 

@@ -19,6 +19,7 @@ export async function main(argv: readonly string[], io?: CliIo): Promise<number>
   const flags = new Set(dashes < 0 ? argv : argv.slice(0, dashes));
   running.json = flags.has('--json');
   running.printed = false;
+  running.ended = false;
   if (io === undefined) handleInterruptions(streams, controller);
   let answer = 0;
   try {
@@ -42,6 +43,8 @@ export async function main(argv: readonly string[], io?: CliIo): Promise<number>
       streams.err.write(renderError(told, await styleFor(streams.err, streams.env, color)));
     printErrorDocument(told, streams);
     return exitCode(told);
+  } finally {
+    running.ended = true;
   }
 }
 
@@ -73,6 +76,7 @@ function usageError(
 /** Whatever ends the process early, no staged file stays behind and the cursor comes back. */
 function handleInterruptions(io: CliIo, controller: AbortController): void {
   const leave = (error: unknown, code: number): never => {
+    running.ended = true;
     controller.abort();
     running.progress?.stop();
     removeStagedLeftovers();
@@ -90,5 +94,13 @@ function handleInterruptions(io: CliIo, controller: AbortController): void {
     );
   process.on('uncaughtException', (error) => leave(error, 2));
   process.on('unhandledRejection', (error) => leave(error, 2));
-  process.on('exit', removeStagedLeftovers);
+  process.on('exit', () => {
+    removeStagedLeftovers();
+    if (running.ended) return;
+    // Nothing is left that could wake the process, and main still waits: a bug of ours that must not go unseen.
+    const error = new Error('the work stopped without an answer');
+    io.err.write(renderError(error, PLAIN_STYLE));
+    printErrorDocument(error, io);
+    process.exitCode = 2;
+  });
 }

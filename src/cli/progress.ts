@@ -2,10 +2,13 @@ import type { Ora } from 'ora';
 import type { Progress } from '../core/format.js';
 import type { CliIo } from './io.js';
 import type { progressText as ProgressText } from './progress-text.js';
+import { showsUnicode } from './style.js';
 
 /** Work that ends sooner than this shows nothing. */
 const PATIENCE_MS = 1_000;
 const REDRAW_MS = 100;
+/** Columns that the spinner and its space take, and one to spare. */
+const SPINNER = 3;
 
 export interface ShownProgress extends Progress {
   /** Removes the line and restores the cursor. */
@@ -27,9 +30,14 @@ export function createProgress(io: CliIo, options: { wanted: boolean; color: boo
   let stageStarted = started;
   let drawn = 0;
 
+  const line = (text: typeof ProgressText, now: number): string =>
+    text(
+      { title, done, total, elapsedMs: now - stageStarted },
+      { unicode: showsUnicode(io.env), columns: (io.err.columns ?? 80) - SPINNER },
+    );
   const draw = (now: number): void => {
     drawn = now;
-    if (shown) shown.spinner.text = shown.text(title, done, total, now - stageStarted);
+    if (shown) shown.spinner.text = line(shown.text, now);
     else if (!loading && now - started >= PATIENCE_MS) {
       loading = true;
       void load();
@@ -46,7 +54,7 @@ export function createProgress(io: CliIo, options: { wanted: boolean; color: boo
       isEnabled: true,
       discardStdin: false, // a paused or piped stdin is none of our business
       color: options.color ? 'cyan' : false, // ora itself ignores NO_COLOR
-      text: progressText(title, done, total, performance.now() - stageStarted),
+      text: line(progressText, performance.now()),
     }).start();
     shown = { spinner, text: progressText };
   };

@@ -26,9 +26,10 @@ export interface Session {
 }
 
 /** What signals need to reach: set while a verb runs. */
-export const running: { progress?: ShownProgress; printed: boolean; json: boolean } = {
+export const running: { progress?: ShownProgress; printed: boolean; json: boolean; ended: boolean } = {
   printed: false,
   json: false,
+  ended: false,
 };
 
 export function openSession(io: CliIo, options: WorkOptions, signal: AbortSignal): Session {

@@ -54,7 +54,7 @@ export function colorLevel(
 }
 
 /** True unless the locale or the terminal says that it shows ASCII only. */
-function showsUnicode(env: CliIo['env']): boolean {
+export function showsUnicode(env: CliIo['env']): boolean {
   if (env['TERM'] === 'linux' || env['TERM'] === 'dumb') return false;
   const locale = env['LC_ALL'] || env['LC_CTYPE'] || env['LANG'];
   return !locale || /utf-?8/i.test(locale);

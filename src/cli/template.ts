@@ -4,6 +4,7 @@ import { MlserError } from '../errors.js';
 import { withIo } from '../io/disk.js';
 import type { InspectReport } from '../operations/reports.js';
 import { safe, safeLines } from './escape.js';
+import { layerGroups } from './render/layers.js';
 import { count, figure, grouped, percent, shape, size } from './render/numbers.js';
 
 const SHIPPED = fileURLToPath(new URL('../../schemas/templates', import.meta.url));
@@ -31,16 +32,14 @@ function readTemplate(name: string): string {
 }
 
 /**
- * Fills a Jinja template from an inspect report: its fields are the variables. Besides the engine's filters there are
- * functions: `size(bytes)`, `count(n)`, `grouped(n)`, `percent(fraction)`, `figure(x)`, `shape(list)`,
- * `md(text)` (safe inside a Markdown table or paragraph) and `sh(text)` (one quoted shell word).
- * Control characters in the report's texts are escaped first, line ends and tabs apart.
+ * Fills a Jinja template from an inspect report. Its variables and functions are listed in `schemas/templates/README.md`.
+ * Control characters in the report's texts are escaped first, line ends and tabs apart. E_NOT_FOUND, E_MALFORMED.
  */
 export async function renderTemplate(name: string, report: InspectReport): Promise<string> {
   const text = readTemplate(name);
   const { Template } = await import('@huggingface/jinja');
   try {
-    const filled = new Template(text).render({ ...cleaned(report), ...HELPERS });
+    const filled = new Template(text).render(variables(report));
     return filled.endsWith('\n') ? filled : `${filled}\n`;
   } catch (error) {
     throw new MlserError(
@@ -59,7 +58,10 @@ export async function renderTemplate(name: string, report: InspectReport): Promi
 const unboxed = (value: unknown): unknown =>
   typeof value === 'object' && value !== null && 'value' in value ? value.value : value;
 
-const HELPERS = {
+const variables = (report: InspectReport): Record<string, unknown> => ({
+  ...cleaned(report),
+  name: safe(report.path.split(/[\\/]/).findLast((part) => part !== '') ?? report.path),
+  layers: clean(layerGroups(report.tensors)),
   size: (bytes: number) => size(bytes),
   count: (value: number) => count(value),
   grouped: (value: number) => grouped(value),
@@ -68,12 +70,14 @@ const HELPERS = {
   shape: (dims: readonly unknown[] | null) =>
     shape(dims?.map((dim) => unboxed(dim) as number | string | null) ?? null),
   md: (value: unknown) => markdown(String(value)),
-  sh: (value: unknown) => `'${String(value).replaceAll("'", "'\\''")}'`,
-};
+  js: (value: unknown) => JSON.stringify(safe(String(value))),
+  sh: (value: unknown) => `'${safe(String(value)).replaceAll("'", "'\\''")}'`,
+  code: (value: unknown) => safe(String(value)).replace(/\*\/|```/g, '…'),
+});
 
 /** One line of Markdown in which nothing of the text is markup. */
 const markdown = (text: string): string =>
-  safe(text).replace(/[\\`*_{}[\]<>|#~]/g, (char) =>
+  safe(text).replace(/[\\`*{}[\]<>|#~]/g, (char) =>
     char === '<' ? '&lt;' : char === '>' ? '&gt;' : char === '_' ? char : `\\${char}`,
   );
 

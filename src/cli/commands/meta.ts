@@ -39,8 +39,8 @@ export function meta(program: Command, cli: Cli): void {
   examples(get, 'mlser meta get model.safetensors', 'mlser meta get model.onnx --json');
   examples(
     unset,
-    'mlser meta unset tagged.safetensors note',
-    'mlser meta unset tagged.safetensors note --dry-run',
+    'mlser meta unset model.safetensors arch',
+    'mlser meta unset model.safetensors arch --dry-run',
   );
   examples(command, 'mlser meta get model.safetensors', 'mlser meta set model.safetensors license=mit');
 }

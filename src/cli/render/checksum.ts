@@ -12,21 +12,22 @@ export function renderChecksum(report: ChecksumReport, tensors: boolean): string
   const files = report.files.map(({ path, sha256 }) => sumLine(sha256, path));
   if (!tensors) return `${files.join('\n')}\n`;
   const rows = report.tensors.map(
-    ({ name, dtype, shape, sha256 }) => `# ${sha256}  ${dtype} [${shape.join(', ')}] ${safe(name)}`,
+    ({ name, dtype, shape, sha256 }) =>
+      `# ${safe(sha256)}  ${safe(dtype)} [${shape.join(', ')}] ${safe(name)}`,
   );
-  return `${[...files, `# content ${report.content}`, ...rows].join('\n')}\n`;
+  return `${[...files, `# content ${safe(report.content)}`, ...rows].join('\n')}\n`;
 }
 
 const sumLine = (sha256: string, path: string): string =>
   /[\\\n\r]/.test(path)
-    ? `\\${sha256}  ${safe(path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r'))}`
-    : `${sha256}  ${safe(path)}`;
+    ? `\\${safe(sha256)}  ${safe(path.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('\r', '\\r'))}`
+    : `${safe(sha256)}  ${safe(path)}`;
 
 /** A line per check as `sha256sum -c` prints it, failures last again. */
 export function renderCheck(report: CheckReport, style: Style): string {
   const { paint } = style;
   const lines = report.checks.map(({ kind, name, ok, found }) => {
-    const label = kind === 'file' ? safe(name) : `${kind} ${safe(name)}`;
+    const label = kind === 'tensor' ? `tensor ${safe(name)}` : safe(name);
     const verdict = ok ? paint.good('OK') : paint.bad(found === null ? 'MISSING' : 'FAILED');
     return `${label}: ${verdict}`;
   });

@@ -60,7 +60,7 @@ function facts(report: InspectReport, style: Style): string {
     pairs.push(['files', `${plural(report.files.length, 'file')}: ${fileList(report)}`]);
   const tied = report.tensors.filter((tensor) => tensor.aliasOf !== undefined).length;
   if (tied > 0) pairs.push(['tied', `${plural(tied, 'name')} for tensors that are there under another name`]);
-  if (report.content !== undefined) pairs.push(['content id', report.content]);
+  if (report.content !== undefined) pairs.push(['content id', safe(report.content)]);
   return fields(pairs, style, '  ');
 }
 

@@ -61,7 +61,7 @@ export const plural = (value: number, noun: string, nouns = `${noun}s`): string 
 
 /** `0.42 s`, `3:07 min`. */
 export function duration(seconds: number): string {
-  if (seconds < 60) return `${three(seconds)} s`;
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')} min`;
 }

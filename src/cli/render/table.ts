@@ -1,3 +1,4 @@
+import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { fitMiddle, padEnd, padStart, textWidth } from './width.js';
 
@@ -13,7 +14,7 @@ const GAP = '  ';
 const NARROWEST = 12;
 
 /**
- * Aligned columns, a heading line, two spaces between. Cells are plain, already escaped text; colour is put on
+ * Aligned columns, a heading line, two spaces between. Cells are plain text and are escaped here; colour is put on
  * after alignment. Never wider than the terminal while a flexible column can give way.
  */
 export function table(
@@ -22,8 +23,9 @@ export function table(
   style: Style,
   indent = '',
 ): string {
+  const lines = rows.map((row) => row.map(safe));
   const widths = columns.map(({ title }, i) =>
-    rows.reduce((max, row) => Math.max(max, textWidth(row[i] ?? '')), textWidth(title)),
+    lines.reduce((max, row) => Math.max(max, textWidth(row[i] ?? '')), textWidth(title)),
   );
   const total = widths.reduce((sum, width) => sum + width, indent.length + GAP.length * (columns.length - 1));
   const flexible = columns.findIndex((column) => column.flexible);
@@ -46,7 +48,7 @@ export function table(
   const titles = columns.map((column) => column.title);
   return [
     ...(titles.some((title) => title !== '') ? [line(titles, (text) => style.paint.faint(text))] : []),
-    ...rows.map((row) => line(row, (text, column) => (column.paint ? column.paint(text) : text))),
+    ...lines.map((row) => line(row, (text, column) => (column.paint ? column.paint(text) : text))),
   ].join('\n');
 }
 

@@ -2,7 +2,6 @@ import type { TensorAction, WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';
-import { findingLines } from './findings.js';
 import { duration, figure, plural, shape, size } from './numbers.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -14,7 +13,7 @@ const DONE = new Map([
   ['meta', 'changed'],
 ]);
 
-/** What was written (or would be), how large it became, and what was proved about it. */
+/** What was written (or would be), how large it became, and what was proved. Findings go to stderr as warnings. */
 export function renderWrite(report: WriteReport, style: Style): string {
   const { paint } = style;
   const failed = !report.validation.passed;
@@ -26,11 +25,10 @@ export function renderWrite(report: WriteReport, style: Style): string {
       : paint.good(done);
   const head = `${verb} ${paint.strong(safe(report.input))} → ${paint.strong(safe(report.output))}`;
   const sections = [
-    `${head}\n${fields(facts(report), style, '  ')}\n${sizes(report, style)}`,
+    `${head}\n${fields([...facts(report), ...sizes(report, style)], style, '  ')}`,
     section('Plan', report.dryRun ? plan(report.tensors, style) : '', style),
     section('Largest errors', errors(report.tensors, style), style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
-    section('Findings', findingLines(report.findings, style).join('\n'), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;
 }
@@ -55,34 +53,28 @@ function facts(report: WriteReport): [string, string][] {
 function actions(tensors: readonly TensorAction[]): string {
   const kinds = new Map<string, number>();
   for (const { action, dtypeIn, dtypeOut } of tensors) {
-    const kind = dtypeIn === dtypeOut ? safe(action) : `${safe(action)} ${dtypeIn} → ${dtypeOut}`;
+    const kind = dtypeIn === dtypeOut ? safe(action) : `${safe(action)} ${safe(dtypeIn)} → ${safe(dtypeOut)}`;
     kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
   const parts = [...kinds].sort(([, a], [, b]) => b - a).map(([kind, n]) => `${n} ${kind}`);
   return tensors.length === 0 ? 'none' : `${plural(tensors.length, 'tensor')}: ${parts.join(', ')}`;
 }
 
-function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): string {
+function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): [string, string][] {
   const most = Math.max(bytesIn, bytesOut, 1);
-  const change =
-    ratio >= 1.005
-      ? `${figure(ratio)} times smaller`
-      : ratio > 0 && ratio <= 0.995
-        ? `${figure(1 / ratio)} times larger`
-        : 'the same size';
-  return table(
-    [
-      { title: '', paint: style.paint.faint },
-      { title: '', align: 'right' },
-      { title: '', paint: style.paint.name },
-    ],
-    [
-      ['before', size(bytesIn), bar(bytesIn / most, BAR, style)],
-      ['after', size(bytesOut), `${bar(bytesOut / most, BAR, style)}  ${change}`],
-    ],
-    style,
-    '  ',
-  );
+  const texts = [size(bytesIn), size(bytesOut)] as const;
+  const width = Math.max(texts[0].length, texts[1].length);
+  const line = (text: string, bytes: number): string =>
+    `${text.padStart(width)}  ${style.paint.name(bar(bytes / most, BAR, style))}`;
+  return [
+    ['before', line(texts[0], bytesIn)],
+    ['after', `${line(texts[1], bytesOut)}  ${change(ratio)}`],
+  ];
+}
+
+function change(ratio: number): string {
+  if (ratio >= 1.005) return `${figure(ratio)} times smaller`;
+  return ratio > 0 && ratio <= 0.995 ? `${figure(1 / ratio)} times larger` : 'the same size';
 }
 
 const plan = (tensors: readonly TensorAction[], style: Style): string =>

@@ -1,0 +1,170 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { diffPage } from '../../src/cli/html/diff.js';
+import { inspectPage } from '../../src/cli/html/inspect.js';
+import { validatePage } from '../../src/cli/html/validate.js';
+import { writePage } from '../../src/cli/html/write.js';
+import { jsonText } from '../../src/cli/json.js';
+import { renderCheck, renderChecksum } from '../../src/cli/render/checksum.js';
+import { renderDiff } from '../../src/cli/render/diff.js';
+import { renderError } from '../../src/cli/render/error.js';
+import { findingLines } from '../../src/cli/render/findings.js';
+import { renderInspect } from '../../src/cli/render/inspect.js';
+import { layerGroups } from '../../src/cli/render/layers.js';
+import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
+import { renderWrite } from '../../src/cli/render/write.js';
+import { PLAIN_STYLE } from '../../src/cli/style.js';
+import { renderTemplate } from '../../src/cli/template.js';
+import { MlserError } from '../../src/errors.js';
+import { CONTROL } from '../support/cli.js';
+import { schemaErrors } from '../support/schema.js';
+import * as sample from './sample-reports.js';
+
+const HOSTILE = '\u001b]0;x\u0007\u001b[2J\u009b31m\r\u202e\u2066<script>"&\'|`</td>';
+const style = PLAIN_STYLE;
+
+/** Every way a report reaches a person, from the same reports with hostile texts. */
+const texts = (text: string): [string, string][] => {
+  const inspect = sample.withTexts(sample.inspectReport, text);
+  const write = sample.withTexts(sample.writeReport, text);
+  const done = { ...write, dryRun: false };
+  const meta = sample.withTexts(sample.metaReport, text);
+  const check = sample.withTexts(sample.checkReport, text);
+  const diff = sample.withTexts(sample.diffReport, text);
+  const validate = sample.withTexts(sample.validateReport, text);
+  const error = new MlserError('E_MALFORMED', `${text}\nat line 2`, { hint: text });
+  return [
+    ['inspect', renderInspect(inspect, {}, style)],
+    ['inspect --tensors --graph', renderInspect(inspect, { tensors: true, graph: true }, style)],
+    ['write --dry-run', renderWrite(write, style)],
+    ['write', renderWrite(done, style)],
+    ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
+    ['check', renderCheck(check, style)],
+    ['diff', renderDiff(diff, style)],
+    ['validate', renderValidate(validate, style)],
+    ['meta', renderMeta(meta, [], style)],
+    ['meta of a key', renderMeta(meta, ['license'], style)],
+    ['findings', findingLines(inspect.findings, style).join('\n')],
+    ['error', renderError(error, style)],
+    ['inspect page', inspectPage([inspect])],
+    ['write page', writePage(done)],
+    ['diff page', diffPage(diff)],
+    ['validate page', validatePage(validate)],
+    ...[inspect, write, check, diff, validate, meta].map((report): [string, string] => [
+      'json',
+      jsonText(report),
+    ]),
+  ];
+};
+
+describe('texts of a model', () => {
+  it('reach no terminal and no page unescaped, in any report', async () => {
+    const card = await renderTemplate('model-card', sample.withTexts(sample.inspectReport, HOSTILE));
+    for (const [name, text] of [...texts(HOSTILE), ['model card', card] as const]) {
+      expect(text.length, name).toBeGreaterThan(20);
+      expect(text.match(CONTROL)?.[0], name).toBeUndefined();
+      if (name.endsWith('page')) expect(text, name).not.toContain('<script');
+    }
+  });
+  it('are there, so that the test above means something', () => {
+    for (const [name, text] of texts('Zq')) expect(text, name).toContain('Zq');
+  });
+  it('cannot break out of a table of the model card', async () => {
+    const { format, content, findings } = sample.inspectReport; // the tool's own words
+    const hostile = sample.withTexts(sample.inspectReport, '|\n---\n# x');
+    const card = await renderTemplate('model-card', { ...hostile, format, content: content ?? '', findings });
+    expect(card).not.toMatch(/^# x/m);
+    expect(card.match(/^---$/gm)).toHaveLength(2);
+  });
+});
+
+describe('pages', () => {
+  it('need nothing from elsewhere', () => {
+    for (const text of [
+      inspectPage([sample.inspectReport]),
+      writePage(sample.writeReport),
+      diffPage(sample.diffReport),
+    ]) {
+      expect(text).not.toMatch(/<script|<link|<img|@import|url\(|https?:/i);
+      expect(text).toMatch(/prefers-color-scheme/);
+      expect(text).toMatch(/<svg/);
+      for (const tag of ['table', 'section', 'svg', 'div', 'ul', 'dl'])
+        expect(text.split(`<${tag}`).length, tag).toBe(text.split(`</${tag}>`).length);
+    }
+  });
+});
+
+describe('reports in full', () => {
+  it('satisfy their schemas', () => {
+    expect(schemaErrors('inspect', sample.inspectReport)).toEqual([]);
+    expect(schemaErrors('inspect', [sample.inspectReport, sample.inspectReport])).toEqual([]);
+    expect(schemaErrors('write', sample.writeReport)).toEqual([]);
+    expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
+    expect(schemaErrors('check', sample.checkReport)).toEqual([]);
+    expect(schemaErrors('diff', sample.diffReport)).toEqual([]);
+    expect(schemaErrors('validate', sample.validateReport)).toEqual([]);
+    expect(schemaErrors('meta', sample.metaReport)).toEqual([]);
+  });
+  it('and the schemas are strict', () => {
+    expect(schemaErrors('inspect', { ...sample.inspectReport, extra: 1 })).not.toEqual([]);
+    expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
+    const { validation: _, ...without } = sample.validateReport;
+    expect(schemaErrors('validate', without)).not.toEqual([]);
+    expect(schemaErrors('error', { error: { code: 'oops', message: '', details: {} } })).not.toEqual([]);
+  });
+});
+
+describe('the text of reports', () => {
+  it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
+  it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
+  it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
+  it('validate', () => expect(renderValidate(sample.validateReport, style)).toMatchSnapshot());
+  it('check', () => expect(renderCheck(sample.checkReport, style)).toMatchSnapshot());
+  it('model card', async () =>
+    expect(await renderTemplate('model-card', sample.inspectReport)).toMatchSnapshot());
+});
+
+describe('layers', () => {
+  const tensors = (names: string[]) =>
+    names.map((name) => ({ name, dtype: 'f32', shape: [2, 3], bytes: 24 }));
+  it('that repeat are one group, and the parts of a layer stay together', () => {
+    const names = [0, 1, 2].flatMap((i) => [`h.${i}.attn.weight`, `h.${i}.attn.bias`]);
+    const groups = layerGroups(tensors([...names, 'ln.weight', 'ln.bias', 'wte']));
+    expect(groups.map(({ label, repeats, tensors: n }) => [label, repeats, n])).toEqual([
+      ['h.*', 3, 6],
+      ['ln', 1, 2],
+      ['wte', 1, 1],
+    ]);
+    expect(groups.reduce((sum, group) => sum + group.parameters, 0)).toBe(9 * 6);
+  });
+  it('of odd names are groups too', () => {
+    expect(layerGroups(tensors(['', '.', '__proto__', '__proto__.x', '1', '2'])).length).toBeGreaterThan(0);
+    expect(layerGroups([])).toEqual([]);
+    const wide = layerGroups(tensors(Array.from({ length: 5000 }, (_, i) => `a${i}.b.c`)));
+    expect(wide.length).toBe(5000);
+  });
+});
+
+describe('templates', () => {
+  it('are files or shipped ones, and complain with a hint', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'mlser-template-'));
+    try {
+      const file = path.join(folder, 'mine.jinja');
+      writeFileSync(
+        file,
+        '{{ name }}: {{ size(bytes) }} {{ shape(tensors[0].shape) }} {{ layers | length }}',
+      );
+      expect(await renderTemplate(file, sample.inspectReport)).toBe('model.safetensors: 8.19 kB [16] 2\n');
+      writeFileSync(file, '{% for %}');
+      await expect(renderTemplate(file, sample.inspectReport)).rejects.toMatchObject({ code: 'E_MALFORMED' });
+      await expect(renderTemplate('no-such', sample.inspectReport)).rejects.toMatchObject({
+        code: 'E_NOT_FOUND',
+        hint: expect.stringContaining('model-card.md'),
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

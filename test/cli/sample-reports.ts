@@ -1,0 +1,246 @@
+import type {
+  CheckReport,
+  ChecksumReport,
+  DiffReport,
+  InspectReport,
+  MetaReport,
+  ValidateReport,
+  WriteReport,
+} from '../../src/operations/reports.js';
+import type { ValidationReport } from '../../src/validate/report.js';
+
+/** Reports with every optional field, so that nothing a renderer shows is left out of its tests. */
+
+const SHA = 'ab'.repeat(32);
+const findings = [
+  { code: 'DROPPED', severity: 'warning', subject: 'training', message: 'the training state is dropped' },
+  { code: 'BROKEN', severity: 'error', subject: 'w', message: 'w is broken' },
+  { code: 'NOTE', severity: 'info', subject: 'w', message: 'odd but legal' },
+] as const;
+const error = { maxAbs: 0.5, maxRel: 0.25, rmse: 0.125, sqnrDb: 40, cosine: 0.999 };
+
+const outputs = [
+  {
+    name: 'logits',
+    maxAbs: 1e-6,
+    maxRel: 1e-3,
+    rmse: 1e-7,
+    cosine: 1,
+    argmaxAgreement: 1,
+    neededTolerance: 1e-6,
+  },
+  { name: 'hidden', maxAbs: 0, maxRel: 0, rmse: 0, cosine: null, neededTolerance: 0 },
+];
+
+export const validation: ValidationReport = {
+  level: 'run',
+  device: 'cpu',
+  passed: false,
+  structure: true,
+  weights: { checked: 3, equal: 2, lossy: 1, worst: { name: 'w', maxAbs: 0.5, rmse: 0.125 } },
+  run: {
+    outputs,
+    tolerance: 1e-4,
+    feeds: 'test.npz',
+    samples: 500,
+    tensorsRead: 3,
+    tensorsFed: 1,
+    reference: 'model.onnx',
+  },
+  accuracy: { before: 0.97, after: 0.96, samples: 500 },
+};
+
+const tensor = (name: string, bytes: number): InspectReport['tensors'][number] => ({
+  name,
+  dtype: 'f32',
+  shape: [bytes / 4],
+  bytes,
+  file: 'model.safetensors',
+  offset: 0,
+  role: 'buffer',
+  sha256: SHA,
+  stats: {
+    count: bytes / 4,
+    min: -1,
+    max: 1,
+    mean: 0,
+    std: null,
+    zeros: 1,
+    nan: 1,
+    inf: 1,
+    distinct: 3,
+    entropy: 2.5,
+    histogram: { min: -1, max: 1, counts: [1, 0, 5, 9] },
+  },
+});
+
+export const inspectReport: InspectReport = {
+  command: 'inspect',
+  path: 'model.safetensors',
+  format: 'safetensors',
+  formatVersion: '1',
+  files: [
+    { name: 'model.safetensors', bytes: 4096 },
+    { name: 'model.data', bytes: 4096 },
+  ],
+  bytes: 8192,
+  parameters: 1024,
+  tensorBytes: 4096,
+  dtypes: { f32: { tensors: 12, parameters: 1024, bytes: 4096 } },
+  tensors: [
+    ...Array.from({ length: 10 }, (_, i) => tensor(`encoder.h.${i}.weight`, 64)),
+    tensor('wte.weight', 3456),
+    { ...tensor('head.weight', 3456), aliasOf: 'wte.weight' },
+  ],
+  metadata: { license: 'mit', language: 'en', description: 'a model', nested: { a: [1, null] } },
+  graph: {
+    irVersion: 8,
+    opsets: { '': 17, 'com.example': 1 },
+    producer: 'pytorch',
+    inputs: [{ name: 'x', dtype: 'f32', shape: ['batch', 3, null] }],
+    outputs: [{ name: 'y', dtype: 'f32', shape: null }],
+    nodes: 12,
+    ops: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`Op${i}`, i + 1])),
+    functions: 1,
+    subgraphs: 2,
+  },
+  training: { step: 200, epoch: 9, loss: 0.25, learningRate: 1e-3, optimizer: 'Adam', state: { lr: 1 } },
+  content: SHA,
+  findings,
+};
+
+export const writeReport: WriteReport = {
+  command: 'convert',
+  input: 'checkpoint.pt',
+  output: 'model.safetensors',
+  format: 'safetensors',
+  dryRun: true,
+  bytesIn: 8192,
+  bytesOut: 4096,
+  ratio: 2,
+  files: [
+    { name: 'model.safetensors', bytes: 2048 },
+    { name: 'model-2.safetensors', bytes: 2048 },
+  ],
+  tensors: [
+    {
+      name: 'w',
+      action: 'cast',
+      dtypeIn: 'f32',
+      dtypeOut: 'bf16',
+      shape: [8, 8],
+      bytesIn: 256,
+      bytesOut: 128,
+      error,
+    },
+    { name: 'b', action: 'copy', dtypeIn: 'f32', dtypeOut: 'f32', shape: [], bytesIn: 4, bytesOut: 4 },
+  ],
+  findings,
+  validation,
+  seconds: 0.5,
+};
+
+export const checksumReport: ChecksumReport = {
+  command: 'checksum',
+  files: [{ name: 'model.safetensors', path: 'dir/model.safetensors', bytes: 10, sha256: SHA }],
+  content: SHA,
+  tensors: [{ name: 'w', dtype: 'f32', shape: [2], sha256: SHA }],
+  findings,
+};
+
+export const checkReport: CheckReport = {
+  command: 'checksum',
+  passed: false,
+  checks: [
+    { kind: 'file', name: 'model.safetensors', ok: true, expected: SHA, found: SHA },
+    { kind: 'tensor', name: 'w', ok: false, expected: SHA, found: '00'.repeat(32) },
+    { kind: 'content', name: 'content id', ok: false, expected: SHA, found: null },
+  ],
+  findings,
+};
+
+const names = { added: ['new'], removed: ['old'], changed: ['other'] };
+
+export const diffReport: DiffReport = {
+  command: 'diff',
+  a: 'a.onnx',
+  b: 'b.onnx',
+  same: false,
+  tensors: {
+    added: ['n'],
+    removed: ['r'],
+    changed: [
+      {
+        name: 'w',
+        reasons: ['dtype', 'values'],
+        dtype: ['f32', 'bf16'],
+        maxAbs: 0.5,
+        maxRel: 0.5,
+        rmse: 0.1,
+        cosine: null,
+        changedFraction: 0.25,
+        withinTolerance: true,
+      },
+      { name: 's', reasons: ['shape'], shape: [[2], [3, 1]] },
+    ],
+    unchanged: 3,
+  },
+  metadata: names,
+  graph: {
+    same: false,
+    nodes: [3, 4],
+    ops: { added: { Relu: 1 }, removed: { Gelu: 2 } },
+    inputs: names,
+    outputs: names,
+    opsets: names,
+  },
+  run: { outputs },
+  findings,
+};
+
+export const validateReport: ValidateReport = {
+  command: 'validate',
+  path: 'model.onnx',
+  format: 'onnx',
+  passed: false,
+  validation,
+  findings,
+  seconds: 1,
+};
+
+export const metaReport: MetaReport = {
+  command: 'meta',
+  path: 'model.safetensors',
+  metadata: { license: 'mit', list: [1, 'two'] },
+  changed: ['license'],
+  findings,
+};
+
+/** The same report with every text of it (keys of maps too) replaced, apart from the words the tool itself chose. */
+export function withTexts<T>(report: T, text: string): T {
+  const walk = (value: unknown): unknown => {
+    if (typeof value === 'string') return OWN.has(value) ? value : text + value;
+    if (Array.isArray(value)) return value.map(walk);
+    if (typeof value !== 'object' || value === null) return value;
+    const entries = Object.entries(value).map(([key, field]) => [
+      FREE.test(key) ? key : text + key,
+      walk(field),
+    ]);
+    return Object.fromEntries(entries);
+  };
+  return walk(report) as T;
+}
+const OWN = new Set([
+  'error',
+  'warning',
+  'info',
+  'run',
+  'dtype',
+  'shape',
+  'values',
+  'file',
+  'tensor',
+  'content',
+]);
+/** Field names of the reports themselves: everything that is a plain identifier and no operator or domain. */
+const FREE = /^(?!Op\d|com\.)[a-z][a-zA-Z0-9]*$/;
