@@ -84,21 +84,32 @@ export const elementBytes = (dtype: DType): number | undefined => {
   return block === 1 && bits > 0 && bits % 8 === 0 ? bits / 8 : undefined;
 };
 
-/** Product of the dimensions, E_MALFORMED past 2^53 (checked left to right, as the references do). */
+/**
+ * Product of the dimensions. E_MALFORMED where it passes 2^64 on the way (checked left to right, as the references
+ * do: [2^40, 2^40, 0] overflows, [0, 2^40, 2^40] is empty) or ends above 2^53.
+ */
 export function elementCount(shape: readonly number[], what = 'tensor'): number {
+  const overflow = (): MlserError =>
+    new MlserError('E_MALFORMED', `${what}: shape [${shape.join(', ')}] overflows`, {
+      details: { shape: [...shape] },
+      hint: 'no file can hold that many elements: the header is damaged',
+    });
   let count = 1;
+  let wide: bigint | undefined; // exact while the product is above 2^53
   for (const dim of shape) {
     if (!Number.isSafeInteger(dim) || dim < 0)
       throw new MlserError('E_MALFORMED', `${what}: dimension ${dim} is not a count`, {
         details: { shape: [...shape] },
       });
-    count *= dim;
-    if (!Number.isSafeInteger(count))
-      throw new MlserError('E_MALFORMED', `${what}: shape [${shape.join(', ')}] overflows`, {
-        details: { shape: [...shape] },
-      });
+    if (wide === undefined && Number.isSafeInteger(count * dim)) count *= dim;
+    else {
+      wide = (wide ?? BigInt(count)) * BigInt(dim);
+      if (wide >= 1n << 64n) throw overflow();
+    }
   }
-  return count;
+  if (wide === undefined) return count;
+  if (wide > BigInt(Number.MAX_SAFE_INTEGER)) throw overflow();
+  return Number(wide);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { WorkContext, WriteOptions } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { type Finding, MlserError } from '../errors.js';
+import { outputPath } from '../formats/open.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import { stageOutput } from '../io/staged.js';
 import type { GateResult, ValidationLevel } from '../validate/report.js';
@@ -46,9 +47,11 @@ export interface WriteRequest {
 /** The one way to an output: check, stage, write, gate, rename. A failed gate leaves nothing behind. */
 export async function writeModel(request: WriteRequest, context: WorkContext): Promise<WriteReport> {
   const started = performance.now();
-  const { options, intended, output } = request;
-  const format = await outputFormat(output, options.to);
+  const { options, intended } = request;
+  const format = await outputFormat(request.output, options.to);
+  const output = outputPath(request.output, format.descriptor);
   const planned = format.writer.check(intended, request.writeOptions);
+  const noticed: Finding[] = [];
   const findings = [...intended.findings, ...(request.findings ?? []), ...planned];
   refuseErrors(findings, format);
 
@@ -66,7 +69,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
       ...(options.dryRun ? { dryRun: true } : {}),
       files: written,
       tensors: tensorActions(request, gate),
-      findings: [...findings, ...gate.findings],
+      findings: [...findings, ...noticed, ...gate.findings],
       validation: gate.report,
       seconds: (performance.now() - started) / 1000,
     };
