@@ -10,7 +10,7 @@ import { proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel } from './report.js';
 import { type Acceptance, runGraph } from './run.js';
-import { type Runnable, runnable, uncallable } from './runnable.js';
+import { notRunnable, type Runnable, runnable, uncallable } from './runnable.js';
 import { checkStructure, reopen } from './structure.js';
 import { Verdict } from './verdict.js';
 import { checkWeights } from './weights.js';
@@ -60,6 +60,7 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
 
     const target = runnable(written, staged);
     const reference = runnable(source, sourceFiles);
+    verdict.add(notRunnable(source, sourceFiles));
     await execute(verdict, runtime, {
       ...optional({ inputs: request.inputs, labels: request.labels }),
       model: written,
@@ -105,7 +106,10 @@ export async function validateModel(request: ValidateRequest): Promise<GateResul
     verdict.report.weights = weights.report;
     if (level === 'weights') return verdict.result();
     const target = runnable(model, files);
-    const other = reference && runnable(reference.model, reference.files);
+    // Another device answers to the cpu.
+    const self = device === 'cpu' ? undefined : target;
+    const other = reference ? runnable(reference.model, reference.files) : self;
+    if (reference) verdict.add(notRunnable(reference.model, reference.files));
     await execute(verdict, runtime, {
       ...optional({ inputs: request.inputs, expected: request.expected, labels: request.labels }),
       model,

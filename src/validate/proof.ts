@@ -1,13 +1,14 @@
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
-import { type Finding, finding, isMlserError } from '../errors.js';
+import { type Finding, finding } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
 import { statTensors, type TensorStats } from '../kernels/statistics.js';
 import type { Runtime } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
 import { OUTPUTS, proofModel, type SegmentBytes } from './proof-graph.js';
 import { asBytes, type Reading, readingOf, type Segment, segmentsOf, sessionsOf } from './proof-plan.js';
+import { isRefusedPath } from './runnable.js';
 
 /** What the runtime read. */
 export interface Proof {
@@ -69,7 +70,7 @@ export async function proveWeights(
       try {
         await run(placed);
       } catch (error) {
-        if (!isMlserError(error) || !/External data path validation failed/.test(error.message)) throw error;
+        if (!isRefusedPath(error)) throw error;
         for (const i of list) Object.assign(need(figures[i]), { min: Infinity, max: -Infinity, sum: 0 });
         return [...list];
       }

@@ -1,7 +1,8 @@
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { type Finding, finding, isMlserError } from '../errors.js';
-import { hasStats, statTensors } from '../kernels/statistics.js';
+import { isNumeric } from '../kernels/elements.js';
+import { statTensors } from '../kernels/statistics.js';
 import { hashTensors } from '../kernels/transfer.js';
 import type { ValidationReport } from './report.js';
 
@@ -14,8 +15,8 @@ export async function checkReadable(
   readonly findings: readonly Finding[];
 }> {
   const tensors = model.tensors.filter(({ info }) => !model.aliases.has(info.name));
-  const numbers = tensors.filter(({ info }) => hasStats(info.dtype));
-  const others = tensors.filter(({ info }) => !hasStats(info.dtype));
+  const numbers = tensors.filter(({ info }) => isNumeric(info.dtype));
+  const others = tensors.filter(({ info }) => !isNumeric(info.dtype));
   context.progress.stage(
     'read',
     tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),

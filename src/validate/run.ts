@@ -1,5 +1,6 @@
 import type { WorkContext } from '../core/format.js';
 import { type Finding, finding, isMlserError } from '../errors.js';
+import { vocabularyOf } from '../graph/vocabulary.js';
 import { type ArrayFile, withArrays } from '../runtime/arrays.js';
 import type { ActualDevice } from '../runtime/devices.js';
 import { type FeedSource, feedsFromFile, fixedFeeds, type Slice, trim } from '../runtime/feed-source.js';
@@ -144,7 +145,7 @@ async function prepare(
     const inputs = inputsOf(session, model.graph);
     let feeds = given ?? (file && feedsFromFile(file, inputs));
     if (!feeds) {
-      const found = await findFeeds(session, inputs, new Map());
+      const found = await findFeeds(session, inputs, vocabularyOf(model.model));
       if ('code' in found) {
         await session.release();
         return found;

@@ -1,6 +1,7 @@
 import type { OnnxGraph } from '../core/graph.js';
-import type { Model } from '../core/model.js';
-import { type Finding, finding } from '../errors.js';
+import { type Model, tensorMap } from '../core/model.js';
+import type { TensorSource } from '../core/tensor.js';
+import { type Finding, finding, isMlserError } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
 import { type ActualDevice, providersOf } from '../runtime/devices.js';
 import type { Runtime, Session } from '../runtime/process.js';
@@ -23,6 +24,12 @@ export function runnable(model: Model, files: InputFiles): Runnable | undefined 
     ? { model, graph, files, folder }
     : undefined;
 }
+
+/** Says that a graph cannot be run where it lies, so that nothing is compared with it. */
+export const notRunnable = (model: Model, files: InputFiles): Finding[] =>
+  model.graph && !runnable(model, files)
+    ? [finding('warning', 'REFERENCE_NOT_RUN', files.label, 'only graphs in local ONNX files are run')]
+    : [];
 
 /**
  * Inputs and outputs of types that cannot cross the edge of a graph (int4 aborts the runtime, bf16 and fp8 are
@@ -49,13 +56,36 @@ export async function openSession(
   device: ActualDevice,
   threads: number,
 ): Promise<Session> {
-  const bytes = model.tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-  const settings = { providers: providersOf(device), threads, lean: bytes > LEAN_BYTES };
-  const source = await files.open(files.main);
-  const path = source.path;
+  const lean = bytesOf(model.tensors) > LEAN_BYTES;
+  const settings = { providers: providersOf(device), threads, lean };
+  // The runtime holds inline weights twice while it loads them; told where they lie in the file, it maps them.
+  const inline = model.tensors.filter(({ location }) => location?.file === files.main);
+  if (lean && bytesOf(inline) > LEAN_BYTES)
+    try {
+      const { skeletonBytes } = await import('../formats/onnx/skeleton.js');
+      const places = tensorMap(model);
+      const bytes = await skeletonBytes(model, (name) => {
+        const tensor = places.get(name);
+        if (!tensor?.location) return undefined;
+        const { location, byteLength } = tensor;
+        return { location: location.file, offset: location.offset, length: byteLength };
+      });
+      return await runtime.create({ bytes, folder }, settings, files.label);
+    } catch (error) {
+      // It maps nothing through a link that leads out of the folder.
+      if (!isRefusedPath(error)) throw error;
+    }
+  const { path } = await files.open(files.main);
   if (path === undefined) throw new Error(`${folder}/${files.main} has no path`);
   return runtime.create({ path }, settings, files.label);
 }
+
+const bytesOf = (tensors: readonly TensorSource[]): number =>
+  tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+
+/** True if the runtime refused external data because of where its file really lies. */
+export const isRefusedPath = (error: unknown): boolean =>
+  isMlserError(error) && /External data path validation failed/.test(error.message);
 
 /** What the session says about its inputs, with what only the file says: whether a shape is given at all. */
 export function inputsOf(session: Session, graph: OnnxGraph): readonly ValueInfo[] {
