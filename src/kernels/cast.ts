@@ -1,17 +1,14 @@
 import { type DType, dtypeFacts, elementCount, tensorBytes } from '../core/dtype.js';
 import type { ByteRange, TensorSource } from '../core/tensor.js';
 import { MlserError } from '../errors.js';
-import { converter } from './convert.js';
 import { isNumeric, packedBytes } from './elements.js';
+import { GROUP, Pipeline, runInMemory } from './pipeline.js';
 
 /**
  * Whether elements can be converted one by one: floats, integers and booleans, in every combination.
  * Complex numbers, strings and GGML blocks cannot.
  */
 export const canCast = (from: DType, to: DType): boolean => from === to || (isNumeric(from) && isNumeric(to));
-
-/** Groups of this many elements fill whole bytes in every type. */
-const GROUP = 8;
 
 /**
  * The tensor with its elements converted. Into floats: rounded once to nearest, ties to even; what overflows
@@ -50,7 +47,7 @@ async function* streamCast(
   const inBits = dtypeFacts(from).bits;
   const outBits = dtypeFacts(to).bits;
   const total = packedBytes(to, count);
-  const convert = converter(from, to);
+  const pipeline = new Pipeline([{ op: 'cast', from, to }], inBits);
   if (range.start >= range.end) return;
   // Elements of the range, widened to groups that fill whole bytes on both sides.
   const first = Math.floor((range.start * 8) / outBits / GROUP) * GROUP;
@@ -66,8 +63,7 @@ async function* streamCast(
     const n = done + whole >= last ? last - done : Math.floor(whole / GROUP) * GROUP;
     kept = bytes.slice((n * inBits) / 8);
     if (n === 0) continue;
-    const out = new Uint8Array(packedBytes(to, n));
-    convert(bytes, out, n);
+    const out = runInMemory(pipeline, bytes, n);
     done += n;
     const part = out.subarray(skip, skip + left);
     skip = 0;

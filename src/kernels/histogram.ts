@@ -8,6 +8,20 @@ export function addByteCounts(where: Arena, slot: Slot, length: number, totals: 
   for (let i = 0; i < 256; i++) totals[i] = (totals[i] ?? 0) + (values[i] ?? 0);
 }
 
+/** Adds how often every value of the leading byte (see reference/bytes) of `count` elements in a slot occurs. */
+export function addLeadingCounts(
+  where: Arena,
+  slot: Slot,
+  count: number,
+  width: 2 | 4 | 8,
+  totals: Float64Array,
+): void {
+  const { at, scratch, values } = where.counts;
+  values.fill(0);
+  where.kernels.leadingHistogram(slot.at, count, width, at, scratch);
+  for (let i = 0; i < 256; i++) totals[i] = (totals[i] ?? 0) + (values[i] ?? 0);
+}
+
 /** How often every byte value occurs. */
 export function byteHistogram(bytes: Uint8Array): Float64Array {
   const totals = new Float64Array(256);

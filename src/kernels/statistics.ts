@@ -1,37 +1,16 @@
-import type { DType } from '../core/dtype.js';
-import { elementCount } from '../core/dtype.js';
+import { dtypeFacts } from '../core/dtype.js';
 import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
-import { decodeElements, isNumeric } from './elements.js';
+import { isNumeric } from './elements.js';
+import { checkRawCrc } from './integrity.js';
+import { type Pool, withPool } from './pool.js';
+import { type Program, programOf } from './program.js';
+import { streamDistinct, streamHistogram, streamStatistics } from './statistics-stream.js';
+import { summarize, type TensorStats } from './statistics-summary.js';
+import { RANGE_ELEMENTS, rangesOf, type StatisticsTask, type Task, type TaskResult } from './tasks.js';
+import { together } from './together.js';
 
-export interface ValueHistogram {
-  readonly min: number;
-  readonly max: number;
-  /** Equal bins over [min, max]; the last one includes `max`. */
-  readonly counts: readonly number[];
-}
-
-/**
- * Figures of one tensor. `min`, `max`, `mean` and `std` (population) are over the finite values only and null
- * where there are none. 64-bit integers past 2^53 have their exact ends in `minExact` and `maxExact` (decimal).
- */
-export interface TensorStats {
-  readonly count: number;
-  readonly min: number | null;
-  readonly max: number | null;
-  readonly mean: number | null;
-  readonly std: number | null;
-  readonly zeros: number;
-  readonly nan: number;
-  readonly inf: number;
-  readonly minExact?: string;
-  readonly maxExact?: string;
-  /** Different bit patterns, if at most 65,536. Only with `detail`. */
-  readonly distinct?: number;
-  /** Bits per value of the byte that carries the exponent (or the highest byte): 0 to 8. Only with `detail`. */
-  readonly entropy?: number;
-  readonly histogram?: ValueHistogram;
-}
+export type { TensorStats, ValueHistogram } from './statistics-summary.js';
 
 export interface StatOptions {
   /** Bins of a histogram over [min, max]: a second pass over the bytes. */
@@ -40,43 +19,157 @@ export interface StatOptions {
   readonly detail?: boolean;
 }
 
-export const hasStats = (dtype: DType): boolean => isNumeric(dtype);
+/** Whether elements are numbers, so that there are statistics. */
+export const hasStats = isNumeric;
 
-/** Statistics of every tensor, in order; undefined where elements are not numbers (complex, strings, blocks). */
+/** A tensor that has statistics, and its figures as they come. */
+interface Subject {
+  readonly tensor: TensorSource;
+  readonly program: Program | undefined;
+  stats?: TensorStats;
+}
+
+/**
+ * Statistics of every tensor, in order; undefined where elements are not numbers (complex, strings, blocks). They
+ * do not depend on the number of threads: blocks and their order are fixed.
+ */
 export async function statTensors(
   tensors: readonly TensorSource[],
   context: WorkContext,
-  _options: StatOptions = {},
+  options: StatOptions = {},
 ): Promise<(TensorStats | undefined)[]> {
-  const all: (TensorStats | undefined)[] = [];
-  for (const tensor of tensors) {
-    all.push(hasStats(tensor.info.dtype) ? await statOne(tensor) : undefined);
-    context.progress.advance(tensor.byteLength);
-  }
-  return all;
+  const subjects = tensors.map((tensor): Subject | undefined =>
+    isNumeric(tensor.info.dtype) ? { tensor, program: programOf(tensor) } : undefined,
+  );
+  const chosen = subjects.flatMap((subject) => subject ?? []);
+  await withPool(context, async (pool) => {
+    await figures(chosen, pool, context, options.detail === true);
+    if (options.detail) await distinctValues(chosen, pool, context);
+    if (options.histogram) await histograms(chosen, pool, context, options.histogram);
+  });
+  return subjects.map((subject) => subject?.stats);
 }
 
-async function statOne(tensor: TensorSource): Promise<TensorStats> {
-  const count = elementCount(tensor.info.shape);
-  const parts: Uint8Array[] = [];
-  for await (const chunk of tensor.stream()) parts.push(chunk);
-  const values = new Float64Array(count);
-  decodeElements(tensor.info.dtype, Buffer.concat(parts), count, values);
-  let [min, max, sum, zeros, nan, inf] = [Infinity, -Infinity, 0, 0, 0, 0];
-  const finite = values.filter(Number.isFinite);
-  for (const value of values) {
-    if (value === 0) zeros++;
-    if (Number.isNaN(value)) nan++;
-    else if (!Number.isFinite(value)) inf++;
-  }
-  for (const value of finite) {
-    min = Math.min(min, value);
-    max = Math.max(max, value);
-    sum += value;
-  }
-  if (finite.length === 0) return { count, min: null, max: null, mean: null, std: null, zeros, nan, inf };
-  const mean = sum / finite.length;
-  let squares = 0;
-  for (const value of finite) squares += (value - mean) ** 2;
-  return { count, min, max, mean, std: Math.sqrt(squares / finite.length), zeros, nan, inf };
+/** One pass: tensors with a program in the pool, the others streamed at the same time. */
+async function pass<T extends Task>(
+  subjects: readonly Subject[],
+  pool: Pool,
+  context: WorkContext,
+  tasksOf: (subject: Subject, program: Program) => readonly T[],
+  keep: (subject: Subject, tasks: readonly T[], results: readonly TaskResult[]) => void,
+  stream: (subject: Subject, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const planned = subjects.flatMap((subject) =>
+    subject.program ? [{ subject, tasks: tasksOf(subject, subject.program) }] : [],
+  );
+  await together(context.signal, [
+    async (signal) => {
+      const results = await pool.run(
+        planned.flatMap(({ tasks }) => tasks),
+        signal,
+      );
+      let at = 0;
+      for (const { subject, tasks } of planned) {
+        keep(subject, tasks, results.slice(at, at + tasks.length));
+        at += tasks.length;
+      }
+    },
+    async (signal) => {
+      for (const subject of subjects) if (!subject.program) await stream(subject, signal);
+    },
+  ]);
+}
+
+function figures(
+  subjects: readonly Subject[],
+  pool: Pool,
+  context: WorkContext,
+  detail: boolean,
+): Promise<void> {
+  return pass<StatisticsTask>(
+    subjects,
+    pool,
+    context,
+    ({ tensor }, program) =>
+      rangesOf(program.count, RANGE_ELEMENTS).map((range) => ({
+        kind: 'statistics',
+        program,
+        dtype: tensor.info.dtype,
+        detail,
+        ...range,
+      })),
+    (subject, tasks, results) => {
+      if (subject.program) checkRawCrc(subject.program, tasks, results);
+      const parts = results.flatMap((result) => result.statistics ?? []);
+      subject.stats = summarize(subject.tensor.info, parts, detail);
+    },
+    async (subject, signal) => {
+      const parts = await streamStatistics(subject.tensor, detail, context.progress, signal);
+      subject.stats = summarize(subject.tensor.info, parts, detail);
+    },
+  );
+}
+
+/** Types of 32 and 64 bits; the narrower ones have it from the first pass. Mostly ends within the first block. */
+function distinctValues(subjects: readonly Subject[], pool: Pool, context: WorkContext): Promise<void> {
+  const keep = (subject: Subject, distinct: number | undefined): void => {
+    if (subject.stats && distinct !== undefined) subject.stats = { ...subject.stats, distinct };
+  };
+  return pass(
+    subjects.filter(({ tensor }) => dtypeFacts(tensor.info.dtype).bits >= 32),
+    pool,
+    context,
+    ({ tensor }, program) => [
+      {
+        kind: 'distinct',
+        program,
+        bits: dtypeFacts(tensor.info.dtype).bits === 64 ? 64 : 32,
+        start: 0,
+        end: program.count,
+      },
+    ],
+    (subject, _tasks, [result]) => keep(subject, result?.distinct),
+    async (subject, signal) => keep(subject, await streamDistinct(subject.tensor, signal)),
+  );
+}
+
+function histograms(
+  subjects: readonly Subject[],
+  pool: Pool,
+  context: WorkContext,
+  bins: number,
+): Promise<void> {
+  const endsOf = ({ stats }: Subject): { min: number; max: number } | undefined =>
+    stats && stats.min !== null && stats.max !== null ? { min: stats.min, max: stats.max } : undefined;
+  const keep = (subject: Subject, counts: Float64Array): void => {
+    const ends = endsOf(subject);
+    if (subject.stats && ends)
+      subject.stats = { ...subject.stats, histogram: { ...ends, counts: Array.from(counts) } };
+  };
+  return pass(
+    subjects.filter((subject) => endsOf(subject) !== undefined),
+    pool,
+    context,
+    (subject, program) =>
+      rangesOf(program.count, RANGE_ELEMENTS).map((range) => ({
+        kind: 'histogram',
+        program,
+        dtype: subject.tensor.info.dtype,
+        ...(endsOf(subject) ?? { min: 0, max: 0 }),
+        bins,
+        ...range,
+      })),
+    (subject, _tasks, results) => {
+      const total = new Float64Array(bins);
+      for (const { counts } of results)
+        counts?.forEach((n, bin) => {
+          total[bin] = (total[bin] ?? 0) + n;
+        });
+      keep(subject, total);
+    },
+    async (subject, signal) => {
+      const ends = endsOf(subject);
+      if (ends) keep(subject, await streamHistogram(subject.tensor, ends, bins, signal));
+    },
+  );
 }

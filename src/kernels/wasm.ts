@@ -16,6 +16,14 @@ export interface KernelExports {
   readonly byteswap32: Cast;
   readonly byteswap64: Cast;
   readonly byteHistogram: (src: number, bytes: number, counts: number, scratch: number) => void;
+  readonly leadingHistogram: (
+    src: number,
+    count: number,
+    width: number,
+    counts: number,
+    scratch: number,
+  ) => void;
+  readonly markCodes: Reduce;
   readonly splitPlanes2: Cast;
   readonly splitPlanes4: Cast;
   readonly splitPlanes8: Cast;
@@ -37,6 +45,7 @@ const FIRST_SLOT = 1 << 20;
 const RESULTS = 64 << 10;
 const COUNTS = 128 << 10;
 const COUNT_SCRATCH = 256 << 10;
+const SEEN = 512 << 10;
 const MEMORY_PAGES = 128;
 
 /** A block of the arena, by address and as bytes. */
@@ -52,6 +61,8 @@ export class Arena {
   /** Doubles that result kernels write. */
   readonly results: { readonly at: number; readonly values: Float64Array };
   readonly counts: { readonly at: number; readonly scratch: number; readonly values: Uint32Array };
+  /** A byte for every 16-bit code. */
+  readonly seen: Slot;
   /** Two areas of 3 MiB for kernels on whole chunks (they lie over the slots). */
   readonly areas: readonly [Slot, Slot];
 
@@ -79,6 +90,7 @@ export class Arena {
       scratch: COUNT_SCRATCH,
       values: new Uint32Array(memory.buffer, COUNTS, 256),
     };
+    this.seen = block(SEEN, 65536);
     this.areas = [
       block(FIRST_SLOT, AREA_BYTES),
       block(FIRST_SLOT + AREA_BYTES + (64 << 10) + 256, AREA_BYTES),

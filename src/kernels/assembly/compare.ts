@@ -34,8 +34,8 @@ function worse(relative: v128, size: v128, reference: v128): v128 {
 }
 
 /**
- * Writes 9 doubles at `out`: changed (bits), changed (numbers), pairs with one side not finite, max |a-b|,
- * max |a-b|/|a|, sum (a-b)^2, sum a^2, sum b^2, sum ab. Needs 16 bytes behind both blocks.
+ * Writes 10 doubles at `out`: changed (bits), changed (numbers), pairs with one side not finite, max |a-b|,
+ * max |a-b|/|a|, sum (a-b)^2, sum a^2, sum b^2, sum ab, max |a-b|/(1+|b|). Needs 16 bytes behind both blocks.
  */
 export function compareF32(left: usize, right: usize, count: i32, out: usize): void {
   const padding = -count & 3;
@@ -51,6 +51,9 @@ export function compareF32(left: usize, right: usize, count: i32, out: usize): v
   let largest1 = zero;
   let relative0 = zero;
   let relative1 = zero;
+  let needed0 = zero;
+  let needed1 = zero;
+  const one = f64x2.splat(1);
   let error0 = zero;
   let error1 = zero;
   let aa0 = zero;
@@ -85,6 +88,8 @@ export function compareF32(left: usize, right: usize, count: i32, out: usize): v
     largest1 = f64x2.pmax(largest1, d1);
     relative0 = worse(relative0, d0, f64x2.abs(a0));
     relative1 = worse(relative1, d1, f64x2.abs(a1));
+    needed0 = worse(needed0, d0, f64x2.add(one, f64x2.abs(b0)));
+    needed1 = worse(needed1, d1, f64x2.add(one, f64x2.abs(b1)));
     error0 = f64x2.add(error0, f64x2.mul(d0, d0));
     error1 = f64x2.add(error1, f64x2.mul(d1, d1));
     aa0 = f64x2.add(aa0, f64x2.mul(a0, a0));
@@ -105,6 +110,7 @@ export function compareF32(left: usize, right: usize, count: i32, out: usize): v
   store<f64>(out, sum2(f64x2.add(aa0, aa1)), 48);
   store<f64>(out, sum2(f64x2.add(bb0, bb1)), 56);
   store<f64>(out, sum2(f64x2.add(ab0, ab1)), 64);
+  store<f64>(out, max2(f64x2.pmax(needed0, needed1)), 72);
 }
 
 function total(x: v128): f64 {

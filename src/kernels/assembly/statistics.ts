@@ -1,6 +1,6 @@
 // One pass over a block: ends, shifted sums, zeros and non-finite values of f32, bf16 (u16) and f16 (i16) elements.
-// Sums are of x - shift in doubles, in eight lanes (element i goes to lane i mod 8), where shift is the first finite
-// value: no cancellation, and a constant block has exactly no spread. Reference: ../reference/statistics.ts.
+// Sums are of x - shift in doubles, in eight lanes (element i goes to lane i mod 8), where shift is a value of
+// the block: little cancellation, and a constant block has exactly no spread. Reference: ../reference/statistics.ts.
 import { f16Values } from './casts';
 
 /** Four elements as f32 lanes. */
@@ -17,6 +17,14 @@ function four<T>(at: usize): v128 {
 @inline
 function isFinite4(x: v128): v128 {
   return i32x4.lt_s(v128.and(x, i32x4.splat(0x7fffffff)), i32x4.splat(0x7f800000));
+}
+
+function valueAt<T>(src: usize, index: i32): f32 {
+  return f32x4.extract_lane(four<T>(src + <usize>index * sizeof<T>()), 0);
+}
+
+function isFiniteAt<T>(src: usize, index: i32): bool {
+  return i32x4.extract_lane(isFinite4(four<T>(src + <usize>index * sizeof<T>())), 0) != 0;
 }
 
 // @ts-ignore: decorator
@@ -44,15 +52,27 @@ function sum2(x: v128): f64 {
 @inline
 function statistics<T>(src: usize, count: i32, out: usize): void {
   let first = 0;
-  while (first < count && !i32x4.extract_lane(isFinite4(four<T>(src + <usize>first * sizeof<T>())), 0)) first++;
+  while (first < count && !isFiniteAt<T>(src, first)) first++;
   const found = first < count;
+  // The median of the first finite, the middle and the last value: one outlier must not become the shift.
+  const middle = count >> 1;
+  const last = count - 1;
+  let a = first;
+  let b = found && isFiniteAt<T>(src, middle) ? middle : first;
+  const c = found && isFiniteAt<T>(src, last) ? last : first;
+  if (found && valueAt<T>(src, a) > valueAt<T>(src, b)) {
+    const t = a;
+    a = b;
+    b = t;
+  }
+  const pick = !found || valueAt<T>(src, c) < valueAt<T>(src, a) ? a : valueAt<T>(src, c) > valueAt<T>(src, b) ? b : c;
   // The rest of the last step is filled with the shift, which adds nothing to any sum.
   const padding = -count & 7;
   for (let i = 0; i < padding; i++) {
     const to = src + <usize>(count + i) * sizeof<T>();
-    store<T>(to, found ? load<T>(src + <usize>first * sizeof<T>()) : <T>0);
+    store<T>(to, found ? load<T>(src + <usize>pick * sizeof<T>()) : <T>0);
   }
-  const shift = found ? f32x4.extract_lane(four<T>(src + <usize>first * sizeof<T>()), 0) : <f32>0;
+  const shift = found ? valueAt<T>(src, pick) : <f32>0;
   const shift4 = f32x4.splat(shift);
   const shift2 = f64x2.splat(<f64>shift);
   let min0 = shift4;
@@ -91,18 +111,18 @@ function statistics<T>(src: usize, count: i32, out: usize): void {
     max0 = f32x4.pmax(max0, x);
     min1 = f32x4.pmin(min1, y);
     max1 = f32x4.pmax(max1, y);
-    const a = f64x2.sub(f64x2.promote_low_f32x4(x), shift2);
-    const b = f64x2.sub(highHalf(x), shift2);
-    const c = f64x2.sub(f64x2.promote_low_f32x4(y), shift2);
-    const d = f64x2.sub(highHalf(y), shift2);
-    sumA = f64x2.add(sumA, a);
-    sumB = f64x2.add(sumB, b);
-    sumC = f64x2.add(sumC, c);
-    sumD = f64x2.add(sumD, d);
-    sqA = f64x2.add(sqA, f64x2.mul(a, a));
-    sqB = f64x2.add(sqB, f64x2.mul(b, b));
-    sqC = f64x2.add(sqC, f64x2.mul(c, c));
-    sqD = f64x2.add(sqD, f64x2.mul(d, d));
+    const p = f64x2.sub(f64x2.promote_low_f32x4(x), shift2);
+    const q = f64x2.sub(highHalf(x), shift2);
+    const r = f64x2.sub(f64x2.promote_low_f32x4(y), shift2);
+    const s = f64x2.sub(highHalf(y), shift2);
+    sumA = f64x2.add(sumA, p);
+    sumB = f64x2.add(sumB, q);
+    sumC = f64x2.add(sumC, r);
+    sumD = f64x2.add(sumD, s);
+    sqA = f64x2.add(sqA, f64x2.mul(p, p));
+    sqB = f64x2.add(sqB, f64x2.mul(q, q));
+    sqC = f64x2.add(sqC, f64x2.mul(r, r));
+    sqD = f64x2.add(sqD, f64x2.mul(s, s));
     src += 8 * sizeof<T>();
   }
   const min = f32x4.pmin(min0, min1);

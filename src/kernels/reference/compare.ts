@@ -5,7 +5,10 @@ export interface BlockDifference {
   /** Pairs that differ and have a NaN or infinity on a side. */
   readonly broken: number;
   readonly maxAbs: number;
+  /** Largest |a − b| ÷ |a| where a is not zero. */
   readonly maxRel: number;
+  /** Largest |a − b| ÷ (1 + |b|). */
+  readonly needed: number;
   readonly error: number;
   readonly aa: number;
   readonly bb: number;
@@ -25,6 +28,7 @@ export function blockDifference(
   const bb = new Float64Array(LANES);
   const ab = new Float64Array(LANES);
   const relative = new Float64Array(LANES);
+  const needed = new Float64Array(LANES);
   let [changed, broken, maxAbs] = [0, 0, 0];
   for (let i = 0; i < count; i++) {
     const x = a[i] ?? 0;
@@ -39,15 +43,21 @@ export function blockDifference(
     const d = Math.abs(x - y);
     const size = Math.abs(x);
     if (d > maxAbs) maxAbs = d;
-    const worst = relative[lane] ?? 0;
-    if (size > 0 && d > worst * size) relative[lane] = Math.max(worst, d / size);
+    if (size > 0) worse(relative, lane, d, size);
+    worse(needed, lane, d, 1 + Math.abs(y));
     error[lane] = (error[lane] ?? 0) + d * d;
     aa[lane] = (aa[lane] ?? 0) + x * x;
     bb[lane] = (bb[lane] ?? 0) + y * y;
     ab[lane] = (ab[lane] ?? 0) + x * y;
   }
-  const maxRel = Math.max(...relative);
-  return { changed, broken, maxAbs, maxRel, error: fold(error), aa: fold(aa), bb: fold(bb), ab: fold(ab) };
+  const largest = { maxAbs, maxRel: Math.max(...relative), needed: Math.max(...needed) };
+  return { changed, broken, ...largest, error: fold(error), aa: fold(aa), bb: fold(bb), ab: fold(ab) };
+}
+
+/** Divides only where the quotient grows. */
+function worse(ratios: Float64Array, lane: number, size: number, by: number): void {
+  const worst = ratios[lane] ?? 0;
+  if (size > worst * by) ratios[lane] = Math.max(worst, size / by);
 }
 
 function fold(lanes: Float64Array): number {

@@ -18,9 +18,7 @@ const LANES = 8;
  * lane i mod 8, and the SIMD kernels add in the same order, so that the doubles are equal to the last bit.
  */
 export function blockStatistics(values: Float64Array | Float32Array, count: number): BlockStatistics {
-  let first = 0;
-  while (first < count && !Number.isFinite(values[first])) first++;
-  const shift = first < count ? (values[first] ?? 0) : 0;
+  const shift = shiftOf(values, count);
   const sums = new Float64Array(LANES);
   const squares = new Float64Array(LANES);
   let [min, max, zeros, nan, inf] = [shift, shift, 0, 0, 0];
@@ -40,6 +38,20 @@ export function blockStatistics(values: Float64Array | Float32Array, count: numb
     squares[lane] = (squares[lane] ?? 0) + d * d;
   }
   return { shift, sum: fold(sums), squares: fold(squares), min, max, zeros, nan, inf };
+}
+
+/** The median of the first finite, the middle and the last value: one outlier must not become the shift. */
+function shiftOf(values: Float64Array | Float32Array, count: number): number {
+  let first = 0;
+  while (first < count && !Number.isFinite(values[first])) first++;
+  if (first === count) return 0;
+  const start = values[first] ?? 0;
+  const finite = (value: number | undefined): number =>
+    value !== undefined && Number.isFinite(value) ? value : start;
+  const middle = finite(values[count >> 1]);
+  const last = finite(values[count - 1]);
+  const [low, high] = start > middle ? [middle, start] : [start, middle];
+  return last < low ? low : last > high ? high : last;
 }
 
 /** Lanes as the vectors are added: pairs (0,1) + (2,3) + … component by component, then across. */

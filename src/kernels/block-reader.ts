@@ -1,0 +1,41 @@
+import * as path from 'node:path';
+import { crc32 } from '../io/crc32.js';
+import type { Descriptors } from '../io/descriptors.js';
+import { preadExactly } from '../io/disk.js';
+import { Pipeline } from './pipeline.js';
+import type { Program } from './program.js';
+import type { Arena, Slot } from './wasm.js';
+
+/** What a thread works with. */
+export interface Workplace {
+  readonly arena: Arena;
+  readonly files: Descriptors;
+}
+
+/** Pulls blocks of a program into the arena: pread straight into its memory, then the kernel steps. */
+export class BlockReader {
+  readonly pipeline: Pipeline;
+  /** CRC-32 of the raw bytes read so far, if the program says what it must be. */
+  rawCrc = 0;
+  readonly #program: Program;
+  readonly #place: Workplace;
+  readonly #slots: readonly [Slot, Slot];
+
+  constructor(program: Program, place: Workplace, slots: readonly [number, number]) {
+    this.pipeline = new Pipeline(program.ops, program.inBits);
+    this.#program = program;
+    this.#place = place;
+    this.#slots = [place.arena.slot(slots[0]), place.arena.slot(slots[1])];
+  }
+
+  /** Canonical bytes of elements [start, end) at the begin of a slot. `start` is a multiple of 8. */
+  read(start: number, end: number): Slot {
+    const { arena, files } = this.#place;
+    const { path: file, offset, inBits, crc32: check } = this.#program;
+    const [first, second] = this.#slots;
+    const raw = first.bytes.subarray(0, this.pipeline.inBytes(start, end));
+    preadExactly(files.reader(file), raw, offset + (start * inBits) / 8, path.basename(file));
+    if (check) this.rawCrc = crc32(raw, this.rawCrc);
+    return this.pipeline.run(arena, first, second, end - start);
+  }
+}

@@ -1,0 +1,149 @@
+import * as path from 'node:path';
+import { MlserError } from '../errors.js';
+import { crc32, PieceCrcs } from '../io/crc32.js';
+import { pwriteExactly } from '../io/disk.js';
+import { sha256Hasher } from '../io/hashing.js';
+import { BlockReader, type Workplace } from './block-reader.js';
+import { DifferenceFold } from './compare-fold.js';
+import { DistinctSet } from './distinct.js';
+import { StatisticsFold } from './statistics-fold.js';
+import {
+  BLOCK_ELEMENTS,
+  type CompareTask,
+  type CopyTask,
+  type DistinctTask,
+  type HashTask,
+  type HistogramTask,
+  type StatisticsTask,
+  type Task,
+  type TaskResult,
+} from './tasks.js';
+import { ValueHistogramFold } from './value-histogram.js';
+import { viewAs } from './views.js';
+
+/** Yields the canonical bytes done with every block; whoever drives it may stop between two blocks. */
+export type Running = Generator<number, TaskResult>;
+
+/** Does a task on this thread, a block at a time. */
+export function execute(task: Task, place: Workplace): Running {
+  switch (task.kind) {
+    case 'copy':
+      return copy(task, place);
+    case 'hash':
+      return hash(task, place);
+    case 'statistics':
+      return statistics(task, place);
+    case 'histogram':
+      return histogram(task, place);
+    case 'distinct':
+      return distinct(task, place);
+    case 'compare':
+      return compare(task, place);
+  }
+}
+
+const rawCrcOf = (reader: BlockReader, task: Task): { rawCrc?: number } =>
+  task.program.crc32 === undefined ? {} : { rawCrc: reader.rawCrc };
+
+function* copy(task: CopyTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  const { pipeline } = reader;
+  const name = path.basename(task.path);
+  const hasher = task.sha256 ? sha256Hasher() : undefined;
+  const pieces = task.crcEvery === undefined ? undefined : new PieceCrcs(task.crcEvery);
+  let crc = 0;
+  let offset = task.offset;
+  for (let start = task.start; start < task.end; start += pipeline.blockElements) {
+    const end = Math.min(task.end, start + pipeline.blockElements);
+    const block = reader.read(start, end);
+    const bytes = block.bytes.subarray(0, pipeline.outBytes(start, end));
+    pwriteExactly(place.files.writer(task.path), bytes, offset, name);
+    if (task.crc32) crc = crc32(bytes, crc);
+    hasher?.update(bytes);
+    pieces?.update(bytes);
+    offset += bytes.length;
+    yield bytes.length;
+  }
+  return {
+    ...rawCrcOf(reader, task),
+    ...(task.crc32 ? { crc32: crc } : {}),
+    ...(pieces ? { crcs: pieces.finish() } : {}),
+    ...(hasher ? { sha256: hasher.digest('hex') } : {}),
+  };
+}
+
+function* hash(task: HashTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  const { pipeline } = reader;
+  const hasher = sha256Hasher();
+  for (let start = task.start; start < task.end; start += pipeline.blockElements) {
+    const end = Math.min(task.end, start + pipeline.blockElements);
+    const block = reader.read(start, end);
+    const length = pipeline.outBytes(start, end);
+    hasher.update(block.bytes.subarray(0, length));
+    yield length;
+  }
+  return { ...rawCrcOf(reader, task), sha256: hasher.digest('hex') };
+}
+
+function* statistics(task: StatisticsTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  const fold = new StatisticsFold(task.dtype, task.detail);
+  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+    const end = Math.min(task.end, start + BLOCK_ELEMENTS);
+    fold.add(place.arena, reader.read(start, end), end - start);
+    yield reader.pipeline.outBytes(start, end);
+  }
+  return { ...rawCrcOf(reader, task), statistics: fold.finish() };
+}
+
+function* histogram(task: HistogramTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  const fold = new ValueHistogramFold(task.dtype, task.min, task.max, task.bins);
+  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+    const end = Math.min(task.end, start + BLOCK_ELEMENTS);
+    fold.add(reader.read(start, end), end - start);
+    yield 0;
+  }
+  return { counts: fold.finish() };
+}
+
+function* distinct(task: DistinctTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  const set = new DistinctSet();
+  const words = task.bits === 64 ? 2 : 1;
+  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+    const end = Math.min(task.end, start + BLOCK_ELEMENTS);
+    const block = reader.read(start, end);
+    if (!set.add(viewAs(Uint32Array, block.bytes, (end - start) * words), words)) return {};
+    yield 0;
+  }
+  return set.size === undefined ? {} : { distinct: set.size };
+}
+
+function* compare(task: CompareTask, place: Workplace): Running {
+  const { arena } = place;
+  const slots = arena.slots;
+  const a = new BlockReader(task.program, place, [0, 1]);
+  const b = new BlockReader(task.other, place, [2, 3]);
+  const fold = new DifferenceFold(task.types, task.sums);
+  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+    const end = Math.min(task.end, start + BLOCK_ELEMENTS);
+    const left = a.read(start, end);
+    const right = b.read(start, end);
+    const spareA = arena.slot(slots[0] === left ? 1 : 0);
+    const spareB = arena.slot(slots[2] === right ? 3 : 2);
+    fold.add(arena, left, right, spareA, spareB, end - start);
+    // The sums are a second look at the same bytes.
+    yield task.sums ? 0 : a.pipeline.outBytes(start, end) + b.pipeline.outBytes(start, end);
+  }
+  return {
+    ...rawCrcOf(a, task),
+    ...(task.other.crc32 === undefined ? {} : { otherCrc: b.rawCrc }),
+    difference: fold.finish(),
+  };
+}
+
+/** An error of a task, with the tensor that it was about. */
+export const inTensor = (error: unknown, task: Task): unknown =>
+  error instanceof MlserError ? error.with({ tensor: task.program.tensor }) : error;

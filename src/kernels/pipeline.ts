@@ -1,0 +1,112 @@
+import { type DType, dtypeFacts } from '../core/dtype.js';
+import type { KernelOp } from '../core/recipe.js';
+import { converter } from './convert.js';
+import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
+
+/** Elements of any type in a group of this many fill whole bytes. */
+export const GROUP = 8;
+
+interface Step {
+  /** Of an element after the step. */
+  readonly outBits: number;
+  readonly inPlace: boolean;
+  run(here: Arena, from: Slot, to: Slot, count: number): void;
+}
+
+type CastKernel = 'castF32ToBf16' | 'castF32ToF16' | 'castBf16ToF32' | 'castF16ToF32';
+const SIMD_CASTS = new Map<string, CastKernel>([
+  ['f32 bf16', 'castF32ToBf16'],
+  ['f32 f16', 'castF32ToF16'],
+  ['bf16 f32', 'castBf16ToF32'],
+  ['f16 f32', 'castF16ToF32'],
+]);
+const SWAPS = { 2: 'byteswap16', 4: 'byteswap32', 8: 'byteswap64' } as const;
+
+/** Kernel steps compiled for blocks in the slots of an arena. */
+export class Pipeline {
+  /** Bits of an element in the source and in the result. */
+  readonly inBits: number;
+  readonly outBits: number;
+  /** Elements of the largest block that fits a slot before, between and after the steps: a multiple of 64. */
+  readonly blockElements: number;
+  readonly #steps: readonly Step[];
+
+  /** `bits`: of an element in the source. */
+  constructor(ops: readonly KernelOp[], bits: number) {
+    const steps: Step[] = [];
+    this.inBits = bits;
+    let widest = bits;
+    for (const op of ops) {
+      for (const step of op.op === 'cast' ? castSteps(op.from, op.to) : [swapStep(op.width, bits)]) {
+        steps.push(step);
+        bits = step.outBits;
+        widest = Math.max(widest, bits);
+      }
+    }
+    this.outBits = bits;
+    this.blockElements = Math.floor((SLOT_BYTES * 8) / widest / 64) * 64;
+    this.#steps = steps;
+  }
+
+  /** The bytes are taken as they are. */
+  get isEmpty(): boolean {
+    return this.#steps.length === 0;
+  }
+
+  /** Bytes of elements [start, end) in the source, and in the result; `start` is a multiple of GROUP. */
+  inBytes = (start: number, end: number): number => spanBytes(this.inBits, start, end);
+  outBytes = (start: number, end: number): number => spanBytes(this.outBits, start, end);
+
+  /** Runs the steps on the first `count` elements in `first`, between two slots; says in which the result is. */
+  run(here: Arena, first: Slot, second: Slot, count: number): Slot {
+    let [from, to] = [first, second];
+    for (const step of this.#steps) {
+      step.run(here, from, to, count);
+      if (!step.inPlace) [from, to] = [to, from];
+    }
+    return from;
+  }
+}
+
+export const spanBytes = (bits: number, start: number, end: number): number =>
+  Math.ceil((end * bits) / 8) - (start * bits) / 8;
+
+function swapStep(width: 2 | 4 | 8, bits: number): Step {
+  const kernel = SWAPS[width];
+  return {
+    outBits: bits,
+    inPlace: true,
+    run: (here, src, _dst, count) => here.kernels[kernel](src.at, src.at, (count * bits) / 8),
+  };
+}
+
+function castSteps(from: DType, to: DType): Step[] {
+  const key = `${from} ${to}`;
+  if (key === 'f16 bf16' || key === 'bf16 f16') return [...castSteps(from, 'f32'), ...castSteps('f32', to)];
+  const outBits = dtypeFacts(to).bits;
+  const kernel = SIMD_CASTS.get(key);
+  if (kernel)
+    return [
+      {
+        outBits,
+        inPlace: false,
+        run: (here, src, dst, count) => here.kernels[kernel](src.at, dst.at, count),
+      },
+    ];
+  const convert = converter(from, to);
+  return [{ outBits, inPlace: false, run: (_here, src, dst, count) => convert(src.bytes, dst.bytes, count) }];
+}
+
+/** The result of a pipeline on bytes in memory. */
+export function runInMemory(pipeline: Pipeline, bytes: Uint8Array, count: number): Uint8Array {
+  const here = arena();
+  const out = new Uint8Array(pipeline.outBytes(0, count));
+  for (let start = 0; start < count; start += pipeline.blockElements) {
+    const end = Math.min(count, start + pipeline.blockElements);
+    const at = (start * pipeline.inBits) / 8;
+    here.slot(0).bytes.set(bytes.subarray(at, at + pipeline.inBytes(start, end)));
+    const result = pipeline.run(here, here.slot(0), here.slot(1), end - start);
+    out.set(result.bytes.subarray(0, pipeline.outBytes(start, end)), (start * pipeline.outBits) / 8);
+  }
+  return out;
+}

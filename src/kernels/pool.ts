@@ -1,0 +1,172 @@
+import { setImmediate } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import type { WorkContext } from '../core/format.js';
+import { Descriptors } from '../io/descriptors.js';
+import { execute, inTensor } from './execute.js';
+import { builtFile } from './location.js';
+import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
+import type { Task, TaskResult } from './tasks.js';
+import { arena } from './wasm.js';
+
+/** Starting a worker costs about 30 ms: less than this is done on the main thread in that time. */
+const PARALLEL_BYTES = 64 << 20;
+/** Small tasks are sent together. */
+const BATCH_BYTES = 16 << 20;
+const BATCH_TASKS = 256;
+/** Batches a worker is given ahead, so that it never waits for the main thread. */
+const AHEAD = 2;
+/** How often progress is told, and how long the main thread works before it lets others in. */
+const TICK_MS = 50;
+
+/** Does tasks: on this thread if they are little, else in up to `context.threads` workers, started when needed. */
+export class Pool {
+  readonly #context: WorkContext;
+  readonly #setup: WorkerSetup = { stop: new SharedArrayBuffer(4), done: new SharedArrayBuffer(8) };
+  readonly #workers: Worker[] = [];
+  #told = 0;
+
+  constructor(context: WorkContext) {
+    this.#context = context;
+  }
+
+  /** The results in the order of the tasks. Rejects with the error of a task, or E_INTERRUPTED on `signal`. */
+  async run(tasks: readonly Task[], signal?: AbortSignal): Promise<TaskResult[]> {
+    if (signal?.aborted) throw interrupted();
+    const bytes = tasks.reduce((sum, task) => sum + taskBytes(task), 0);
+    if (this.#context.threads <= 1 || bytes < PARALLEL_BYTES) return this.#runHere(tasks, signal);
+    return this.#runInWorkers(tasks, signal);
+  }
+
+  /** Stops the workers. Nothing is written any more once it resolves. */
+  async close(): Promise<void> {
+    Atomics.store(new Int32Array(this.#setup.stop), 0, 1);
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
+  }
+
+  async #runHere(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
+    const place = { arena: arena(), files: new Descriptors() };
+    const results: TaskResult[] = [];
+    let rested = performance.now();
+    try {
+      for (const task of tasks) {
+        const running = execute(task, place);
+        for (let step = this.#step(running, task); ; step = this.#step(running, task)) {
+          if (step.done) {
+            results.push(step.value);
+            break;
+          }
+          this.#context.progress.advance(step.value);
+          if (performance.now() - rested < TICK_MS) continue;
+          await setImmediate();
+          if (signal?.aborted) throw interrupted();
+          rested = performance.now();
+        }
+      }
+    } finally {
+      place.files.closeAll();
+    }
+    return results;
+  }
+
+  #step(running: ReturnType<typeof execute>, task: Task): IteratorResult<number, TaskResult> {
+    try {
+      return running.next();
+    } catch (error) {
+      throw inTensor(error, task);
+    }
+  }
+
+  async #runInWorkers(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
+    const batches = batchesOf(tasks);
+    const results: (readonly TaskResult[])[] = batches.map(() => []);
+    const threads = Math.min(this.#context.threads, batches.length);
+    while (this.#workers.length < threads) this.#workers.push(this.#start());
+    const workers = this.#workers.slice(0, threads);
+    const timer = setInterval(() => this.#tell(), TICK_MS);
+    let detach = (): void => {};
+    try {
+      await new Promise<void>((resolve, reject) => {
+        let next = 0;
+        let open = batches.length;
+        const give = (worker: Worker): void => {
+          const batch = next++;
+          const mine = batches[batch];
+          if (mine) worker.postMessage({ batch, tasks: mine } satisfies ToWorker);
+        };
+        const take = (worker: Worker, { batch, results: found, failure }: FromWorker): void => {
+          if (failure) {
+            reject(errorOf(failure));
+            return;
+          }
+          results[batch] = found;
+          open--;
+          if (open === 0) resolve();
+          else give(worker);
+        };
+        const stopped = (): void => reject(interrupted());
+        signal?.addEventListener('abort', stopped);
+        const listeners = workers.map((worker) => {
+          const onMessage = (message: FromWorker): void => take(worker, message);
+          const onExit = (code: number): void => reject(new Error(`a worker thread exited with ${code}`));
+          worker.on('message', onMessage).on('error', reject).on('exit', onExit);
+          return () => worker.off('message', onMessage).off('error', reject).off('exit', onExit);
+        });
+        detach = () => {
+          signal?.removeEventListener('abort', stopped);
+          for (const off of listeners) off();
+        };
+        for (let ahead = 0; ahead < AHEAD; ahead++) for (const worker of workers) give(worker);
+      });
+    } catch (error) {
+      detach();
+      await this.close();
+      throw error;
+    } finally {
+      clearInterval(timer);
+      detach();
+      this.#tell();
+    }
+    return results.flat();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(builtFile('worker.js'), { workerData: this.#setup, execArgv: [] });
+    // An idle worker does not keep the process alive; while one works, the timer of `run` does.
+    worker.unref();
+    return worker;
+  }
+
+  #tell(): void {
+    const done = Number(Atomics.load(new BigInt64Array(this.#setup.done), 0));
+    if (done > this.#told) this.#context.progress.advance(done - this.#told);
+    this.#told = done;
+  }
+}
+
+/** A pool for the time of `work`. */
+export async function withPool<T>(context: WorkContext, work: (pool: Pool) => Promise<T>): Promise<T> {
+  const pool = new Pool(context);
+  try {
+    return await work(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+const taskBytes = (task: Task): number => ((task.end - task.start) * task.program.inBits) / 8;
+
+function batchesOf(tasks: readonly Task[]): Task[][] {
+  const batches: Task[][] = [];
+  let current: Task[] = [];
+  let bytes = 0;
+  for (const task of tasks) {
+    current.push(task);
+    bytes += taskBytes(task);
+    if (bytes < BATCH_BYTES && current.length < BATCH_TASKS) continue;
+    batches.push(current);
+    current = [];
+    bytes = 0;
+  }
+  if (current.length > 0) batches.push(current);
+  return batches;
+}

@@ -1,0 +1,42 @@
+import { dtypeFacts, elementCount } from '../core/dtype.js';
+import type { KernelOp } from '../core/recipe.js';
+import type { TensorSource } from '../core/tensor.js';
+import type { Crc32Check } from '../io/crc32.js';
+import { isNumeric } from './elements.js';
+import { Pipeline } from './pipeline.js';
+
+/**
+ * A recipe in elements: how a thread pulls any range of a tensor by itself. Elements are those of the tensor's type;
+ * where these are no numbers, they are bytes. Plain data, sent to workers.
+ */
+export interface Program {
+  /** Name of the tensor, for messages. */
+  readonly tensor: string;
+  readonly path: string;
+  readonly offset: number;
+  readonly ops: readonly KernelOp[];
+  /** Bits of an element in the file. */
+  readonly inBits: number;
+  readonly count: number;
+  /** Sum that the raw bytes must have. */
+  readonly crc32?: Crc32Check;
+}
+
+/** The program of a tensor, or undefined if it has to be streamed. */
+export function programOf(tensor: TensorSource): Program | undefined {
+  const { recipe, info } = tensor;
+  if (!recipe) return undefined;
+  const first = recipe.ops.find((op) => op.op === 'cast');
+  const elements = isNumeric(info.dtype);
+  const inBits = first ? dtypeFacts(first.from).bits : elements ? dtypeFacts(info.dtype).bits : 8;
+  const count = elements ? elementCount(info.shape, info.name) : tensor.byteLength;
+  const { path, offset, ops } = recipe;
+  const program: Program = {
+    ...{ tensor: info.name, path, offset, ops, inBits, count },
+    ...(recipe.crc32 === undefined ? {} : { crc32: recipe.crc32 }),
+  };
+  const pipeline = new Pipeline(ops, inBits);
+  const fits =
+    pipeline.inBytes(0, count) === recipe.length && pipeline.outBytes(0, count) === tensor.byteLength;
+  return fits ? program : undefined;
+}

@@ -1,0 +1,93 @@
+import type { DType } from '../core/dtype.js';
+import type { DifferencePart } from './compare-fold.js';
+import type { Program } from './program.js';
+import type { StatisticsPart } from './statistics-fold.js';
+
+/** Statistics and comparisons fold blocks of this many elements, so that results never depend on who computed them. */
+export const BLOCK_ELEMENTS = 1 << 17;
+/** … and partial results are merged over ranges of this many. */
+export const RANGE_ELEMENTS = 1 << 23;
+
+/** Elements [start, end) of a program; `start` is a multiple of BLOCK_ELEMENTS, or of 8 for copies. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Pulls a range and writes it at its place. */
+export interface CopyTask extends Range {
+  readonly kind: 'copy';
+  readonly program: Program;
+  readonly path: string;
+  /** Where the first byte of the range goes. */
+  readonly offset: number;
+  readonly crc32: boolean;
+  readonly sha256: boolean;
+  readonly crcEvery: number | undefined;
+}
+
+/** SHA-256 of the whole. */
+export interface HashTask extends Range {
+  readonly kind: 'hash';
+  readonly program: Program;
+}
+
+export interface StatisticsTask extends Range {
+  readonly kind: 'statistics';
+  readonly program: Program;
+  readonly dtype: DType;
+  readonly detail: boolean;
+}
+
+/** Counts over equal bins of [min, max]. */
+export interface HistogramTask extends Range {
+  readonly kind: 'histogram';
+  readonly program: Program;
+  readonly dtype: DType;
+  readonly min: number;
+  readonly max: number;
+  readonly bins: number;
+}
+
+/** Different elements of a type of 32 or 64 bits. */
+export interface DistinctTask extends Range {
+  readonly kind: 'distinct';
+  readonly program: Program;
+  readonly bits: 32 | 64;
+}
+
+export interface CompareTask extends Range {
+  readonly kind: 'compare';
+  readonly program: Program;
+  readonly other: Program;
+  /** Undefined: the elements are bytes. */
+  readonly types: readonly [DType, DType] | undefined;
+  /** Also the sums of equal blocks. */
+  readonly sums: boolean;
+}
+
+/** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
+export type Task = CopyTask | HashTask | StatisticsTask | HistogramTask | DistinctTask | CompareTask;
+
+/** What came out; each kind of task has its own fields. */
+export interface TaskResult {
+  /** CRC-32 of the raw bytes of the range, where the program has a sum to check. */
+  readonly rawCrc?: number;
+  /** The same of the other program of a comparison. */
+  readonly otherCrc?: number;
+  readonly crc32?: number;
+  readonly crcs?: readonly number[];
+  readonly sha256?: string;
+  readonly statistics?: StatisticsPart;
+  readonly counts?: Float64Array;
+  /** Undefined: more than 65,536. */
+  readonly distinct?: number;
+  readonly difference?: DifferencePart;
+}
+
+/** [0, count) in ranges of `step` elements. */
+export const rangesOf = (count: number, step: number): { readonly start: number; readonly end: number }[] =>
+  Array.from({ length: Math.ceil(count / step) }, (_, i) => ({
+    start: i * step,
+    end: Math.min(count, (i + 1) * step),
+  }));

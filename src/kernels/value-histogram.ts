@@ -1,0 +1,38 @@
+import type { DType } from '../core/dtype.js';
+import { decodeElements } from './elements.js';
+import type { Slot } from './wasm.js';
+
+/** Counts finite values in equal bins over [min, max]; the last bin includes `max`. */
+export class ValueHistogramFold {
+  readonly #dtype: DType;
+  readonly #min: number;
+  readonly #scale: number;
+  readonly #counts: Float64Array;
+  #values = new Float64Array(0);
+
+  constructor(dtype: DType, min: number, max: number, bins: number) {
+    this.#dtype = dtype;
+    this.#min = min;
+    // Halves, because max - min may overflow.
+    const half = max / 2 - min / 2;
+    this.#scale = half > 0 ? bins / half / 2 : 0;
+    this.#counts = new Float64Array(bins);
+  }
+
+  add(block: Slot, count: number): void {
+    if (this.#values.length < count) this.#values = new Float64Array(count);
+    decodeElements(this.#dtype, block.bytes, count, this.#values);
+    const last = this.#counts.length - 1;
+    for (let i = 0; i < count; i++) {
+      const value = this.#values[i] ?? 0;
+      if (!Number.isFinite(value)) continue;
+      const distance = value * this.#scale - this.#min * this.#scale;
+      const bin = distance >= last ? last : Math.floor(distance);
+      this.#counts[bin] = (this.#counts[bin] ?? 0) + 1;
+    }
+  }
+
+  finish(): Float64Array {
+    return this.#counts;
+  }
+}

@@ -1,0 +1,37 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Descriptors } from '../io/descriptors.js';
+import { execute, inTensor } from './execute.js';
+import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
+import type { Task, TaskResult } from './tasks.js';
+import { arena } from './wasm.js';
+
+/** A worker thread: does batches of tasks until it is terminated. */
+const port = parentPort;
+if (!port) throw new Error('this module is a worker thread');
+const setup: WorkerSetup = workerData;
+const stop = new Int32Array(setup.stop);
+const done = new BigInt64Array(setup.done);
+const files = new Descriptors();
+
+function run(task: Task): TaskResult {
+  const running = execute(task, { arena: arena(), files });
+  for (let step = running.next(); ; step = running.next()) {
+    if (step.done) return step.value;
+    Atomics.add(done, 0, BigInt(step.value));
+    if (Atomics.load(stop, 0) !== 0) throw interrupted();
+  }
+}
+
+function runBatch({ batch, tasks }: ToWorker): FromWorker {
+  const results: TaskResult[] = [];
+  for (const task of tasks) {
+    try {
+      results.push(run(task));
+    } catch (error) {
+      return { batch, results, failure: failureOf(inTensor(error, task)) };
+    }
+  }
+  return { batch, results };
+}
+
+port.on('message', (message: ToWorker) => port.postMessage(runBatch(message)));
