@@ -76,16 +76,32 @@ describe.each(formats.map((format) => [format.id, format] as const))('from %s', 
   });
 });
 
-/** One row a pair of formats: the types that arrive unchanged, and those that the target refuses. */
+/** `f8` for all of the f8 types, if they all are in the list. */
+function families(list: readonly DType[]): string {
+  const family = (dtype: DType): string => /^(f8|f6)_/.exec(dtype)?.[1] ?? dtype;
+  const whole = (name: string): boolean =>
+    types.filter((dtype) => family(dtype) === name).every((dtype) => list.includes(dtype));
+  return [...new Set(list.map((dtype) => (whole(family(dtype)) ? family(dtype) : dtype)))].join(', ');
+}
+
+/** Rows: the format read. Columns: the format written. Cells: what was measured over every type of the row. */
 function table(): string {
-  const rows = formats.flatMap((from) =>
-    formats.map((to) => {
-      const by = (outcome: Outcome): string =>
-        types.filter((dtype) => outcomes.get(`${from.id} ${to.id} ${dtype}`) === outcome).join(' ') || '–';
-      return `| ${from.id} → ${to.id} | ${by('equal')} | ${by('refused')} |`;
-    }),
-  );
-  return ['| conversion | arrives bit for bit | refused by name |', '|---|---|---|', ...rows].join('\n');
+  const cell = (from: FormatDescriptor, to: FormatDescriptor): string => {
+    const by = (outcome: Outcome): DType[] =>
+      types.filter((dtype) => outcomes.get(`${from.id} ${to.id} ${dtype}`) === outcome);
+    const [equal, refused] = [by('equal'), by('refused')];
+    if (equal.length === 0) return to.id === 'onnx' ? 'with `--graph`' : 'none';
+    return refused.length === 0 ? `all ${equal.length}` : `${equal.length}, not ${families(refused)}`;
+  };
+  const rows = formats.map((from) => {
+    const held = types.filter((dtype) => from.dtypes.has(dtype));
+    return `| **${from.id}** (${held.length} types) | ${formats.map((to) => cell(from, to)).join(' | ')} |`;
+  });
+  return [
+    `| from \\ to | ${formats.map((to) => `**${to.id}**`).join(' | ')} |`,
+    `|---|${formats.map(() => '---|').join('')}`,
+    ...rows,
+  ].join('\n');
 }
 
 describe('the matrix in the README', () => {
