@@ -119,8 +119,7 @@ export function smallFloatEncoder(dtype: DType): (value: number) => number {
     const steps = size / 2 ** (exponent - f.mantissa);
     let rounded = Math.floor(steps);
     const rest = steps - rounded;
-    const code = (exponent - f.minExponent) * hidden + rounded - (f.subnormals ? 0 : 1);
-    if (rest > 0.5 || (rest === 0.5 && (code & 1) === 1)) rounded++;
+    if (rest > 0.5 || (rest === 0.5 && (rounded & 1) === 1)) rounded++;
     const magnitude = (exponent - f.minExponent) * hidden + rounded - (f.subnormals ? 0 : 1);
     if (magnitude > f.maxCode) return tooLarge === f.nan ? f.nan : tooLarge | sign;
     if (magnitude <= 0) return f.subnormals ? (f.unsignedZero ? 0 : sign) : 0;
