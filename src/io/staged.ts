@@ -56,8 +56,12 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       } catch {
         // What is thrown away need not have reached the disk.
       }
-    withIo(folder, () => fs.rmSync(staging, { recursive: true, force: true }));
-    active.delete(staging);
+    try {
+      fs.rmSync(staging, { recursive: true, force: true });
+      active.delete(staging);
+    } catch {
+      // Tried again when the process ends; what happened before is what has to be told.
+    }
   };
 
   return {
