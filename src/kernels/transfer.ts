@@ -1,5 +1,6 @@
 import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
+import { MlserError } from '../errors.js';
 import { crc32, crc32Combine, PieceCrcs } from '../io/crc32.js';
 import { sha256Hasher } from '../io/hashing.js';
 import type { ByteSink } from '../io/sink.js';
@@ -154,11 +155,19 @@ async function stream(
     at += chunk.byteLength;
     context.progress.advance(chunk.byteLength);
   }
+  if (at !== offset + tensor.byteLength) throw wrongLength(tensor, at - offset);
   return {
     ...(want.crc32 ? { crc32: crc } : {}),
     ...(hash ? { sha256: hash.digest('hex') } : {}),
     ...(pieces ? { crcs: pieces.finish() } : {}),
   };
 }
+
+const wrongLength = ({ info, byteLength }: TensorSource, found: number): MlserError =>
+  new MlserError(
+    'E_TRUNCATED',
+    `tensor ${JSON.stringify(info.name)} gave ${found} bytes instead of ${byteLength}`,
+    { details: { tensor: info.name, needed: byteLength, found } },
+  );
 
 export { hashTensors } from './hash.js';
