@@ -47,3 +47,14 @@ const HTML = new Map([
 
 /** Text for HTML content and quoted attributes. */
 export const html = (text: string): string => safe(text).replace(/[&<>"']/g, (c) => HTML.get(c) ?? c);
+
+const ASCII = new Map([
+  ['→', '->'],
+  ['×', 'x'],
+  ['·', '-'],
+  ['–', '-'],
+  ['…', '~'],
+]);
+
+/** The signs that our own text uses, for terminals that show ASCII only. */
+export const ascii = (text: string): string => text.replace(/[→×·–…]/g, (sign) => ASCII.get(sign) ?? sign);

@@ -60,7 +60,7 @@ Exit codes: 0 done and true · 1 the answer is no (differs, not valid) · 2 coul
 
 Examples:
   $ mlser inspect model.safetensors
-  $ mlser convert checkpoint.pt model.safetensors --dtype bf16`,
+  $ mlser convert checkpoint.pt weights.safetensors --dtype bf16`,
   );
   return program;
 }

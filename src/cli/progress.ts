@@ -26,7 +26,7 @@ export function createProgress(io: CliIo, options: { wanted: boolean; color: boo
   let shown: { spinner: Ora; text: typeof ProgressText } | undefined;
   let loading = false;
   let stopped = false;
-  let [title, total, done] = ['', 0, 0];
+  let [title, total, done] = ['read', 0, 0];
   let stageStarted = started;
   let drawn = 0;
 

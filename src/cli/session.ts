@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { WorkContext } from '../core/format.js';
 import type { Finding, MlserError } from '../errors.js';
+import { ascii } from './escape.js';
 import type { CliIo } from './io.js';
 import { printJson } from './json.js';
 import type { WorkOptions } from './options.js';
@@ -55,7 +56,11 @@ export function openSession(io: CliIo, options: WorkOptions, signal: AbortSignal
       progress.stop();
       running.printed = true;
       if (json) printJson(io.out, report);
-      else io.out.write(await render(await styleFor(io.out, io.env, options.color)));
+      else {
+        const style = await styleFor(io.out, io.env, options.color);
+        const text = await render(style);
+        io.out.write(style.unicode ? text : ascii(text));
+      }
     },
     async warn(findings) {
       if (json || quiet) return;

@@ -31,7 +31,8 @@ export function convert(program: Command, cli: Cli): void {
       valueFlag('--dtype <type>', 'number type of the float tensors, or of the selected ones', dtype),
     )
     .addOption(sizeFlag('--shard-size <size>', 'split the weights into files of at most this size'))
-    .option('--external-data', 'ONNX: weights in a file beside the graph')
+    .option('--external-data', 'ONNX: weights in a file beside the graph (default: if needed)')
+    .option('--no-external-data', 'ONNX: weights inside the graph file')
     .option('--weights-file <name>', 'ONNX: the weights are this safetensors file beside the graph')
     .option('--graph <base.onnx>', 'put the weights into this existing graph, by name')
     .addOption(listFlag('--rename <s/a/b/>', 'substitution on tensor names (repeatable)'))

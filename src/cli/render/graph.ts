@@ -53,7 +53,7 @@ function operatorTable(ops: readonly (readonly [string, number])[], style: Style
     [
       { title: 'operator', flexible: true },
       { title: 'count', align: 'right' },
-      { title: '', paint: style.paint.name },
+      { title: '', optional: true, paint: style.paint.name },
     ],
     ops.map(([op, times]) => [safe(op), grouped(times), bar(times / most, BAR, style)]),
     style,

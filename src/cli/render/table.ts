@@ -7,6 +7,8 @@ export interface Column {
   readonly align?: 'left' | 'right';
   /** May be cut in the middle when the terminal is too narrow. */
   readonly flexible?: boolean;
+  /** Left out when the terminal is too narrow: bars, which only repeat a number. */
+  readonly optional?: boolean;
   readonly paint?: (text: string) => string;
 }
 
@@ -24,6 +26,24 @@ export function table(
   indent = '',
 ): string {
   const lines = rows.map((row) => row.map(safe));
+  const kept = columns.map((column, i) => ({ column, i })).filter(({ column }) => !column.optional);
+  const full = draw(columns, lines, style, indent);
+  return kept.length === columns.length || full.every((line) => textWidth(line) <= style.width)
+    ? full.join('\n')
+    : draw(
+        kept.map(({ column }) => column),
+        lines.map((row) => kept.map(({ i }) => row[i] ?? '')),
+        style,
+        indent,
+      ).join('\n');
+}
+
+function draw(
+  columns: readonly Column[],
+  lines: readonly (readonly string[])[],
+  style: Style,
+  indent: string,
+): string[] {
   const widths = columns.map(({ title }, i) =>
     lines.reduce((max, row) => Math.max(max, textWidth(row[i] ?? '')), textWidth(title)),
   );
@@ -49,7 +69,7 @@ export function table(
   return [
     ...(titles.some((title) => title !== '') ? [line(titles, (text) => style.paint.faint(text))] : []),
     ...lines.map((row) => line(row, (text, column) => (column.paint ? column.paint(text) : text))),
-  ].join('\n');
+  ];
 }
 
 /** `key  value` lines with the keys in one column. */

@@ -1,0 +1,71 @@
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { main } from '../../src/cli/main.js';
+import { textWidth } from '../../src/cli/render/width.js';
+import { fakeIo, mlser, modelFolder } from '../support/cli.js';
+import { type ReportName, schemaErrors } from '../support/schema.js';
+
+const VERBS = [
+  [],
+  ['inspect'],
+  ['convert'],
+  ['checksum'],
+  ['diff'],
+  ['validate'],
+  ['meta'],
+  ['meta', 'get'],
+  ['meta', 'set'],
+  ['meta', 'unset'],
+];
+
+async function help(verb: readonly string[]): Promise<string> {
+  const io = fakeIo();
+  expect(await main([...verb, '--help'], io)).toBe(0);
+  expect(io.text().err).toBe('');
+  return io.text().out;
+}
+
+const examplesOf = (text: string): string[] =>
+  [...text.matchAll(/^ {2}\$ mlser (.+)$/gm)].map((match) => match[1] ?? '');
+
+describe('help', () => {
+  it('of the tool fits a screen and names every verb', async () => {
+    const text = await help([]);
+    expect(text.split('\n').length).toBeLessThanOrEqual(40);
+    expect(text).toMatchSnapshot();
+  });
+  it.each(VERBS.slice(1).map((verb) => [verb.join(' '), verb] as const))('of %s', async (_, verb) => {
+    expect(await help(verb)).toMatchSnapshot();
+  });
+  it('is nowhere wider than 100 columns, and gives two examples everywhere', async () => {
+    for (const verb of VERBS) {
+      const text = await help(verb);
+      for (const line of text.split('\n')) expect(textWidth(line), line).toBeLessThanOrEqual(100);
+      expect(examplesOf(text), verb.join(' ')).toHaveLength(2);
+    }
+  });
+});
+
+describe('every example of the help', () => {
+  const report: Record<string, ReportName> = { convert: 'write', meta: 'meta' };
+  it('does what it says, and its JSON satisfies the schema', { timeout: 240_000 }, async () => {
+    const source = modelFolder();
+    for (const verb of VERBS)
+      for (const example of examplesOf(await help(verb))) {
+        const folder = mkdtempSync(path.join(tmpdir(), 'mlser-example-'));
+        try {
+          cpSync(source, folder, { recursive: true });
+          const words = example.split(' ');
+          const edits = words[0] === 'meta' && words[1] !== 'get';
+          const ran = mlser([...words, ...(words.includes('--json') ? [] : ['--json'])], { cwd: folder });
+          expect(ran, example).toMatchObject({ code: words[0] === 'diff' ? 1 : 0, err: '' });
+          const schema = edits ? 'write' : (report[words[0] ?? ''] ?? (words[0] as ReportName));
+          expect(schemaErrors(schema, JSON.parse(ran.out)), example).toEqual([]);
+        } finally {
+          rmSync(folder, { recursive: true, force: true });
+        }
+      }
+  });
+});
