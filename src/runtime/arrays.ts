@@ -39,12 +39,13 @@ export async function withArrays<T>(
 const plain = (name: string): string => name.replace(/[^A-Za-z0-9]/g, '').toLowerCase();
 
 /**
- * The array for every wanted name. A name that is not there is looked up without its punctuation; where nothing
- * matches and as many arrays as names are there, their order decides.
+ * The array for every wanted name. A name that is not there is looked up without its punctuation. `inOrder`: where
+ * nothing matches and as many arrays as names are there, their order decides.
  */
 export function matchNames(
   wanted: readonly string[],
   arrays: ReadonlyMap<string, TensorSource>,
+  options: { readonly inOrder?: boolean } = {},
 ): ReadonlyMap<string, TensorSource> {
   const found = new Map<string, TensorSource>();
   const byPlain = new Map<string, TensorSource | undefined>();
@@ -56,9 +57,9 @@ export function matchNames(
     const array = arrays.get(name) ?? byPlain.get(plain(name));
     if (array) found.set(name, array);
   }
-  if (found.size > 0 || arrays.size !== wanted.length) return found;
-  const inOrder = [...arrays.values()];
-  return new Map(wanted.flatMap((name, i) => (inOrder[i] ? [[name, inOrder[i]] as const] : [])));
+  if (!options.inOrder || found.size > 0 || arrays.size !== wanted.length) return found;
+  const all = [...arrays.values()];
+  return new Map(wanted.flatMap((name, i) => (all[i] ? [[name, all[i]] as const] : [])));
 }
 
 /** Says what is there when something else was needed. */

@@ -78,7 +78,7 @@ export function expectedOutputs(
   file: ArrayFile,
   outputs: readonly string[],
 ): { readonly expected: ReadonlyMap<string, TensorSource>; readonly findings: Finding[] } {
-  const expected = matchNames(outputs, file.arrays);
+  const expected = matchNames(outputs, file.arrays, { inOrder: true });
   if (expected.size === 0) throw missingArrays(file, 'output', outputs);
   const used = new Set([...expected.values()].map((array) => array.info.name));
   const unused = [...file.arrays.keys()].filter((name) => !used.has(name));

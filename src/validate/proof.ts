@@ -120,8 +120,10 @@ async function chooseReadings(tensors: readonly TensorSource[], context: WorkCon
     tensors.map((tensor, i) => seenAs(tensor, need(typed[i]))),
     context,
   );
-  const odd = stats.flatMap((found, i) => (!found || found.nan + found.inf > 0 ? [i] : []));
-  const readings = [...typed];
+  const odd = stats.flatMap((found, i) =>
+    found && found.nan + found.inf === 0 && sumsFit(need(typed[i]), found) ? [] : [i],
+  );
+  const readings = typed.map((reading, i) => widened(reading, stats[i]));
   for (const i of odd) readings[i] = asBytes(need(tensors[i]));
   const again = await statTensors(
     odd.map((i) => seenAs(need(tensors[i]), need(readings[i]))),
@@ -132,6 +134,15 @@ async function chooseReadings(tensors: readonly TensorSource[], context: WorkCon
   });
   return readings.map((reading, i) => ({ reading, stats: need(stats[i]) }));
 }
+
+const largest = ({ min, max }: TensorStats): number => Math.max(Math.abs(min ?? 0), Math.abs(max ?? 0));
+
+/** Sums of values near the end of the range of doubles are infinite. */
+const sumsFit = ({ elements }: Reading, stats: TensorStats): boolean => largest(stats) * elements < 1e300;
+
+/** A row of large values is summed in doubles. */
+const widened = (reading: Reading, stats: TensorStats | undefined): Reading =>
+  stats && largest(stats) * reading.columns > 1e37 ? { ...reading, reduce: 'f64' } : reading;
 
 /** The same bytes under the type and flat shape that the runtime is given. */
 function seenAs(tensor: TensorSource, { as, elements }: Reading): TensorSource {

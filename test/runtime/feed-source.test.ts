@@ -104,7 +104,11 @@ describe('feeds from a file', () => {
       ['out/0', 'out.0'],
       ['b', 'b'],
     ]);
-    expect([...matchNames(['p', 'q'], arrays).values()].map((t) => t.info.name)).toEqual(['out.0', 'b']);
-    expect(matchNames(['p'], arrays).size).toBe(0);
+    expect([...matchNames(['p', 'q'], arrays, { inOrder: true }).values()].map((t) => t.info.name)).toEqual([
+      'out.0',
+      'b',
+    ]);
+    expect(matchNames(['p', 'q'], arrays).size).toBe(0);
+    expect(matchNames(['p'], arrays, { inOrder: true }).size).toBe(0);
   });
 });
