@@ -4,6 +4,7 @@ import { MlserError } from '../../errors.js';
 import { crc32 } from '../../io/crc32.js';
 import { sha256Hasher } from '../../io/hashing.js';
 import type { ByteSink } from '../../io/sink.js';
+import { interrupted } from '../../kernels/messages.js';
 import { type Placement, transfer } from '../../kernels/transfer.js';
 import { encodeChunk } from './codecs/choose.js';
 import { type Codec, loadCodecs, RAW } from './codecs/index.js';
@@ -20,7 +21,7 @@ export async function storeRaw(
   const placements = tensors.map((tensor): Placement & { readonly crcEvery: number } => {
     const offset = rawStart(end, tensor.byteLength);
     end = offset + tensor.byteLength;
-    return { tensor, sink, offset, sha256: true, crcEvery: chunkBytesFor(tensor.info.dtype) };
+    return { tensor: exact(tensor), sink, offset, sha256: true, crcEvery: chunkBytesFor(tensor.info.dtype) };
   });
   const placed = await transfer(placements, context);
   sink.extendTo(alignUp(end, CHUNK_ALIGNMENT));
@@ -73,14 +74,13 @@ async function storeOne(
   context: WriteContext,
 ): Promise<{ place: Stored; end: number }> {
   const { byteLength } = tensor;
-  const { dtype, name } = tensor.info;
+  const { dtype } = tensor.info;
   const chunkBytes = chunkBytesFor(dtype);
   const hash = sha256Hasher();
   const found = { crcs: [] as number[], codecs: [] as number[], storedLengths: [] as number[] };
   let at = start;
-  let bytes = 0;
-  for await (const raw of rechunk(tensor.stream(), chunkBytes)) {
-    context.signal?.throwIfAborted();
+  for await (const raw of rechunk(exact(tensor).stream(), chunkBytes)) {
+    if (context.signal?.aborted) throw interrupted();
     hash.update(raw);
     const { codec, bytes: stored } = encodeChunk(raw, dtype, codecs);
     await sink.writeAt(at, stored);
@@ -88,21 +88,41 @@ async function storeOne(
     found.codecs.push(codec);
     found.storedLengths.push(stored.byteLength);
     at += chunkStride(stored.byteLength, raw.byteLength);
-    bytes += raw.byteLength;
     context.progress.advance(raw.byteLength);
   }
-  if (bytes !== byteLength)
-    throw new MlserError(
-      'E_TRUNCATED',
-      `tensor ${JSON.stringify(name)} gave ${bytes} bytes instead of ${byteLength}`,
-      { details: { tensor: name, needed: byteLength, found: bytes } },
-    );
   const allRaw = found.codecs.every((codec) => codec === RAW);
   const sums = allRaw ? { crcs: found.crcs, codecs: [], storedLengths: [] } : found;
   const where = byteLength === 0 ? { offset: 0, chunkBytes: 0 } : { offset: start, chunkBytes };
   return {
     place: { byteLength, sha256: hash.digest('hex'), sameBytesAs: undefined, ...where, ...sums },
     end: at,
+  };
+}
+
+/**
+ * The tensor, held to its promise: E_TRUNCATED if it gives more or fewer bytes than it said, before they are written
+ * over what follows. (A range of a file, as a recipe is, has the length that it has.)
+ */
+function exact(tensor: TensorSource): TensorSource {
+  const { info, byteLength, recipe } = tensor;
+  if (recipe) return tensor;
+  const wrong = (found: number): MlserError =>
+    new MlserError(
+      'E_TRUNCATED',
+      `tensor ${JSON.stringify(info.name)} gave ${found} bytes instead of ${byteLength}`,
+      { details: { tensor: info.name, needed: byteLength, found } },
+    );
+  return {
+    ...tensor,
+    async *stream(range) {
+      let found = 0;
+      for await (const chunk of tensor.stream(range)) {
+        found += chunk.byteLength;
+        if (found > byteLength) throw wrong(found);
+        yield chunk;
+      }
+      if (range === undefined && found !== byteLength) throw wrong(found);
+    },
   };
 }
 

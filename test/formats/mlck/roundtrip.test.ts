@@ -14,6 +14,8 @@ import { writer } from '../../../src/formats/mlck/writer.js';
 import { sha256Hex } from '../../../src/io/hashing.js';
 import { memorySource } from '../../../src/io/memory.js';
 import { checkpointModel, numbered, weights } from '../../support/checkpoint-model.js';
+import { testContext } from '../../support/context.js';
+import { memoryOutput } from '../../support/memory-files.js';
 import { sampleModel } from '../../support/sample-model.js';
 import { manifestOf, open, write } from './files.js';
 
@@ -262,12 +264,24 @@ describe('what cannot be written', () => {
     await expect(write(model(1001))).rejects.toMatchObject({ code: 'E_LIMIT' });
   });
 
-  it('a tensor that gives too few bytes is named', async () => {
+  it('a tensor that gives too few or too many bytes is named', async () => {
     const [tensor] = sampleModel('f32').tensors;
     const short = { ...tensor!, stream: () => tensor!.stream({ start: 0, end: 8 }) };
-    const model = { ...sampleModel('f32'), tensors: [short] };
+    const long = { ...tensor!, byteLength: 8 };
+    for (const bad of [short, long])
+      for (const options of [{}, { compress: true }])
+        await expect(write({ ...sampleModel('f32'), tensors: [bad] }, options)).rejects.toMatchObject({
+          code: 'E_TRUNCATED',
+          details: { tensor: 'layer.weight' },
+        });
+  });
+
+  it('stops when it is told to', async () => {
+    const context = { ...testContext(1), signal: AbortSignal.abort() };
     for (const options of [{}, { compress: true }])
-      await expect(write(model, options)).rejects.toThrow(/layer\.weight/);
+      await expect(
+        writer.write(sampleModel('f32'), memoryOutput('m.mlck'), { ...context, options }),
+      ).rejects.toMatchObject({ code: 'E_INTERRUPTED' });
   });
 });
 
