@@ -187,11 +187,11 @@ function archiveStorages(
 ): Storages {
   return {
     swap,
-    async open(key, what) {
+    async open(key, tensor) {
       const member = records.get(`data/${key}`);
       if (!member)
         throw malformed(
-          `${zip.source.name}: ${what}: record ${JSON.stringify(`${folder}data/${key}`)} is missing`,
+          `${zip.source.name}: tensor ${JSON.stringify(tensor)}: record ${JSON.stringify(`${folder}data/${key}`)} is missing`,
           { file: zip.source.name, entry: `${folder}data/${key}` },
           'the file is incomplete: save or download it again',
         );

@@ -27,11 +27,11 @@ export async function readLegacy(source: ByteSource): Promise<Container> {
     formatVersion: `legacy ${LEGACY_PROTOCOL}`,
     storages: {
       swap: false,
-      async open(key, what) {
+      async open(key, tensor) {
         const place = places.get(key);
         if (!place)
           throw malformed(
-            `${source.name}: ${what}: storage ${JSON.stringify(key)} is not in the list of storages, it has no data`,
+            `${source.name}: tensor ${JSON.stringify(tensor)}: storage ${JSON.stringify(key)} is not in the list of storages, it has no data`,
             { file: source.name, storage: key },
             'the file is incomplete: save or download it again',
           );

@@ -7,8 +7,8 @@ import type { PyValue } from './values.js';
 export interface Storages {
   /** The elements are big-endian. */
   readonly swap: boolean;
-  /** All bytes of a storage; `what` names who needs it. E_MALFORMED if it is not there. */
-  open(key: string, what: string): Promise<ByteSource>;
+  /** All bytes of a storage; `tensor` is the name of the one that needs it. E_MALFORMED if it is not there. */
+  open(key: string, tensor: string): Promise<ByteSource>;
 }
 
 /** A file that was opened: what its pickle describes, and where the bytes are. */

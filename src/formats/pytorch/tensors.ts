@@ -2,7 +2,6 @@ import { type DType, elementBytes } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
 import type { TensorRole, TensorSource } from '../../core/tensor.js';
 import { type Details, MlserError, malformed } from '../../errors.js';
-import { safeNumber } from '../../io/cursor.js';
 import { memorySource } from '../../io/memory.js';
 import type { ByteSource } from '../../io/source.js';
 import { stridedTensor } from '../../kernels/strided.js';
@@ -32,6 +31,11 @@ export function checkView(tensor: PyTensor, name: string, file: string): View {
   const { size, stride, type } = tensor;
   const bad = (why: string, details: Details = {}): MlserError =>
     malformed(`${file}: ${named(name)}: ${why}`, { file, tensor: name, ...details });
+  const whole = (value: bigint, what: string): number => {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number)) throw bad(`${what} ${value} is more than any file can hold`);
+    return number;
+  };
   const { dtype } = type;
   const width = dtype === undefined ? undefined : type.packed ? 1 : elementBytes(dtype);
   if (dtype === undefined || width === undefined)
@@ -52,7 +56,7 @@ export function checkView(tensor: PyTensor, name: string, file: string): View {
   const negative = size.find((dim) => dim < 0n);
   if (negative !== undefined) throw bad(`size ${negative} is negative`);
 
-  const shape = size.map((dim) => safeNumber(dim, `${file}: ${named(name)}: dimension`));
+  const shape = size.map((dim) => whole(dim, 'size'));
   const count = size.reduce((product, dim) => product * dim, 1n);
   const empty = count === 0n;
   // Strides of dimensions with fewer than two positions are never used, whatever they say.
@@ -75,14 +79,15 @@ export function checkView(tensor: PyTensor, name: string, file: string): View {
       { details: { file, tensor: name, limit: 'VIEW_EXPANSION_BYTES', needed: bytes.toString() } },
     );
   const offset = empty ? 0n : (start + tensor.offset) * BigInt(width);
-  const strides = used.map((step) => safeNumber(step, `${file}: ${named(name)}: stride`));
+  const strides = used.map((step) => whole(step, 'stride'));
   const { conjugate = false, negate = false } = tensor.flags;
-  const identity = [type.torch, offset, shape.join(), strides.join(), conjugate, negate].join('|');
+  const bits = (conjugate ? 'c' : '') + (negate ? 'n' : '');
+  const identity = `${type.torch}|${offset}|${shape.join()}|${strides.join()}|${bits}`;
   return {
     dtype,
     shape,
     strides,
-    byteOffset: safeNumber(offset, `${file}: ${named(name)}: offset`),
+    byteOffset: whole(offset, 'offset'),
     identity,
   };
 }
@@ -133,7 +138,7 @@ export class TensorBuilder {
       });
     let opened = this.#open.get(source.key);
     if (!opened) {
-      opened = this.storages.open(source.key, named(name)).then((bytes) => {
+      opened = this.storages.open(source.key, name).then((bytes) => {
         const needed = storageBytes(source);
         if (BigInt(bytes.size) === needed) return bytes;
         throw malformed(

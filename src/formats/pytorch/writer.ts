@@ -1,5 +1,5 @@
 import type { ModelWriter, WriteOptions } from '../../core/format.js';
-import type { Model } from '../../core/model.js';
+import type { MetadataValue, Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { crc32 } from '../../io/crc32.js';
@@ -190,9 +190,12 @@ function checkTensor({ info }: TensorSource): Finding[] {
 
 function checkRest(model: Model, options: WriteOptions): Finding[] {
   const findings: Finding[] = [];
-  const lost = [...model.metadata.keys()].filter(
-    (key) => !(key === 'quantization' && keepsQuantization(model)),
-  );
+  const sharded = shardGroups(model, '', options) !== undefined;
+  const kept = (key: string, value: MetadataValue): boolean =>
+    (key === 'quantization' && keepsQuantization(model)) ||
+    (key === 'format' && value === 'pt') || // says what the file says by itself
+    (sharded && typeof value === 'string'); // the index holds text
+  const lost = [...model.metadata].filter(([key, value]) => !kept(key, value)).map(([key]) => key);
   const [first] = lost;
   if (first !== undefined)
     findings.push(
@@ -212,7 +215,7 @@ function checkRest(model: Model, options: WriteOptions): Finding[] {
         'the graph has no place in a .pt file; only weights are written',
       ),
     );
-  if (model.training && shardGroups(model, '', options))
+  if (model.training && sharded)
     findings.push(
       finding(
         'warning',
