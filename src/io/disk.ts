@@ -193,6 +193,11 @@ export function createDiskSink(file: string, name: string): DiskSink {
     extendTo(end) {
       size = Math.max(size, end);
     },
+    truncate(end) {
+      if (end >= size) return;
+      withIo(name, () => fs.ftruncateSync(fd, end));
+      size = end;
+    },
     finish() {
       withIo(name, () => fs.fsyncSync(fd));
     },

@@ -15,4 +15,6 @@ export interface ByteSink {
   append(bytes: Uint8Array): Promise<void>;
   /** Tells the sink that others (workers) filled its file up to `size`. */
   extendTo(size: number): void;
+  /** Gives up the bytes from `size` on, where the sink can. */
+  truncate?(size: number): void;
 }

@@ -51,6 +51,10 @@ class MemorySink implements ByteSink {
   extendTo(end: number): void {
     this.#grow(end);
   }
+  truncate(end: number): void {
+    this.#bytes.fill(0, end);
+    this.size = Math.min(this.size, end);
+  }
   written(): Uint8Array {
     return this.#bytes.slice(0, this.size);
   }

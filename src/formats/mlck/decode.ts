@@ -3,7 +3,7 @@ import type { Provenance } from '../../core/provenance.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { TrainingState } from '../../core/training.js';
 import { MlserError } from '../../errors.js';
-import { ALIAS_RECORD, FIRST_KEPT_FIELD, type Manifest, ROLES, type TensorRecord } from './manifest.js';
+import { FIRST_KEPT_FIELD, type Manifest, ROLES, type TensorRecord } from './manifest.js';
 import { type FlatNode, rebuildMap, rebuildState } from './nodes.js';
 import { decodeMessage, type Fields } from './wire.js';
 
@@ -65,13 +65,17 @@ const tooMany = (file: string, limit: 'TENSORS' | 'TREE_NODES'): MlserError =>
     hint: 'split the model',
   });
 
+/** Plain variables: a model has many of these. */
 function decodeTensor(fields: Fields): TensorRecord {
-  const found: { -readonly [K in keyof TensorRecord]: TensorRecord[K] } = {
-    ...ALIAS_RECORD,
-    name: '',
-    role: undefined,
-    aliasOf: undefined,
-  };
+  let name = '';
+  let dtype = '';
+  let byteLength = 0;
+  let sha256 = '';
+  let aliasOf: string | undefined;
+  let role: TensorRole | undefined;
+  let sameBytesAs: string | undefined;
+  let offset = 0;
+  let chunkBytes = 0;
   const shape: number[] = [];
   const crcs: number[] = [];
   const codecs: number[] = [];
@@ -79,34 +83,34 @@ function decodeTensor(fields: Fields): TensorRecord {
   while (fields.next())
     switch (fields.field) {
       case 1:
-        found.name = fields.text();
+        name = fields.text();
         break;
       case 2:
-        found.dtype = fields.text();
+        dtype = fields.text();
         break;
       case 3:
         fields.numbers('uint64', shape, LIMITS.RANK);
         break;
       case 4:
-        found.byteLength = fields.u64();
+        byteLength = fields.u64();
         break;
       case 5:
-        found.sha256 = fields.hex(32);
+        sha256 = fields.hex(32);
         break;
       case 6:
-        found.aliasOf = fields.text();
+        aliasOf = fields.text();
         break;
       case 7:
-        found.role = roleOf(fields.uint32());
+        role = roleOf(fields.uint32());
         break;
       case 8:
-        found.sameBytesAs = fields.text();
+        sameBytesAs = fields.text();
         break;
       case 9:
-        found.offset = fields.u64();
+        offset = fields.u64();
         break;
       case 10:
-        found.chunkBytes = fields.uint32();
+        chunkBytes = fields.uint32();
         break;
       case 11:
         fields.numbers('fixed32', crcs, MAX_CHUNKS);
@@ -120,7 +124,21 @@ function decodeTensor(fields: Fields): TensorRecord {
       default:
         fields.skip();
     }
-  return { ...found, shape, crcs, codecs, storedLengths };
+  return {
+    name,
+    role,
+    aliasOf,
+    dtype,
+    shape,
+    byteLength,
+    sha256,
+    sameBytesAs,
+    offset,
+    chunkBytes,
+    crcs,
+    codecs,
+    storedLengths,
+  };
 }
 
 /** A role of a newer minor version reads as none. */

@@ -62,7 +62,8 @@ function readTensors(
     if (!owner) throw bad(file, name, `is an alias of ${JSON.stringify(aliasOf)}, no tensor before it`);
     if (aliasOf === undefined) owners.set(name, owner);
     else aliases.set(name, aliasOf);
-    tensors.push({ ...renamed(owner.tensor, name), ...(role === undefined ? {} : { role }) });
+    const tensor = aliasOf === undefined ? owner.tensor : renamed(owner.tensor, name);
+    tensors.push(role === undefined ? tensor : { ...tensor, role });
   }
   checkOverlaps([...owners.values()], file);
   return { tensors, aliases };

@@ -43,12 +43,10 @@ export async function storePacked(
   const seen = new Map<string, string>();
   const stored: Stored[] = [];
   let at = HEADER_BYTES;
-  let written = at;
   for (const tensor of tensors) {
     const { name, dtype } = tensor.info;
     const start = rawStart(at, tensor.byteLength); // it may turn out to be stored raw
     const { place, end } = await storeOne(tensor, sink, start, codecs, context);
-    written = Math.max(written, end);
     const key = `${place.sha256} ${dtype}`;
     const twin = seen.get(key);
     if (twin === undefined || place.byteLength === 0) {
@@ -56,13 +54,13 @@ export async function storePacked(
       stored.push(place);
       at = end;
     } else {
-      // The chunks just written are given up: the next tensor is written over them.
+      sink.truncate?.(at); // the chunks just written are given up
       const { byteLength, sha256 } = place;
       const none = { offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [] };
       stored.push({ byteLength, sha256, sameBytesAs: twin, ...none });
     }
   }
-  sink.extendTo(written);
+  sink.extendTo(at);
   return stored;
 }
 

@@ -117,21 +117,24 @@ export class Fields {
   }
 
   /** Adds the values of a repeated number field, packed or not, to a list that may hold `limit` of them. */
-  numbers(kind: 'uint32' | 'uint64' | 'fixed32', into: number[], limit: number): void {
-    const read = (): void => {
-      if (into.length >= limit) throw this.bad(`field ${this.field} has more than ${limit} values`);
-      into.push(kind === 'uint64' ? this.#safe() : this.#reader[kind]());
-    };
+  numbers(kind: NumberKind, into: number[], limit: number): void {
     if (this.#wire !== 2) {
       this.#expect(kind === 'fixed32' ? 5 : 0);
-      read();
+      this.#number(kind, into, limit);
       return;
     }
     const end = this.#length() + this.#reader.pos;
-    while (this.#reader.pos < end) read();
+    while (this.#reader.pos < end) this.#number(kind, into, limit);
     if (this.#reader.pos !== end) throw this.bad(`field ${this.field} ends inside a number`);
   }
+
+  #number(kind: NumberKind, into: number[], limit: number): void {
+    if (into.length >= limit) throw this.bad(`field ${this.field} has more than ${limit} values`);
+    into.push(kind === 'uint64' ? this.#safe() : this.#reader[kind]());
+  }
 }
+
+type NumberKind = 'uint32' | 'uint64' | 'fixed32';
 
 /** Runs a decoder over bytes in memory; what protobufjs throws becomes E_MALFORMED. */
 export async function decodeMessage<T>(

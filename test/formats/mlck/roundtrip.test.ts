@@ -145,6 +145,11 @@ describe('the layout', () => {
     expect(b).toMatchObject({ sameBytesAs: 'a', crcs: [] });
     expect(c).toMatchObject({ aliasOf: 'a', crcs: [] });
     expect(next?.offset).toBeLessThan(80_000);
+    const twinLast: Model = { ...model, tensors: [same('a'), same('b')], aliases: new Map() };
+    expect(
+      (await write(twinLast, { compress: true })).byteLength,
+      'nothing stays of the second',
+    ).toBeLessThan(80_000);
     await expectSame(await open(await write(model, { compress: true })), model);
   });
 
