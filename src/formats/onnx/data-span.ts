@@ -24,8 +24,8 @@ export const ELEMENT_WIRE: Readonly<Record<DataField, 0 | 1 | 2 | 5>> = {
   11: 0,
 };
 
-export const dataFieldName = (field: DataField): string =>
-  `${Object.entries(DATA).find(([, id]) => id === field)?.[0] ?? field}_data`;
+const NAMES = new Map<DataField, string>(Object.entries(DATA).map(([name, id]) => [id, `${name}_data`]));
+export const dataFieldName = (field: DataField): string => NAMES.get(field) ?? String(field);
 
 /**
  * A piece of a tensor's data as it stands in the protobuf message, without being read.

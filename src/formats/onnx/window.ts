@@ -69,7 +69,12 @@ export class FileWindow {
   take(length: number): Uint8Array {
     const start = this.at - this.#base;
     this.at += length;
-    return Uint8Array.prototype.slice.call(this.#bytes, start, start + length);
+    return this.#copy(start, start + length);
+  }
+
+  /** A plain array of its own, not a Buffer. */
+  #copy(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#bytes.subarray(start, end));
   }
 
   /** The next bytes as ASCII text, or undefined if they are not. */
@@ -90,8 +95,7 @@ export class FileWindow {
   /** Bytes of the file, from the window if they are still in it. */
   async range(start: number, length: number): Promise<Uint8Array> {
     const from = start - this.#base;
-    if (from >= 0 && from + length <= this.#bytes.byteLength)
-      return Uint8Array.prototype.slice.call(this.#bytes, from, from + length);
+    if (from >= 0 && from + length <= this.#bytes.byteLength) return this.#copy(from, from + length);
     return this.source.read(start, length);
   }
 
@@ -99,6 +103,6 @@ export class FileWindow {
   peek(start: number, length: number): Uint8Array | undefined {
     const from = start - this.#base;
     if (from < 0 || from + length > this.#bytes.byteLength) return undefined;
-    return Uint8Array.prototype.slice.call(this.#bytes, from, from + length);
+    return this.#copy(from, from + length);
   }
 }
