@@ -12,7 +12,7 @@ export interface DifferencePart extends BlockDifference {
 }
 
 const NOTHING: DifferencePart = {
-  ...{ changed: 0, broken: 0, maxAbs: 0, maxRel: 0, needed: 0, error: 0, aa: 0, bb: 0, ab: 0 },
+  ...{ changed: 0, broken: 0, maxAbs: 0, maxRel: 0, needed: 0, error: 0, aa: 0, bb: 0 },
   skipped: false,
 };
 
@@ -27,7 +27,6 @@ export function mergeDifferences(a: DifferencePart, b: DifferencePart): Differen
     error: a.error + b.error,
     aa: a.aa + b.aa,
     bb: a.bb + b.bb,
-    ab: a.ab + b.ab,
     skipped: a.skipped || b.skipped,
   };
 }
@@ -100,10 +99,10 @@ export class DifferenceFold {
       const right = this.#widen[1].run(here, b, spareB, count);
       here.kernels.compareF32(left.at, right.at, count, here.results.at);
       const [bits = 0, numbers = 0, broken = 0, maxAbs = 0, maxRel = 0, ...sums] = here.results.values;
-      const [error = 0, aa = 0, bb = 0, ab = 0, needed = 0] = sums;
+      const [error = 0, aa = 0, bb = 0, needed = 0] = sums;
       // Widening keeps every code apart, payloads of NaN included.
       const changed = this.#same ? bits : numbers;
-      return { changed, broken, maxAbs, maxRel, needed, error, aa, bb, ab };
+      return { changed, broken, maxAbs, maxRel, needed, error, aa, bb };
     }
     if (this.#left.length < count) {
       this.#left = new Float64Array(count);

@@ -187,11 +187,12 @@ function differenceOf(subject: Subject | undefined, part: DifferencePart | undef
   // Types that have nothing in common.
   if (!subject || !part) return bytesDiffer(1, 1);
   const { types, count } = subject;
-  const { changed, broken, error, aa, bb, ab } = part;
+  const { changed, broken, error, aa, bb } = part;
   if (changed === 0) return EQUAL;
   const changedFraction = changed / count;
   if (!types) return bytesDiffer(changed, changedFraction);
   const infinite = broken > 0;
+  const ab = (aa + bb - error) / 2; // from (a − b)² = a² − 2ab + b²
   return {
     equal: false,
     changed,

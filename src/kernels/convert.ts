@@ -80,16 +80,22 @@ function lookUp(
   dst: Uint8Array,
   count: number,
 ): void {
+  // A loop for each width, so that each stays monomorphic.
   if (table instanceof BigUint64Array) {
     const out = target(BigUint64Array, dst, count);
     for (let i = 0; i < count; i++) out[i] = table[codes[i] ?? 0] ?? 0n;
-    return;
+  } else if (table instanceof Uint32Array) {
+    const out = target(Uint32Array, dst, count);
+    for (let i = 0; i < count; i++) out[i] = table[codes[i] ?? 0] ?? 0;
+  } else if (table instanceof Uint16Array) {
+    const out = target(Uint16Array, dst, count);
+    for (let i = 0; i < count; i++) out[i] = table[codes[i] ?? 0] ?? 0;
+  } else {
+    const packed = isSubByte(bits);
+    const out = packed ? new Uint8Array(count) : dst;
+    for (let i = 0; i < count; i++) out[i] = table[codes[i] ?? 0] ?? 0;
+    if (packed) packCodes(out, bits, count, dst);
   }
-  const packed = isSubByte(bits);
-  const out = packed ? new Uint8Array(count) : codeView(dst, bits, count);
-  if (out instanceof BigUint64Array) throw new Error('a table of another width');
-  for (let i = 0; i < count; i++) out[i] = table[codes[i] ?? 0] ?? 0;
-  if (packed && out instanceof Uint8Array) packCodes(out, bits, count, dst);
 }
 
 /**

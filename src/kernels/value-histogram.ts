@@ -22,13 +22,18 @@ export class ValueHistogramFold {
   add(block: Slot, count: number): void {
     if (this.#values.length < count) this.#values = new Float64Array(count);
     decodeElements(this.#dtype, block.bytes, count, this.#values);
-    const last = this.#counts.length - 1;
+    const values = this.#values;
+    const counts = this.#counts;
+    const scale = this.#scale;
+    const start = this.#min * scale;
+    const last = counts.length - 1;
     for (let i = 0; i < count; i++) {
-      const value = this.#values[i] ?? 0;
-      if (!Number.isFinite(value)) continue;
-      const distance = value * this.#scale - this.#min * this.#scale;
-      const bin = distance >= last ? last : Math.floor(distance);
-      this.#counts[bin] = (this.#counts[bin] ?? 0) + 1;
+      const value = values[i] ?? 0;
+      const distance = value * scale - start;
+      // False for NaN; infinities are past both ends, where only they and the largest value can be.
+      if (distance < last) {
+        if (distance >= 0) counts[distance | 0] = (counts[distance | 0] ?? 0) + 1;
+      } else if (value < Infinity) counts[last] = (counts[last] ?? 0) + 1;
     }
   }
 

@@ -91,12 +91,31 @@ export function f16Values(codes: v128): v128 {
   return v128.or(value, sign);
 }
 
+/** f16 codes that are neither zero, subnormal, infinite nor NaN, in 32-bit lanes → f32. */
+// @ts-ignore: decorator
+@inline
+function f16Normals(codes: v128): v128 {
+  const sign = i32x4.shl(v128.and(codes, i32x4.splat(0x8000)), 16);
+  const bits = i32x4.shl(v128.and(codes, i32x4.splat(0x7fff)), 13);
+  return v128.or(i32x4.add(bits, i32x4.splat(0x38000000)), sign);
+}
+
 export function castF16ToF32(src: usize, dst: usize, count: i32): void {
   const end = src + (<usize>count << 1);
   while (src < end) {
     const codes = v128.load(src);
-    v128.store(dst, f16Values(i32x4.extend_low_i16x8_u(codes)));
-    v128.store(dst, f16Values(i32x4.extend_high_i16x8_u(codes)), 16);
+    const size = v128.and(codes, i16x8.splat(0x7fff));
+    // Exponents 1 to 30, in one unsigned comparison.
+    const normal = i16x8.lt_u(i16x8.sub(size, i16x8.splat(0x0400)), i16x8.splat(0x7800));
+    const low = i32x4.extend_low_i16x8_u(codes);
+    const high = i32x4.extend_high_i16x8_u(codes);
+    if (i16x8.all_true(normal)) {
+      v128.store(dst, f16Normals(low));
+      v128.store(dst, f16Normals(high), 16);
+    } else {
+      v128.store(dst, f16Values(low));
+      v128.store(dst, f16Values(high), 16);
+    }
     src += 16;
     dst += 32;
   }

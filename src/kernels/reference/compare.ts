@@ -1,4 +1,4 @@
-/** Differences of one block pair, before they are merged. Sums are over the pairs of finite values. */
+/** Differences of one block pair, before they are merged. Sums are over the pairs of finite values: (a − b)², a², b². */
 export interface BlockDifference {
   /** Values that differ; NaN equals NaN, 0 equals -0. */
   readonly changed: number;
@@ -12,7 +12,6 @@ export interface BlockDifference {
   readonly error: number;
   readonly aa: number;
   readonly bb: number;
-  readonly ab: number;
 }
 
 const LANES = 4;
@@ -26,7 +25,6 @@ export function blockDifference(
   const error = new Float64Array(LANES);
   const aa = new Float64Array(LANES);
   const bb = new Float64Array(LANES);
-  const ab = new Float64Array(LANES);
   const relative = new Float64Array(LANES);
   const needed = new Float64Array(LANES);
   let [changed, broken, maxAbs] = [0, 0, 0];
@@ -48,10 +46,9 @@ export function blockDifference(
     error[lane] = (error[lane] ?? 0) + d * d;
     aa[lane] = (aa[lane] ?? 0) + x * x;
     bb[lane] = (bb[lane] ?? 0) + y * y;
-    ab[lane] = (ab[lane] ?? 0) + x * y;
   }
   const largest = { maxAbs, maxRel: Math.max(...relative), needed: Math.max(...needed) };
-  return { changed, broken, ...largest, error: fold(error), aa: fold(aa), bb: fold(bb), ab: fold(ab) };
+  return { changed, broken, ...largest, error: fold(error), aa: fold(aa), bb: fold(bb) };
 }
 
 /** Divides only where the quotient grows. */
