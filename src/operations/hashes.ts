@@ -2,6 +2,7 @@ import { contentId } from '../core/content-id.js';
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { rangeTensor, type TensorSource } from '../core/tensor.js';
+import { MlserError } from '../errors.js';
 import type { ByteSource } from '../io/source.js';
 import { hashTensors } from '../kernels/transfer.js';
 import { bytesOf } from './inspect.js';
@@ -30,7 +31,10 @@ export async function hashModel(
   const digests = await hashTensors(all, context);
   const tensors = new Map<string, string>();
   own.forEach((tensor, i) => {
-    tensors.set(tensor.info.name, digests[wholeFiles.length + i] ?? '');
+    const digest = digests[wholeFiles.length + i] ?? '';
+    if (tensor.recordedSha256 !== undefined && tensor.recordedSha256 !== digest)
+      throw damaged(tensor, digest);
+    tensors.set(tensor.info.name, digest);
   });
   for (const [alias, canonical] of model.aliases) tensors.set(alias, tensors.get(canonical) ?? '');
   return {
@@ -39,3 +43,13 @@ export async function hashModel(
     files: digests.slice(0, wholeFiles.length),
   };
 }
+
+const damaged = ({ info, recordedSha256 = '' }: TensorSource, found: string): MlserError =>
+  new MlserError(
+    'E_INTEGRITY',
+    `tensor ${JSON.stringify(info.name)} does not have the SHA-256 that its file records`,
+    {
+      details: { tensor: info.name, expected: recordedSha256, found },
+      hint: 'the file is damaged: restore it from a copy',
+    },
+  );
