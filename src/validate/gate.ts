@@ -9,7 +9,7 @@ import { acceptanceOf } from './acceptance.js';
 import { proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel } from './report.js';
-import { type Acceptance, runGraph } from './run.js';
+import { type Acceptance, refusal, runGraph } from './run.js';
 import { notRunnable, type Runnable, runnable, uncallable } from './runnable.js';
 import { checkStructure, reopen } from './structure.js';
 import { Verdict } from './verdict.js';
@@ -155,9 +155,13 @@ async function execute(verdict: Verdict, runtime: Runtime, execution: Execution)
     if (run || !verdict.passed) return;
   }
   if (!verdict.passed) return;
-  const proof = await proveWeights(model, files, runtime, context);
-  verdict.add(proof.findings);
-  verdict.report.run = { outputs: [], tensorsRead: proof.read, tensorsFed: proof.fed };
+  try {
+    const proof = await proveWeights(model, files, runtime, context);
+    verdict.add(proof.findings);
+    verdict.report.run = { outputs: [], tensorsRead: proof.read, tensorsFed: proof.fed };
+  } catch (error) {
+    verdict.add([refusal(files.label, error)]);
+  }
 }
 
 /** Feeds for a model without a graph are a mistake worth telling. */

@@ -6,9 +6,9 @@ import type { InputFiles } from '../io/files.js';
 import { statTensors, type TensorStats } from '../kernels/statistics.js';
 import type { Runtime } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
+import { isRefusedPath } from './open-session.js';
 import { OUTPUTS, proofModel, type SegmentBytes } from './proof-graph.js';
 import { asBytes, type Reading, readingOf, type Segment, segmentsOf, sessionsOf } from './proof-plan.js';
-import { isRefusedPath } from './runnable.js';
 
 /** What the runtime read. */
 export interface Proof {

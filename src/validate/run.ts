@@ -10,8 +10,9 @@ import type { Values } from '../runtime/values.js';
 import { AccuracyCounter, readLabels } from './accuracy.js';
 import { expectedOutputs, OutputGatherer } from './compare-outputs.js';
 import { findFeeds } from './find-feeds.js';
+import { openSession } from './open-session.js';
 import type { ValidationReport } from './report.js';
-import { inputsOf, openSession, type Runnable } from './runnable.js';
+import { inputsOf, type Runnable } from './runnable.js';
 
 /** When outputs count as the same. */
 export interface Acceptance {
@@ -50,7 +51,9 @@ export const runGraph = (request: RunRequest): Promise<RunResult> =>
   withArrays(request.inputs, (file) =>
     withArrays(request.expected, (expected) => {
       request.context.progress.stage('run', 0);
-      return runWith(request, file, expected);
+      return runWith(request, file, expected).catch((error: unknown) => ({
+        findings: [refusal(request.target.files.label, error)],
+      }));
     }),
   );
 
@@ -160,9 +163,14 @@ async function prepare(
     return { session, feeds, first };
   } catch (error) {
     await session?.release();
-    if (!isMlserError(error) || error.code !== 'E_RUNTIME') throw error;
-    return finding('error', 'RUN_FAILED', model.files.label, error.message);
+    return refusal(model.files.label, error);
   }
+}
+
+/** What the runtime refused, or that it crashed; other errors are passed on. */
+export function refusal(subject: string, error: unknown): Finding {
+  if (!isMlserError(error) || error.code !== 'E_RUNTIME') throw error;
+  return finding('error', 'RUN_FAILED', subject, error.message);
 }
 
 /** Outputs that do not have the samples on their first axis tell that the inputs do not have them there either. */
