@@ -1,16 +1,10 @@
 import * as path from 'node:path';
 import { crc32 } from '../io/crc32.js';
-import type { Descriptors } from '../io/descriptors.js';
 import { preadExactly } from '../io/disk.js';
 import { Pipeline } from './pipeline.js';
 import type { Program } from './program.js';
-import type { Arena, Slot } from './wasm.js';
-
-/** What a thread works with. */
-export interface Workplace {
-  readonly arena: Arena;
-  readonly files: Descriptors;
-}
+import type { Slot } from './wasm.js';
+import type { Workplace } from './workplace.js';
 
 /** Pulls blocks of a program into the arena: pread straight into its memory, then the kernel steps. */
 export class BlockReader {

@@ -2,6 +2,7 @@ import { type DType, dtypeFacts } from '../core/dtype.js';
 import { decodeElements, isNumeric } from './elements.js';
 import { Pipeline, spanBytes } from './pipeline.js';
 import { type BlockDifference, blockDifference } from './reference/compare.js';
+import { scratchDoubles } from './scratch.js';
 import { viewAs } from './views.js';
 import type { Arena, Slot } from './wasm.js';
 
@@ -52,8 +53,6 @@ export class DifferenceFold {
   readonly #sums: boolean;
   readonly #widen: readonly [Pipeline, Pipeline] | undefined;
   #total = NOTHING;
-  #left = new Float64Array(0);
-  #right = new Float64Array(0);
 
   /** `types`: undefined for elements that are bytes; complex types have to be given by component. */
   constructor(types: readonly [DType, DType] | undefined, sums: boolean) {
@@ -104,13 +103,11 @@ export class DifferenceFold {
       const changed = this.#same ? bits : numbers;
       return { changed, broken, maxAbs, maxRel, needed, error, aa, bb };
     }
-    if (this.#left.length < count) {
-      this.#left = new Float64Array(count);
-      this.#right = new Float64Array(count);
-    }
-    decodeElements(types[0], a.bytes, count, this.#left);
-    decodeElements(types[1], b.bytes, count, this.#right);
-    return blockDifference(this.#left, this.#right, count);
+    const left = scratchDoubles(0, count);
+    const right = scratchDoubles(1, count);
+    decodeElements(types[0], a.bytes, count, left);
+    decodeElements(types[1], b.bytes, count, right);
+    return blockDifference(left, right, count);
   }
 }
 

@@ -2,6 +2,7 @@ import { type DType, dtypeFacts } from '../core/dtype.js';
 import { codesOf, decodeElements, encodeElements, packedBytes, valuesOfCodes } from './elements.js';
 import { saturateI64, saturateU64 } from './integers.js';
 import { isSubByte, packCodes } from './packing.js';
+import { scratchDoubles } from './scratch.js';
 import { isSmallFloat } from './small-floats.js';
 import { target, viewAs } from './views.js';
 
@@ -30,15 +31,27 @@ function choose(from: DType, to: DType): Converter {
 
 /** By way of doubles, which hold every type (64-bit integers are rounded to odd first, so nothing is rounded twice). */
 export function throughDoubles(from: DType, to: DType): Converter {
-  let values = new Float64Array(0);
   return (src, dst, count) => {
-    if (values.length < count) values = new Float64Array(count);
+    const values = scratchDoubles(2, count);
     decodeElements(from, src, count, values, to !== 'f64');
     encodeElements(to, values, count, dst);
   };
 }
 
 type Codes = Uint8Array | Uint16Array | Uint32Array | BigUint64Array;
+
+const tables = new Map<string, Uint8Array>();
+
+/** The bytes of `tableOf`, kept. */
+export function tableBytes(from: DType, to: DType): Uint8Array {
+  const key = `${from} ${to}`;
+  const known = tables.get(key);
+  if (known) return known;
+  const { buffer, byteOffset, byteLength } = tableOf(from, to);
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  tables.set(key, bytes);
+  return bytes;
+}
 
 /** The result for every code of a type of at most 16 bits; sub-byte results one a byte. */
 function tableOf(from: DType, to: DType): Codes {

@@ -1,13 +1,24 @@
 /** More different values than this are not counted. */
 export const DISTINCT_LIMIT = 65536;
-const SLOTS = 1 << 18;
+/** At most half full; small enough to stay in the cache. */
+const SLOTS = 1 << 17;
 
-/** Counts different 32- or 64-bit patterns, up to DISTINCT_LIMIT. Open addressing; memory is fixed. */
+/** Counts different 32- or 64-bit patterns, up to DISTINCT_LIMIT. Open addressing in fixed memory, for reuse. */
 export class DistinctSet {
+  /** Bits of the element in a slot; zero marks a free one, and the element zero is kept apart. */
   readonly #low = new Uint32Array(SLOTS);
   readonly #high = new Uint32Array(SLOTS);
-  readonly #used = new Uint8Array(SLOTS);
+  #zeros = 0;
   #size = 0;
+
+  /** This set, empty. */
+  cleared(): this {
+    this.#low.fill(0);
+    this.#high.fill(0);
+    this.#zeros = 0;
+    this.#size = 0;
+    return this;
+  }
 
   /** Undefined once there are more than the limit. */
   get size(): number | undefined {
@@ -16,20 +27,28 @@ export class DistinctSet {
 
   /** Adds elements given as 32-bit words (1 or 2 each). False once there are too many. */
   add(words: Uint32Array, perElement: 1 | 2): boolean {
-    for (let i = 0; i < words.length && this.#size <= DISTINCT_LIMIT; i += perElement)
-      this.#addOne(words[i] ?? 0, perElement === 2 ? (words[i + 1] ?? 0) : 0);
-    return this.#size <= DISTINCT_LIMIT;
-  }
-
-  #addOne(low: number, high: number): void {
-    let at = (Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> 14) & (SLOTS - 1);
-    while (this.#used[at] === 1) {
-      if (this.#low[at] === low && this.#high[at] === high) return;
-      at = (at + 1) & (SLOTS - 1);
+    const [lows, highs] = [this.#low, this.#high];
+    for (let i = 0; i < words.length; i += perElement) {
+      const low = words[i] ?? 0;
+      const high = perElement === 2 ? (words[i + 1] ?? 0) : 0;
+      if ((low | high) === 0) {
+        if (this.#zeros === 0) this.#size++;
+        this.#zeros++;
+        continue;
+      }
+      let at = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> 15;
+      let [x, y] = [lows[at] ?? 0, highs[at] ?? 0];
+      while ((x | y) !== 0 && (x !== low || y !== high)) {
+        at = (at + 1) & (SLOTS - 1);
+        x = lows[at] ?? 0;
+        y = highs[at] ?? 0;
+      }
+      if ((x | y) !== 0) continue;
+      lows[at] = low;
+      highs[at] = high;
+      this.#size++;
+      if (this.#size > DISTINCT_LIMIT) return false;
     }
-    this.#used[at] = 1;
-    this.#low[at] = low;
-    this.#high[at] = high;
-    this.#size++;
+    return this.#size <= DISTINCT_LIMIT;
   }
 }

@@ -3,9 +3,8 @@ import { MlserError } from '../errors.js';
 import { crc32, PieceCrcs } from '../io/crc32.js';
 import { pwriteExactly } from '../io/disk.js';
 import { sha256Hasher } from '../io/hashing.js';
-import { BlockReader, type Workplace } from './block-reader.js';
+import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
-import { DistinctSet } from './distinct.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -20,6 +19,7 @@ import {
 } from './tasks.js';
 import { ValueHistogramFold } from './value-histogram.js';
 import { viewAs } from './views.js';
+import type { Workplace } from './workplace.js';
 
 /** Yields the canonical bytes done with every block; whoever drives it may stop between two blocks. */
 export type Running = Generator<number, TaskResult>;
@@ -110,7 +110,7 @@ function* histogram(task: HistogramTask, place: Workplace): Running {
 
 function* distinct(task: DistinctTask, place: Workplace): Running {
   const reader = new BlockReader(task.program, place, [0, 1]);
-  const set = new DistinctSet();
+  const set = place.distinct;
   const words = task.bits === 64 ? 2 : 1;
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);

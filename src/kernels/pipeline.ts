@@ -1,6 +1,7 @@
 import { type DType, dtypeFacts } from '../core/dtype.js';
 import type { KernelOp } from '../core/recipe.js';
-import { converter } from './convert.js';
+import { converter, tableBytes } from './convert.js';
+import { isSmallFloat } from './small-floats.js';
 import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
 
 /** Elements of any type in a group of this many fill whole bytes. */
@@ -93,8 +94,35 @@ function castSteps(from: DType, to: DType): Step[] {
         run: (here, src, dst, count) => here.kernels[kernel](src.at, dst.at, count),
       },
     ];
+  const byTable = tableStep(from, to);
+  if (byTable) return [byTable];
   const convert = converter(from, to);
   return [{ outBits, inPlace: false, run: (_here, src, dst, count) => convert(src.bytes, dst.bytes, count) }];
+}
+
+/** Casts into and out of one-byte types that look every code up. */
+function tableStep(from: DType, to: DType): Step | undefined {
+  const [inBits, outBits] = [dtypeFacts(from).bits, dtypeFacts(to).bits];
+  const odd = from === 'f32' && isSmallFloat(to) && outBits === 8;
+  const kernel = odd
+    ? 'castF32ByTable'
+    : inBits === 16 && outBits === 8
+      ? 'cast16ByTable'
+      : inBits === 8 && outBits === 16
+        ? 'widenTo16ByTable'
+        : inBits === 8 && outBits === 32
+          ? 'widenTo32ByTable'
+          : undefined;
+  if (kernel === undefined) return undefined;
+  const key = odd ? 'bf16' : from;
+  return {
+    outBits,
+    inPlace: false,
+    run(here, src, dst, count) {
+      const table = here.table(`${key} ${to}`, () => tableBytes(key, to));
+      here.kernels[kernel](src.at, dst.at, count, table);
+    },
+  };
 }
 
 /** The result of a pipeline on bytes in memory. */

@@ -1,12 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { WorkContext } from '../core/format.js';
-import { Descriptors } from '../io/descriptors.js';
 import { execute, inTensor } from './execute.js';
 import { builtFile } from './location.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
 import type { Task, TaskResult } from './tasks.js';
-import { arena } from './wasm.js';
+import { Workplace } from './workplace.js';
 
 /** Starting a worker costs about 30 ms: less than this is done on the main thread in that time. */
 const PARALLEL_BYTES = 64 << 20;
@@ -44,7 +43,7 @@ export class Pool {
   }
 
   async #runHere(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    const place = { arena: arena(), files: new Descriptors() };
+    const place = new Workplace();
     const results: TaskResult[] = [];
     let rested = performance.now();
     try {
@@ -63,7 +62,7 @@ export class Pool {
         }
       }
     } finally {
-      place.files.closeAll();
+      place.close();
     }
     return results;
   }

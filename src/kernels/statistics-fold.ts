@@ -4,6 +4,7 @@ import { addByteCounts, addLeadingCounts } from './histogram.js';
 import { type Moments, mergeMoments, momentsOf, NO_MOMENTS } from './moments.js';
 import { isSubByte } from './packing.js';
 import { type BlockStatistics, blockStatistics } from './reference/statistics.js';
+import { scratchDoubles } from './scratch.js';
 import { viewAs } from './views.js';
 import type { Arena, Slot } from './wasm.js';
 
@@ -40,7 +41,6 @@ export class StatisticsFold {
   readonly #seen: Uint8Array | undefined;
   #moments = NO_MOMENTS;
   #exact: { min: bigint; max: bigint } | undefined;
-  #values = new Float64Array(0);
 
   constructor(dtype: DType, detail: boolean) {
     const { bits } = dtypeFacts(dtype);
@@ -74,8 +74,7 @@ export class StatisticsFold {
       here.kernels[kernel](block.at, count, here.results.at);
       return momentsOf(resultOf(here.results.values), count);
     }
-    if (this.#values.length < count) this.#values = new Float64Array(count);
-    const values = this.#values;
+    const values = scratchDoubles(0, count);
     decodeElements(this.#dtype, block.bytes, count, values);
     const found = blockStatistics(values, count);
     if (this.#dtype === 'f64' && !Number.isFinite(found.squares + found.shift * count))

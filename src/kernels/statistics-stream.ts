@@ -2,7 +2,7 @@ import { dtypeFacts, elementCount } from '../core/dtype.js';
 import type { Progress } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
 import { blocksOf } from './blocks.js';
-import { DistinctSet } from './distinct.js';
+import type { DistinctSet } from './distinct.js';
 import { interrupted } from './messages.js';
 import { StatisticsFold, type StatisticsPart } from './statistics-fold.js';
 import { RANGE_ELEMENTS } from './tasks.js';
@@ -52,8 +52,12 @@ export async function streamStatistics(
 }
 
 /** Undefined: more than 65,536 different values. */
-export async function streamDistinct(tensor: TensorSource, signal: AbortSignal): Promise<number | undefined> {
-  const set = new DistinctSet();
+export async function streamDistinct(
+  tensor: TensorSource,
+  set: DistinctSet,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  set.cleared();
   const words = dtypeFacts(tensor.info.dtype).bits === 64 ? 2 : 1;
   for await (const { bytes, count } of blocks(tensor, signal))
     if (!set.add(viewAs(Uint32Array, bytes, count * words), words)) break;

@@ -1,6 +1,7 @@
 import { dtypeFacts } from '../core/dtype.js';
 import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
+import { DistinctSet } from './distinct.js';
 import { isNumeric } from './elements.js';
 import { checkRawCrc } from './integrity.js';
 import { type Pool, withPool } from './pool.js';
@@ -115,6 +116,7 @@ function distinctValues(subjects: readonly Subject[], pool: Pool, context: WorkC
   const keep = (subject: Subject, distinct: number | undefined): void => {
     if (subject.stats && distinct !== undefined) subject.stats = { ...subject.stats, distinct };
   };
+  const set = new DistinctSet();
   return pass(
     subjects.filter(({ tensor }) => dtypeFacts(tensor.info.dtype).bits >= 32),
     pool,
@@ -129,7 +131,7 @@ function distinctValues(subjects: readonly Subject[], pool: Pool, context: WorkC
       },
     ],
     (subject, _tasks, [result]) => keep(subject, result?.distinct),
-    async (subject, signal) => keep(subject, await streamDistinct(subject.tensor, signal)),
+    async (subject, signal) => keep(subject, await streamDistinct(subject.tensor, set, signal)),
   );
 }
 

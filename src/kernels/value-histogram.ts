@@ -1,5 +1,6 @@
 import type { DType } from '../core/dtype.js';
 import { decodeElements } from './elements.js';
+import { scratchDoubles } from './scratch.js';
 import type { Slot } from './wasm.js';
 
 /** Counts finite values in equal bins over [min, max]; the last bin includes `max`. */
@@ -8,7 +9,6 @@ export class ValueHistogramFold {
   readonly #min: number;
   readonly #scale: number;
   readonly #counts: Float64Array;
-  #values = new Float64Array(0);
 
   constructor(dtype: DType, min: number, max: number, bins: number) {
     this.#dtype = dtype;
@@ -20,9 +20,8 @@ export class ValueHistogramFold {
   }
 
   add(block: Slot, count: number): void {
-    if (this.#values.length < count) this.#values = new Float64Array(count);
-    decodeElements(this.#dtype, block.bytes, count, this.#values);
-    const values = this.#values;
+    const values = scratchDoubles(0, count);
+    decodeElements(this.#dtype, block.bytes, count, values);
     const counts = this.#counts;
     const scale = this.#scale;
     const start = this.#min * scale;

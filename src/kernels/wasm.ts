@@ -6,12 +6,19 @@ type Cast = (src: number, dst: number, count: number) => void;
 /** Result kernels: block, elements, where the doubles go. */
 type Reduce = (src: number, count: number, out: number) => void;
 
+/** Casts by look-up: source, destination, elements, table. */
+type TableCast = (src: number, dst: number, count: number, table: number) => void;
+
 /** The exports of `assembly/index.ts`. Addresses are byte offsets into the arena's memory. */
 export interface KernelExports {
   readonly castF32ToBf16: Cast;
   readonly castF32ToF16: Cast;
   readonly castBf16ToF32: Cast;
   readonly castF16ToF32: Cast;
+  readonly castF32ByTable: TableCast;
+  readonly cast16ByTable: TableCast;
+  readonly widenTo16ByTable: TableCast;
+  readonly widenTo32ByTable: TableCast;
   readonly byteswap16: Cast;
   readonly byteswap32: Cast;
   readonly byteswap64: Cast;
@@ -46,6 +53,7 @@ const RESULTS = 64 << 10;
 const COUNTS = 128 << 10;
 const COUNT_SCRATCH = 256 << 10;
 const SEEN = 512 << 10;
+const TABLE = 640 << 10;
 const MEMORY_PAGES = 128;
 
 /** A block of the arena, by address and as bytes. */
@@ -63,6 +71,8 @@ export class Arena {
   readonly counts: { readonly at: number; readonly scratch: number; readonly values: Uint32Array };
   /** A byte for every 16-bit code. */
   readonly seen: Slot;
+  readonly #table: Slot;
+  #tableName = '';
   /** Two areas of 3 MiB for kernels on whole chunks (they lie over the slots). */
   readonly areas: readonly [Slot, Slot];
 
@@ -91,10 +101,20 @@ export class Arena {
       values: new Uint32Array(memory.buffer, COUNTS, 256),
     };
     this.seen = block(SEEN, 65536);
+    this.#table = block(TABLE, 65536);
     this.areas = [
       block(FIRST_SLOT, AREA_BYTES),
       block(FIRST_SLOT + AREA_BYTES + (64 << 10) + 256, AREA_BYTES),
     ];
+  }
+
+  /** Where a look-up table of at most 64 KiB lies; it is put there unless it was the last one asked for. */
+  table(name: string, make: () => Uint8Array): number {
+    if (this.#tableName !== name) {
+      this.#table.bytes.set(make());
+      this.#tableName = name;
+    }
+    return this.#table.at;
   }
 
   slot(index: number): Slot {

@@ -1,9 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Descriptors } from '../io/descriptors.js';
 import { execute, inTensor } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
 import type { Task, TaskResult } from './tasks.js';
-import { arena } from './wasm.js';
+import { Workplace } from './workplace.js';
 
 /** A worker thread: does batches of tasks until it is terminated. */
 const port = parentPort;
@@ -11,10 +10,10 @@ if (!port) throw new Error('this module is a worker thread');
 const setup: WorkerSetup = workerData;
 const stop = new Int32Array(setup.stop);
 const done = new BigInt64Array(setup.done);
-const files = new Descriptors();
+const place = new Workplace();
 
 function run(task: Task): TaskResult {
-  const running = execute(task, { arena: arena(), files });
+  const running = execute(task, place);
   for (let step = running.next(); ; step = running.next()) {
     if (step.done) return step.value;
     Atomics.add(done, 0, BigInt(step.value));

@@ -3,3 +3,4 @@ export { byteHistogram, byteswap16, byteswap32, byteswap64, leadingHistogram, ma
 export { joinPlanes2, joinPlanes4, joinPlanes8, splitPlanes2, splitPlanes4, splitPlanes8 } from './planes';
 export { statisticsBf16, statisticsF16, statisticsF32 } from './statistics';
 export { compareF32 } from './compare';
+export { cast16ByTable, castF32ByTable, widenTo16ByTable, widenTo32ByTable } from './tables';
