@@ -3,7 +3,8 @@ import { type Finding, finding, MlserError, malformed } from '../../errors.js';
 import { decodeUtf8 } from '../../io/cursor.js';
 import type { ByteSource } from '../../io/source.js';
 import { DATA, type DataField, type DataSpan, dataFieldName, ELEMENT_WIRE } from './data-span.js';
-import { blank, EMPTY, ENUMS, type Message, type MessageName, SCHEMA } from './schema.js';
+import { type FieldPlan, type MessagePlan, planOf } from './message-plan.js';
+import { blank, EMPTY, type Message, type MessageName } from './schema.js';
 import { FileWindow } from './window.js';
 
 export interface Decoded<N extends MessageName> {
@@ -21,25 +22,6 @@ const ELEMENT_COST = 16;
 
 type Target = Record<string, unknown>;
 
-interface FieldPlan {
-  readonly key: string;
-  readonly type: string;
-  readonly message: MessagePlan | undefined;
-  readonly many: boolean;
-  /** Wire type of one value. */
-  readonly wire: 0 | 2 | 5;
-  /** Greatest value of an enum. */
-  readonly enumMax: number | undefined;
-  /** Keys of the other members of the oneof. */
-  readonly rivals: readonly string[];
-}
-interface MessagePlan {
-  readonly name: MessageName;
-  readonly isTensor: boolean;
-  /** By field number. */
-  readonly fields: (FieldPlan | undefined)[];
-}
-
 /** An open message, or an unknown group (`plan` undefined). */
 interface Frame {
   readonly plan: MessagePlan | undefined;
@@ -50,30 +32,6 @@ interface Frame {
   readonly end: number;
   readonly group: number;
   readonly start: number;
-}
-
-const plans = new Map<MessageName, MessagePlan>();
-const isMessage = (type: string): type is MessageName => Object.hasOwn(SCHEMA, type);
-const enumMax = (type: string): number | undefined =>
-  type === 'AttributeType' || type === 'DataLocation' ? ENUMS[type] : undefined;
-
-function planOf(name: MessageName): MessagePlan {
-  const known = plans.get(name);
-  if (known) return known;
-  const plan: MessagePlan = { name, isTensor: name === 'TensorProto', fields: [] };
-  plans.set(name, plan);
-  const entries = Object.entries(SCHEMA[name]);
-  for (const [key, { id, type, many, choice }] of entries)
-    plan.fields[id] = {
-      key,
-      type,
-      message: isMessage(type) ? planOf(type) : undefined,
-      many,
-      wire: isMessage(type) || type === 'string' || type === 'bytes' ? 2 : type === 'float' ? 5 : 0,
-      enumMax: enumMax(type),
-      rivals: choice ? entries.filter(([other, f]) => f.choice && other !== key).map(([other]) => other) : [],
-    };
-  return plan;
 }
 
 /** Strings that only people read: if they are not UTF-8 they are kept as unknown fields. All others are names. */

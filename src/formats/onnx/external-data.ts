@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { InputFiles } from '../../io/files.js';
 import { type ByteSource, readChunks } from '../../io/source.js';
@@ -149,6 +148,7 @@ export class ExternalData {
 const KNOWN_KEYS: ReadonlySet<string> = new Set(['location', 'offset', 'length', 'checksum', 'basepath']);
 
 async function checkSha1(source: ByteSource, checksum: string, label: string): Promise<void> {
+  const { createHash } = await import('node:crypto'); // rarely needed, slow to load
   const hash = createHash('sha1');
   for await (const chunk of readChunks(source, 0, source.size)) hash.update(chunk);
   const found = hash.digest('hex');

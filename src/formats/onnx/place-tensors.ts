@@ -1,5 +1,5 @@
 import { isFloat } from '../../core/dtype.js';
-import { type Model, tensorMap } from '../../core/model.js';
+import { type MetadataValue, type Model, tensorMap } from '../../core/model.js';
 import { readTensor, type TensorSource } from '../../core/tensor.js';
 import { DATA, type DataSpan, rawBytes, rawContent } from './data-span.js';
 import { onnxTypeOf } from './dtypes.js';
@@ -115,16 +115,13 @@ async function stringSpans(tensor: TensorSource): Promise<DataSpan[]> {
   return spans;
 }
 
-const text = (value: unknown): string =>
+const text = (value: MetadataValue): string =>
   typeof value === 'string'
     ? value
-    : (JSON.stringify(value, (_, inner: unknown) =>
-        inner instanceof Map
-          ? Object.fromEntries(inner)
-          : typeof inner === 'bigint'
-            ? inner.toString()
-            : inner,
-      ) ?? '');
+    : JSON.stringify(value, (_, inner: unknown) => {
+        if (inner instanceof Map) return Object.fromEntries(inner);
+        return typeof inner === 'bigint' ? inner.toString() : inner;
+      });
 
 function metadataProps(proto: ModelProto, { metadata }: Model): ModelProto['metadataProps'] {
   const known = new Map(proto.metadataProps.map(({ key = '', value = '' }) => [key, value]));
