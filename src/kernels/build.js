@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const sources = path.join(here, 'assembly');
-const output = path.join(here, '..', '..', 'dist', 'kernels', 'kernels.wasm');
+const root = path.join(here, '..', '..');
+const output = path.join(root, 'dist', 'kernels', 'kernels.wasm');
 
 const modified = (/** @type {string} */ file) => fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const inputs = fs.readdirSync(sources).map((name) => path.join(sources, name));
@@ -26,8 +27,8 @@ if (modified(output) < newest) {
     asc,
     path.join('src', 'kernels', 'assembly', 'index.ts'),
     ...['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--importMemory'],
-    ...['--outFile', path.relative(process.cwd(), fresh)],
+    ...['--outFile', path.relative(root, fresh)],
   ];
-  execFileSync(process.execPath, args, { stdio: 'inherit' });
+  execFileSync(process.execPath, args, { stdio: 'inherit', cwd: root });
   fs.renameSync(fresh, output);
 }
