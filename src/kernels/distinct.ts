@@ -11,10 +11,14 @@ export class DistinctSet {
   #zeros = 0;
   #size = 0;
 
+  /** Whether the upper halves were used since they were cleared: clearing costs as much as a tensor's work. */
+  #wide = false;
+
   /** This set, empty. */
   cleared(): this {
     this.#low.fill(0);
-    this.#high.fill(0);
+    if (this.#wide) this.#high.fill(0);
+    this.#wide = false;
     this.#zeros = 0;
     this.#size = 0;
     return this;
@@ -27,17 +31,19 @@ export class DistinctSet {
 
   /** Adds elements given as 32-bit words (1 or 2 each). False once there are too many. */
   add(words: Uint32Array, perElement: 1 | 2): boolean {
+    if (perElement === 1) return this.#addSingles(words);
+    this.#wide = true;
     const [lows, highs] = [this.#low, this.#high];
-    for (let i = 0; i < words.length; i += perElement) {
+    for (let i = 0; i < words.length; i += 2) {
       const low = words[i] ?? 0;
-      const high = perElement === 2 ? (words[i + 1] ?? 0) : 0;
+      const high = words[i + 1] ?? 0;
       if ((low | high) === 0) {
-        if (this.#zeros === 0) this.#size++;
-        this.#zeros++;
+        this.#addZero();
         continue;
       }
       let at = Math.imul(low ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1) >>> 15;
-      let [x, y] = [lows[at] ?? 0, highs[at] ?? 0];
+      let x = lows[at] ?? 0;
+      let y = highs[at] ?? 0;
       while ((x | y) !== 0 && (x !== low || y !== high)) {
         at = (at + 1) & (SLOTS - 1);
         x = lows[at] ?? 0;
@@ -46,9 +52,39 @@ export class DistinctSet {
       if ((x | y) !== 0) continue;
       lows[at] = low;
       highs[at] = high;
-      this.#size++;
-      if (this.#size > DISTINCT_LIMIT) return false;
+      if (++this.#size > DISTINCT_LIMIT) return false;
     }
     return this.#size <= DISTINCT_LIMIT;
+  }
+
+  /** The same for 32-bit elements, which are most: one table, one look. */
+  #addSingles(words: Uint32Array): boolean {
+    const table = this.#low;
+    let size = this.#size;
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i] ?? 0;
+      if (word === 0) {
+        this.#size = size;
+        this.#addZero();
+        size = this.#size;
+        continue;
+      }
+      let at = Math.imul(word, 0x9e3779b1) >>> 15;
+      let found = table[at] ?? 0;
+      while (found !== 0 && found !== word) {
+        at = (at + 1) & (SLOTS - 1);
+        found = table[at] ?? 0;
+      }
+      if (found !== 0) continue;
+      table[at] = word;
+      if (++size > DISTINCT_LIMIT) break;
+    }
+    this.#size = size;
+    return size <= DISTINCT_LIMIT;
+  }
+
+  #addZero(): void {
+    if (this.#zeros === 0) this.#size++;
+    this.#zeros++;
   }
 }
