@@ -12,7 +12,7 @@ export class DistinctSet {
   #size = 0;
 
   /** Whether the upper halves were used since they were cleared: clearing costs as much as a tensor's work. */
-  #wide = false;
+  #wide: boolean = false;
 
   /** This set, empty. */
   cleared(): this {

@@ -9,7 +9,7 @@ import { mutations, prefixes } from '../support/mutate.js';
 
 /**
  * Damaged copies of every fixture end in a model or in a coded error, within the time of the test.
- * Here a sample; `npm run fuzz` takes every prefix and many more mutations.
+ * Here a sample; `npm run fuzz` takes every prefix of small files and many more mutations of all, and watches memory.
  */
 const PER_FILE = Number(process.env['MLSER_MUTATIONS'] ?? 12);
 const MAX_BYTES = 60_000;
@@ -41,5 +41,6 @@ describe('damaged copies of fixtures', () => {
       }
       expect(performance.now() - started).toBeLessThan(5_000);
     }
+    expect(process.memoryUsage().rss).toBeLessThan(512 * 1024 * 1024);
   });
 });

@@ -31,7 +31,7 @@ const flip = (bytes: Uint8Array, at: number): Uint8Array => {
 };
 
 describe.each([
-  ['raw', {}],
+  ['raw', { compress: false }],
   ['compressed', { compress: true }],
 ])('a damaged chunk of a tensor stored %s', (_, options) => {
   it('is named by a full read and by a partial one, and does not touch the others', async () => {
