@@ -1,4 +1,4 @@
-import * as zlib from 'node:zlib';
+import { createRequire } from 'node:module';
 import { MlserError } from '../errors.js';
 
 /** Reversed polynomial of CRC-32 (ISO 3309, as zip and gzip use it). */
@@ -14,10 +14,19 @@ const table = (() => {
   return out;
 })();
 
+type Crc32 = (bytes: Uint8Array, seed?: number) => number;
+let fastest: Crc32 | undefined;
+
 /** CRC-32 (ISO 3309), continuing from `seed`. Node has it natively from 20.15 on. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
-  const native = (zlib as { crc32?: (data: Uint8Array, value?: number) => number }).crc32;
-  return native ? native(bytes, seed) : crc32Plain(bytes, seed);
+  fastest ??= native() ?? crc32Plain;
+  return fastest(bytes, seed);
+}
+
+/** node:zlib takes milliseconds to load, which whoever only looks at headers need not wait for. */
+function native(): Crc32 | undefined {
+  const zlib: { crc32?: Crc32 } = createRequire(import.meta.url)('node:zlib');
+  return zlib.crc32;
 }
 
 export function crc32Plain(bytes: Uint8Array, seed = 0): number {

@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { MlserError } from '../errors.js';
 import type { InputFiles } from './files.js';
+import { finishCommits } from './leftovers.js';
 import { resolveInside } from './safe-path.js';
 import type { ByteSink } from './sink.js';
 import { type ByteSource, checkRange } from './source.js';
@@ -72,6 +73,8 @@ export interface DiskSource extends ByteSource {
 /** Opens a regular file for reading by position. FIFOs, devices and folders are refused before they are opened. */
 export function openDisk(file: string, name: string = path.basename(file)): DiskSource {
   const absolute = path.resolve(file);
+  // A main file that is not there may be one that a killed run had taken out of the way.
+  if (!fs.existsSync(absolute)) finishCommits(path.dirname(absolute));
   const before = withIo(name, () => fs.statSync(absolute));
   if (!before.isFile())
     throw new MlserError('E_UNSUPPORTED', `${name} is not a regular file`, {
@@ -131,6 +134,7 @@ export function diskFiles(mainPath: string, label: string = mainPath): InputFile
       }
     },
     async list() {
+      finishCommits(folder);
       const entries = withIo(folder, () => fs.readdirSync(folder, { withFileTypes: true }));
       return entries
         .filter((entry) => !entry.isDirectory() && !entry.name.endsWith('.tmp'))

@@ -1,56 +1,79 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { withIo } from './disk.js';
+import { ioError, isFolder, withIo } from './disk.js';
+import { type Identity, identityOf, rollBack, rollForward, syncFolder, writeJournal } from './journal.js';
 import { existsError } from './target.js';
 
+export interface Publication {
+  /** Replace what is there. */
+  readonly force: boolean;
+  /** A file that is out of date once the family is there. */
+  readonly retired?: string;
+}
+
 /**
- * Moves finished files of a family from `staging` into `folder`, in the order given. If one cannot be moved, those
- * that were are taken back: files that were replaced return, new ones go. Without `force` a file that was made
- * meanwhile is kept (E_EXISTS).
+ * Moves finished files of a family from `staging` into `folder`; the last name is the main file. One file is renamed
+ * into its place. Several are moved by a journal: if one cannot be moved, those that were are taken back; if we are
+ * killed, the next run brings it to its end. Without `force` a file that was made meanwhile is kept (E_EXISTS).
  */
 export function publish(
   names: readonly string[],
   staging: string,
   folder: string,
-  options: { readonly force: boolean },
+  options: Publication,
 ): void {
-  const undo: (() => void)[] = [];
+  const [only] = names;
+  if (only !== undefined && names.length === 1 && options.retired === undefined) {
+    publishOne(path.join(staging, only), path.join(folder, only), options.force);
+    syncFolder(folder);
+    return;
+  }
+  const steps = names.map((name) => {
+    const to = path.join(folder, name);
+    const old = withIo(to, () => identityOf(to));
+    if (old && !options.force) throw existsError(to);
+    if (isFolder(to)) throw ioError({ code: 'EISDIR' }, to);
+    keepMode(path.join(staging, name), to);
+    return { name, fresh: staged(path.join(staging, name)), ...(old ? { old } : {}) };
+  });
+  const stale = options.retired === undefined ? undefined : identityOf(path.join(folder, options.retired));
+  const retired =
+    options.retired !== undefined && stale ? { retired: { name: options.retired, old: stale } } : {};
+  const journal = withIo(folder, () => writeJournal(staging, folder, { steps, ...retired }));
   try {
-    for (const [index, name] of names.entries()) {
-      const to = path.join(folder, name);
-      const backup = keepOld(to, path.join(staging, `.old-${index}`));
-      publishOne(path.join(staging, name), to, options.force);
-      undo.push(() => (backup === undefined ? fs.rmSync(to, { force: true }) : fs.renameSync(backup, to)));
-    }
+    rollForward(journal, staging, folder);
   } catch (error) {
-    for (const step of undo.reverse())
-      try {
-        step();
-      } catch {
-        // The first error is the one to tell.
-      }
-    throw error;
-  }
-  syncFolder(folder);
-}
-
-/** A second name for the file that is about to be replaced. undefined: there is none, or no hard links. */
-function keepOld(file: string, backup: string): string | undefined {
-  try {
-    fs.linkSync(file, backup);
-    return backup;
-  } catch {
-    return undefined;
+    try {
+      rollBack(journal, staging, folder);
+    } catch {
+      // The first error is the one to tell; the journal stays for the next run.
+    }
+    const { code, dest } = error as NodeJS.ErrnoException & { readonly dest?: string };
+    if (code === 'EEXIST' && dest !== undefined) throw existsError(dest);
+    throw withIo(dest ?? folder, () => {
+      throw error;
+    });
   }
 }
 
-/** A replaced file keeps its mode. */
+function staged(file: string): Identity {
+  const found = withIo(file, () => identityOf(file));
+  if (!found) throw new Error(`${file} is not staged`);
+  return found;
+}
+
 function publishOne(from: string, to: string, force: boolean): void {
-  const old = withIo(to, () => fs.statSync(to, { throwIfNoEntry: false }));
+  const old = keepMode(from, to);
   if (old && !force) throw existsError(to);
-  if (old) withIo(to, () => fs.chmodSync(from, old.mode & 0o7777));
   if (!force && linkedAnew(from, to)) fs.unlinkSync(from);
   else withIo(to, () => fs.renameSync(from, to));
+}
+
+/** A replaced file keeps its mode. True if there is one. */
+function keepMode(from: string, to: string): boolean {
+  const old = withIo(to, () => fs.statSync(to, { throwIfNoEntry: false }));
+  if (old) withIo(to, () => fs.chmodSync(from, old.mode & 0o7777));
+  return old !== undefined;
 }
 
 /** Fails with E_EXISTS if somebody made the file meanwhile, where rename would replace it; false: no hard links here. */
@@ -61,18 +84,5 @@ function linkedAnew(from: string, to: string): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw existsError(to);
     return false;
-  }
-}
-
-function syncFolder(folder: string): void {
-  try {
-    const fd = fs.openSync(folder, 'r');
-    try {
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  } catch {
-    // Some file systems cannot sync a folder; the files themselves are synced.
   }
 }

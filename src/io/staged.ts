@@ -3,7 +3,8 @@ import * as path from 'node:path';
 import { MlserError } from '../errors.js';
 import { createDiskSink, type DiskSink, diskFiles, ioError, withIo } from './disk.js';
 import type { OutputFiles } from './files.js';
-import { removeStaleStaging, stagingName } from './leftovers.js';
+import { hasJournal } from './journal.js';
+import { finishCommits, removeStaleStaging, stagingName } from './leftovers.js';
 import { publish } from './publish.js';
 import { checkTarget, resolveTarget } from './target.js';
 
@@ -13,7 +14,7 @@ const active = new Set<string>();
 export function removeStagedLeftovers(): void {
   for (const folder of active)
     try {
-      fs.rmSync(folder, { recursive: true, force: true });
+      if (!hasJournal(folder)) fs.rmSync(folder, { recursive: true, force: true });
     } catch {
       // A full or vanished disk must not keep the others.
     }
@@ -40,8 +41,9 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
   const folder = path.dirname(absolute);
   const named = path.basename(absolute);
   let main = named;
-  const old = checkTarget(absolute, target, options);
   if (!fs.existsSync(folder)) throw ioError({ code: 'ENOENT' }, folder);
+  finishCommits(folder);
+  const old = checkTarget(absolute, target, options);
 
   removeStaleStaging(folder);
   const staging = path.join(folder, stagingName(named));
@@ -57,7 +59,8 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
         // What is thrown away need not have reached the disk.
       }
     try {
-      fs.rmSync(staging, { recursive: true, force: true });
+      // Files that could not be put back are kept with the journal that says where they belong.
+      if (!hasJournal(staging)) fs.rmSync(staging, { recursive: true, force: true });
       active.delete(staging);
     } catch {
       // Tried again when the process ends; what happened before is what has to be told.
@@ -93,8 +96,8 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       for (const sink of sinks.values()) withIo(sink.name, () => sink.close());
       // Data files first, the file that names them last: an interruption never shows a model without its data.
       const names = [...sinks.keys()].filter((name) => name !== main);
-      publish([...names, main], staging, folder, options);
-      if (old && !sinks.has(named)) withIo(named, () => fs.unlinkSync(absolute));
+      const retired = old && !sinks.has(named) ? { retired: named } : {};
+      publish([...names, main], staging, folder, { force: options.force, ...retired });
       discard();
     },
     async abort() {

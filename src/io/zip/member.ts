@@ -1,11 +1,15 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import * as zlib from 'node:zlib';
 import { isMlserError, MlserError, malformed } from '../../errors.js';
 import { crc32, crcMismatch } from '../crc32.js';
 import { memorySource } from '../memory.js';
 import { type ByteSource, CHUNK_BYTES, checkRange, readChunks, sliceSource } from '../source.js';
 import { DEFLATED, type ZipDirectory, type ZipMember } from './directory.js';
+
+/** Loaded when a member is inflated: node:zlib and the streams take milliseconds, and most archives are stored. */
+let loading: Promise<typeof import('./inflate.js')> | undefined;
+const inflation = (): Promise<typeof import('./inflate.js')> => {
+  loading ??= import('./inflate.js');
+  return loading;
+};
 
 /** Members up to this size are inflated in one call, and one of them at a time is kept for random access. */
 const SMALL_BYTES = 8 * 1024 * 1024;
@@ -78,26 +82,20 @@ async function* inflated(zip: ZipDirectory, member: ZipMember): AsyncGenerator<U
   const end = offset + member.compressedSize;
   if (member.size <= CHUNK_BYTES && member.compressedSize <= CHUNK_BYTES) {
     const packed = await zip.source.read(offset, member.compressedSize);
-    yield inflateSmall(zip, member, packed);
+    yield await inflateSmall(zip, member, packed);
     return;
   }
-  const inflate = zlib.createInflateRaw({ chunkSize: CHUNK_BYTES });
-  // The chunks are pulled below; a failure of the source or of the inflater arrives there too.
-  pipeline(Readable.from(readChunks(zip.source, offset, end)), inflate).catch(() => {});
   try {
-    for await (const chunk of inflate) yield plain(chunk as Buffer);
+    yield* (await inflation()).inflateStream(readChunks(zip.source, offset, end));
   } catch (error) {
     throw isMlserError(error) ? error : notDeflate(zip, member, error);
   }
 }
 
-/** Not a Buffer, whose `slice` makes no copy. */
-const plain = ({ buffer, byteOffset, byteLength }: Buffer): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, byteLength);
-
-function inflateSmall(zip: ZipDirectory, member: ZipMember, packed: Uint8Array): Uint8Array {
+async function inflateSmall(zip: ZipDirectory, member: ZipMember, packed: Uint8Array): Promise<Uint8Array> {
+  const { inflateAll } = await inflation();
   try {
-    return plain(zlib.inflateRawSync(packed, { maxOutputLength: member.size + 1 }));
+    return inflateAll(packed, member.size + 1);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     throw code === 'ERR_BUFFER_TOO_LARGE'
@@ -113,9 +111,10 @@ const HEAD_PACKED_BYTES = 2048;
 export async function memberHead(zip: ZipDirectory, member: ZipMember, length: number): Promise<Uint8Array> {
   if (member.method !== DEFLATED) return member.head(length);
   const packed = await member.head(HEAD_PACKED_BYTES);
+  const { inflateStart } = await inflation();
   let start: Uint8Array;
   try {
-    start = plain(zlib.inflateRawSync(packed, { finishFlush: zlib.constants.Z_SYNC_FLUSH }));
+    start = inflateStart(packed);
   } catch (error) {
     throw notDeflate(zip, member, error);
   }
