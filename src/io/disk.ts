@@ -163,10 +163,13 @@ export const isFolder = (name: string): boolean => {
 
 export const joinPath = (folder: string, name: string): string => path.join(folder, name);
 
-/** A new file written by position. `finish` flushes it to the disk. */
+/** A new file written by position. */
 export interface DiskSink extends ByteSink {
   readonly path: string;
-  finish(): void;
+  /** Starts to flush what was written so far, while other work goes on. */
+  beginFlush(): void;
+  /** Returns when everything is on the disk. */
+  finish(): Promise<void>;
   close(): void;
 }
 
@@ -174,6 +177,7 @@ export function createDiskSink(file: string, name: string): DiskSink {
   const fd = withIo(name, () => fs.openSync(file, 'wx+', 0o666));
   let size = 0;
   let open = true;
+  let flushing: Promise<NodeJS.ErrnoException | undefined> | undefined;
   const write = (offset: number, bytes: Uint8Array): void => {
     try {
       pwriteExactly(fd, bytes, offset, name);
@@ -202,7 +206,15 @@ export function createDiskSink(file: string, name: string): DiskSink {
       withIo(name, () => fs.ftruncateSync(fd, end));
       size = end;
     },
-    finish() {
+    beginFlush() {
+      flushing ??= new Promise((done) => {
+        // What went wrong is told by `finish`: a failed fsync is never tried again and called good.
+        fs.fsync(fd, (error) => done(error ?? undefined));
+      });
+    },
+    async finish() {
+      const failed = await flushing;
+      if (failed) throw ioError(failed, name);
       withIo(name, () => fs.fsyncSync(fd));
     },
     close() {

@@ -88,11 +88,13 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       return sink;
     },
     async stage() {
+      // The disk works while the gate looks at the files: on commit most is there already.
+      for (const sink of sinks.values()) sink.beginFlush();
       return diskFiles(path.join(staging, main), target);
     },
     async commit() {
       if (!sinks.has(main)) throw new Error(`nothing was written to ${main}`);
-      for (const sink of sinks.values()) sink.finish();
+      for (const sink of sinks.values()) await sink.finish();
       for (const sink of sinks.values()) withIo(sink.name, () => sink.close());
       // Data files first, the file that names them last: an interruption never shows a model without its data.
       const names = [...sinks.keys()].filter((name) => name !== main);
