@@ -1,4 +1,9 @@
 #!/usr/bin/env node
-import { main } from '../dist/cli/main.js';
+// CommonJS (see package.json beside it): Node starts it 5 ms sooner than a module.
+require('node:module').enableCompileCache?.(); // Node 22 and later
 
-process.exitCode = await main(process.argv.slice(2));
+require('../dist/bundle/start.cjs')
+  .main(process.argv.slice(2))
+  .then((code) => {
+    process.exitCode = code;
+  });

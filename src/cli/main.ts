@@ -1,6 +1,6 @@
+import { CommanderError } from 'commander';
 import { MlserError } from '../errors.js';
 import { removeStagedLeftovers } from '../io/staged.js';
-import { CommanderError } from './commander.js';
 import { type CliIo, processIo } from './io.js';
 import { printJson } from './json.js';
 import { buildProgram } from './program.js';

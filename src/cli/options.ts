@@ -1,7 +1,6 @@
-import type { Command, Option as OptionType } from 'commander';
+import { type Command, Option } from 'commander';
 import { isMlserError, MlserError } from '../errors.js';
 import type { ValidationLevel } from '../validate/report.js';
-import { Option } from './commander.js';
 import { parseSize } from './size.js';
 
 /** Options that every verb has. */
@@ -76,7 +75,7 @@ export function nonNegative(text: string): number {
 }
 
 /** An option whose complaints about its value name it. */
-const option = <T>(flags: string, description: string, parse: (text: string, before: T) => T): OptionType =>
+const option = <T>(flags: string, description: string, parse: (text: string, before: T) => T): Option =>
   new Option(flags, description).argParser<T>((text, before) => {
     try {
       return parse(text, before);
@@ -112,12 +111,12 @@ export const reportOptions = (command: Command): Command =>
     .addOption(option('--report <file>', 'also write the report: .json or .html (repeatable)', collect))
     .option('--force', 'replace existing output files');
 
-export const deviceOption = (): OptionType =>
+export const deviceOption = (): Option =>
   option('--device <name>', `where it runs: ${DEVICES.join(', ')}`, (text) => choice(text, DEVICES)).default(
     'cpu',
   );
 
-export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): OptionType =>
+export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): Option =>
   option(flags, `how much is proved: ${levels.join(', ')}`, (text) => choice(text, levels)).default('run');
 
 /** The options of CLI.md that all writing verbs share. */
@@ -135,17 +134,16 @@ export const writingOptions = (command: Command): Command =>
     ),
   );
 
-export const sizeFlag = (flags: string, description: string): OptionType =>
+export const sizeFlag = (flags: string, description: string): Option =>
   option(flags, description, sizeOption);
-export const numberFlag = (flags: string, description: string): OptionType =>
+export const numberFlag = (flags: string, description: string): Option =>
   option(flags, description, nonNegative);
-export const integerFlag = (flags: string, description: string): OptionType =>
+export const integerFlag = (flags: string, description: string): Option =>
   option(flags, description, positiveInteger);
-export const listFlag = (flags: string, description: string): OptionType =>
-  option(flags, description, collect);
-export const patternFlag = (flags: string, description: string): OptionType =>
+export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);
+export const patternFlag = (flags: string, description: string): Option =>
   option(flags, description, collectRegExp);
-export const pairFlag = (flags: string, description: string): OptionType =>
+export const pairFlag = (flags: string, description: string): Option =>
   option(flags, description, collectPair);
-export const valueFlag = <T>(flags: string, description: string, parse: (text: string) => T): OptionType =>
+export const valueFlag = <T>(flags: string, description: string, parse: (text: string) => T): Option =>
   option<T>(flags, description, parse);

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Command as CommandType } from 'commander';
-import { Command } from './commander.js';
+import { Command } from 'commander';
 import type { Cli } from './verb.js';
 
 const COLUMNS = 100;
@@ -12,7 +11,7 @@ function version(): string {
   return found;
 }
 
-type Register = (program: CommandType, cli: Cli) => void;
+type Register = (program: Command, cli: Cli) => void;
 
 /** Verbs in the order of the help. Each is its own module, loaded when it is the one that runs. */
 const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
@@ -25,7 +24,7 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
 ]);
 
 /** The command tree. With a verb first in `argv`, only that verb is in it: the rest need not load. */
-export async function buildProgram(argv: readonly string[], cli: Cli): Promise<CommandType> {
+export async function buildProgram(argv: readonly string[], cli: Cli): Promise<Command> {
   const { io } = cli;
   const width = (columns: number | undefined): number => Math.min(columns || COLUMNS, COLUMNS);
   const program = new Command('mlser')

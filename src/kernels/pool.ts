@@ -129,7 +129,7 @@ export class Pool {
   }
 
   #start(): Worker {
-    const worker = new Worker(builtFile('worker.js'), { workerData: this.#setup, execArgv: [] });
+    const worker = new Worker(builtFile('bundle/worker.cjs'), { workerData: this.#setup, execArgv: [] });
     // An idle worker does not keep the process alive; while one works, the timer of `run` does.
     worker.unref();
     return worker;

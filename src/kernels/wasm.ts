@@ -134,6 +134,6 @@ let own: Arena | undefined;
 
 /** The arena of this thread, made when it is first needed (about a millisecond). */
 export function arena(): Arena {
-  own ??= new Arena(readOwnFile(builtFile('kernels.wasm')));
+  own ??= new Arena(readOwnFile(builtFile('kernels/kernels.wasm')));
   return own;
 }

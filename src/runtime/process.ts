@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MlserError } from '../errors.js';
+import { builtFile } from '../kernels/location.js';
 import type {
   Answer,
   Backend,
@@ -129,7 +130,7 @@ interface Pending {
 }
 
 function spawnChild(): Child {
-  const process_ = fork(childEntry(), [], {
+  const process_ = fork(fileURLToPath(builtFile('bundle/child.cjs')), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [],
@@ -224,12 +225,6 @@ function hold(child: ChildProcess, on: boolean): void {
     child.channel?.unref();
     stderr?.unref?.();
   }
-}
-
-/** The compiled entry, also when this module is run from its TypeScript source by a test. */
-function childEntry(): string {
-  const here = fileURLToPath(new URL('./child.js', import.meta.url));
-  return import.meta.url.endsWith('.ts') ? here.replace(/([\\/])src([\\/]runtime[\\/])/, '$1dist$2') : here;
 }
 
 const NEXT_STEP = 'use --validate weights to leave the runtime out';
