@@ -8,6 +8,8 @@ import { interrupted } from './messages.js';
 import { Pipeline } from './pipeline.js';
 import { type Pool, withPool } from './pool.js';
 import { type Program, programOf } from './program.js';
+import { StatisticsFold, type StatisticsPart } from './statistics-fold.js';
+import { summarize, type TensorStats } from './statistics-summary.js';
 import { type CompareTask, RANGE_ELEMENTS, rangesOf } from './tasks.js';
 import { together } from './together.js';
 import { arena } from './wasm.js';
@@ -42,6 +44,13 @@ export interface TensorDifference {
   readonly sqnrDb: number | null;
   /** Σab ÷ √(Σa²·Σb²); null where a side is all zeros. */
   readonly cosine: number | null;
+  /** Statistics of `b`, where they were asked for and its elements are numbers. */
+  readonly figures?: TensorStats;
+}
+
+export interface CompareOptions {
+  /** Also the statistics of every `b` (as `statTensors` has them), from the same bytes. */
+  readonly figures?: boolean;
 }
 
 const EQUAL: TensorDifference = {
@@ -56,6 +65,14 @@ interface Subject extends TensorPair {
   /** What is compared, in units of `types` or bytes. */
   readonly count: number;
   readonly programs: readonly [Program, Program] | undefined;
+  /** Type of the elements of `b` whose statistics are wanted. */
+  readonly figures: DType | undefined;
+}
+
+/** What a pass finds of one pair. */
+interface Found {
+  readonly difference: DifferencePart;
+  readonly statistics: readonly StatisticsPart[];
 }
 
 /**
@@ -65,11 +82,12 @@ interface Subject extends TensorPair {
 export async function compareTensors(
   pairs: readonly TensorPair[],
   context: WorkContext,
+  options: CompareOptions = {},
 ): Promise<TensorDifference[]> {
   return withPool(context, async (pool) => {
-    const subjects = pairs.map(subjectOf);
+    const subjects = pairs.map((pair) => subjectOf(pair, options.figures === true));
     const first = await pass(subjects, pool, context, false);
-    const again = subjects.map((subject, i) => needsSums(subject, first[i]));
+    const again = subjects.map((subject, i) => needsSums(subject, first[i]?.difference));
     const second = await pass(
       subjects.filter((_, i) => again[i]),
       pool,
@@ -77,7 +95,10 @@ export async function compareTensors(
       true,
     );
     let at = 0;
-    return subjects.map((subject, i) => differenceOf(subject, again[i] ? second[at++] : first[i]));
+    return subjects.map((subject, i) => ({
+      ...differenceOf(subject, (again[i] ? second[at++] : first[i])?.difference),
+      ...figuresOf(subject, first[i]),
+    }));
   });
 }
 
@@ -85,7 +106,13 @@ export async function compareTensors(
 const needsSums = (subject: Subject | undefined, part: DifferencePart | undefined): boolean =>
   subject?.types !== undefined && part !== undefined && part.changed > 0 && part.skipped;
 
-function subjectOf({ a, b }: TensorPair): Subject | undefined {
+/** Complex numbers and other types that are compared in other units have none. */
+function figuresOf(subject: Subject | undefined, found: Found | undefined): { figures?: TensorStats } {
+  if (!subject?.figures || !found) return {};
+  return { figures: summarize(subject.b.info, found.statistics, false) };
+}
+
+function subjectOf({ a, b }: TensorPair, figures: boolean): Subject | undefined {
   const [left, right] = [comparedAs(a.info.dtype), comparedAs(b.info.dtype)];
   const same = a.info.dtype === b.info.dtype;
   if (!same && !(left.dtype && right.dtype && left.perElement === right.perElement)) return undefined;
@@ -99,6 +126,7 @@ function subjectOf({ a, b }: TensorPair): Subject | undefined {
     types,
     count: types ? elements : a.byteLength,
     programs: x && y ? [inUnits(x, types?.[0]), inUnits(y, types?.[1])] : undefined,
+    figures: figures && types?.[1] === b.info.dtype ? b.info.dtype : undefined,
   };
 }
 
@@ -114,15 +142,15 @@ async function pass(
   pool: Pool,
   context: WorkContext,
   sums: boolean,
-): Promise<(DifferencePart | undefined)[]> {
-  const found: (DifferencePart | undefined)[] = subjects.map(() => undefined);
+): Promise<(Found | undefined)[]> {
+  const found: (Found | undefined)[] = subjects.map(() => undefined);
   const tasks = subjects.map((subject): CompareTask[] => {
     if (!subject?.programs) return [];
     const { types, count } = subject;
     const [program, other] = subject.programs;
     return rangesOf(count, RANGE_ELEMENTS).map((range) => ({
       kind: 'compare',
-      ...{ program, other, types, sums, ...range },
+      ...{ program, other, types, sums, figures: sums ? undefined : subject.figures, ...range },
     }));
   });
   await together(context.signal, [
@@ -136,7 +164,10 @@ async function pass(
         if (!subject?.programs) return;
         checkRawCrc(subject.programs[0], mine, own);
         checkRawCrc(subject.programs[1], mine, own, 'otherCrc');
-        found[i] = mergeAllDifferences(own.flatMap(({ difference }) => difference ?? []));
+        found[i] = {
+          difference: mergeAllDifferences(own.flatMap(({ difference }) => difference ?? [])),
+          statistics: own.flatMap(({ statistics }) => statistics ?? []),
+        };
       });
     },
     async (signal) => {
@@ -149,16 +180,24 @@ async function pass(
 }
 
 async function compareStreams(
-  { a, b, types, count }: Subject,
+  { a, b, types, count, figures }: Subject,
   sums: boolean,
   context: WorkContext | undefined,
   signal: AbortSignal,
-): Promise<DifferencePart> {
+): Promise<Found> {
   const left = blocksOf(a.stream(), types ? dtypeFacts(types[0]).bits : 8, count);
   const right = blocksOf(b.stream(), types ? dtypeFacts(types[1]).bits : 8, count);
   const parts: DifferencePart[] = [];
+  const statistics: StatisticsPart[] = [];
+  const startFigures = (): StatisticsFold | undefined =>
+    figures && !sums ? new StatisticsFold(figures, false) : undefined;
   let fold = new DifferenceFold(types, sums);
+  let stats = startFigures();
   let folded = 0;
+  const close = (): void => {
+    parts.push(fold.finish());
+    if (stats) statistics.push(stats.finish());
+  };
   try {
     for (;;) {
       const [x, y] = [await left.next(), await right.next()];
@@ -167,20 +206,22 @@ async function compareStreams(
       const here = arena();
       here.slot(0).bytes.set(x.value.bytes);
       here.slot(2).bytes.set(y.value.bytes);
+      stats?.add(here, here.slot(2), y.value.count);
       fold.add(here, here.slot(0), here.slot(2), here.slot(1), here.slot(3), x.value.count);
       context?.progress.advance(x.value.bytes.length + y.value.bytes.length);
       folded += x.value.count;
       if (folded < RANGE_ELEMENTS) continue;
-      parts.push(fold.finish());
+      close();
       fold = new DifferenceFold(types, sums);
+      stats = startFigures();
       folded = 0;
     }
   } finally {
     await left.return(undefined);
     await right.return(undefined);
   }
-  parts.push(fold.finish());
-  return mergeAllDifferences(parts);
+  close();
+  return { difference: mergeAllDifferences(parts), statistics };
 }
 
 function differenceOf(subject: Subject | undefined, part: DifferencePart | undefined): TensorDifference {

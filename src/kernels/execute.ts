@@ -127,10 +127,12 @@ function* compare(task: CompareTask, place: Workplace): Running {
   const a = new BlockReader(task.program, place, [0, 1]);
   const b = new BlockReader(task.other, place, [2, 3]);
   const fold = new DifferenceFold(task.types, task.sums);
+  const figures = task.figures && new StatisticsFold(task.figures, false);
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);
     const left = a.read(start, end);
     const right = b.read(start, end);
+    figures?.add(arena, right, end - start);
     const spareA = arena.slot(slots[0] === left ? 1 : 0);
     const spareB = arena.slot(slots[2] === right ? 3 : 2);
     fold.add(arena, left, right, spareA, spareB, end - start);
@@ -141,6 +143,7 @@ function* compare(task: CompareTask, place: Workplace): Running {
     ...rawCrcOf(a, task),
     ...(task.other.crc32 === undefined ? {} : { otherCrc: b.rawCrc }),
     difference: fold.finish(),
+    ...(figures ? { statistics: figures.finish() } : {}),
   };
 }
 

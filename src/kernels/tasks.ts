@@ -64,6 +64,8 @@ export interface CompareTask extends Range {
   readonly types: readonly [DType, DType] | undefined;
   /** Also the sums of equal blocks. */
   readonly sums: boolean;
+  /** Also the statistics of the other program, whose elements are of this type. */
+  readonly figures: DType | undefined;
 }
 
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */

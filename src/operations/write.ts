@@ -4,6 +4,7 @@ import { type Finding, MlserError } from '../errors.js';
 import { outputPath } from '../formats/open.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import { stageOutput } from '../io/staged.js';
+import type { Runtime } from '../runtime/process.js';
 import type { GateResult, ValidationLevel } from '../validate/report.js';
 import { bytesOf } from './inspect.js';
 import type { OpenedModel } from './open.js';
@@ -37,6 +38,8 @@ export interface WriteRequest {
   readonly output: string;
   readonly options: OutputOptions;
   readonly writeOptions: WriteOptions;
+  /** The graph computes the same with other operators: outputs may be rounded otherwise. */
+  readonly rewritten?: boolean;
   /** What a tensor's line in the report says, where it is not `copy` or `cast`. */
   readonly actions?: ReadonlyMap<string, string>;
   readonly findings?: readonly Finding[];
@@ -81,6 +84,9 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     force: options.force ?? false,
     inputs: request.opened.flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
   });
+  // Its process starts while the output is written.
+  const runtime =
+    options.validate === 'run' ? (await import('../validate/gate.js')).startWarm(context) : undefined;
   try {
     context.progress.stage('write', bytesOf(intended.tensors));
     const extra = (await request.before?.(files, context)) ?? {};
@@ -90,7 +96,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     });
     const staged = await files.stage();
     try {
-      const gate = await prove(request, staged, context);
+      const gate = await prove(request, staged, runtime, context);
       const written = await filesOf(staged);
       if (!gate.report.passed) {
         await files.abort();
@@ -105,12 +111,15 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
   } catch (error) {
     await files.abort();
     throw error;
+  } finally {
+    await runtime?.close();
   }
 }
 
 async function prove(
-  { opened, reference, intended, options }: WriteRequest,
+  { opened, reference, intended, options, rewritten }: WriteRequest,
   staged: InputFiles,
+  runtime: Runtime | undefined,
   context: WorkContext,
 ): Promise<GateResult> {
   if (options.validate === 'none') return notProved(options.device);
@@ -122,9 +131,11 @@ async function prove(
     intended,
     staged,
     sourceFiles: opened[0].files,
+    ...(rewritten === undefined ? {} : { rewritten }),
     ...(options.inputs === undefined ? {} : { inputs: options.inputs }),
     ...(options.labels === undefined ? {} : { labels: options.labels }),
     ...(options.tolerance === undefined ? {} : { tolerance: options.tolerance }),
+    ...(runtime ? { runtime } : {}),
     context,
   });
 }

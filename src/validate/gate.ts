@@ -5,15 +5,14 @@ import type { InputFiles } from '../io/files.js';
 import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices.js';
 import { type Runtime, startRuntime } from '../runtime/process.js';
 import { acceptanceOf } from './acceptance.js';
-
-import { proveWeights } from './proof.js';
+import { type Proof, proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel } from './report.js';
 import { type Acceptance, refusal, runGraph } from './run.js';
 import { notRunnable, type Runnable, runnable, uncallable } from './runnable.js';
 import { checkStructure, reopen } from './structure.js';
 import { Verdict } from './verdict.js';
-import { checkWeights } from './weights.js';
+import { checkWeights, type WeightsRequest, type WeightsResult } from './weights.js';
 
 export interface GateRequest {
   readonly level: ValidationLevel;
@@ -28,11 +27,22 @@ export interface GateRequest {
   readonly sourceFiles: InputFiles;
   /** Tensors whose values a step changed on purpose without changing their type. */
   readonly changed?: ReadonlySet<string>;
+  /** The graph computes the same with other operators. */
+  readonly rewritten?: boolean;
   /** Path of an npz with feeds, and the name of the labels in it. */
   readonly inputs?: string;
   readonly labels?: string;
   readonly tolerance?: number;
+  /** Started before, by `startWarm`; who started it closes it. */
+  readonly runtime?: Runtime;
   readonly context: WorkContext;
+}
+
+/** A runtime that starts while the output is being written. */
+export function startWarm(context: WorkContext): Runtime {
+  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  runtime.warm();
+  return runtime;
 }
 
 /**
@@ -43,7 +53,7 @@ export interface GateRequest {
 export async function runGate(request: GateRequest): Promise<GateResult> {
   const { level, context, intended, source, staged, sourceFiles } = request;
   if (level === 'none') return new Verdict(level, request.device).result();
-  return withRuntime(level, request.device, context, async (runtime, device) => {
+  return withRuntime(request, async (runtime, device) => {
     const verdict = new Verdict(level, device);
     const { reopened, findings } = await reopen(staged, context);
     verdict.add(findings);
@@ -52,13 +62,17 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
     if (!reopened || !verdict.passed || level === 'structure') return verdict.result();
 
     const written = reopened.model;
-    const weights = await checkWeights({ ...request, written, intended, source }, context);
-    verdict.add(weights.findings);
-    verdict.report.weights = weights.report;
-    verdict.tensorErrors = weights.tensorErrors;
+    const target = runnable(written, staged);
+    const whole = { ...request, written, intended, source };
+    if (level === 'run' && !target) {
+      refuseFeeds({ ...request, files: staged });
+      await compareAndProve(verdict, whole, staged, runtime);
+      if (verdict.passed) verdict.add(notRunnable(source, sourceFiles));
+      return verdict.result();
+    }
+    addWeights(verdict, await checkWeights(whole, context));
     if (!verdict.passed || level === 'weights') return verdict.result();
 
-    const target = runnable(written, staged);
     const reference = runnable(source, sourceFiles);
     verdict.add(notRunnable(source, sourceFiles));
     await execute(verdict, runtime, {
@@ -96,7 +110,7 @@ export interface ValidateRequest {
  */
 export async function validateModel(request: ValidateRequest): Promise<GateResult> {
   const { level, context, model, files, reference } = request;
-  return withRuntime(level, request.device, context, async (runtime, device) => {
+  return withRuntime(request, async (runtime, device) => {
     const verdict = new Verdict(level, device);
     if (level === 'none') return verdict.result();
     verdict.report.structure = true; // it was opened: readers check what their formats demand
@@ -122,6 +136,69 @@ export async function validateModel(request: ValidateRequest): Promise<GateResul
     });
     return verdict.result();
   });
+}
+
+function addWeights(verdict: Verdict, weights: WeightsResult): void {
+  verdict.add(weights.findings);
+  verdict.report.weights = weights.report;
+  verdict.tensorErrors = weights.tensorErrors;
+}
+
+/**
+ * Weights without a graph: while our workers compare what was written with what was meant, the runtime reads it. Its
+ * figures are held against those that the comparison takes from the same bytes. What it says counts only if the
+ * comparison passed.
+ */
+async function compareAndProve(
+  verdict: Verdict,
+  request: WeightsRequest & { readonly context: WorkContext },
+  staged: InputFiles,
+  runtime: Runtime,
+): Promise<void> {
+  const { context, written } = request;
+  const { progress } = context;
+  const bytes = written.tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+  const passOn = { advance: (n: number): void => progress.advance(n) };
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort();
+  context.signal?.addEventListener('abort', onAbort);
+  const compared = checkWeights(
+    { ...request, figures: true },
+    { ...context, progress: { ...passOn, stage: (title, n) => progress.stage(title, n + bytes) } },
+  );
+  const proved = proveWeights(
+    written,
+    staged,
+    runtime,
+    {
+      ...context,
+      progress: { ...passOn, stage() {} },
+      signal: stop.signal,
+    },
+    compared.then(({ findings, figures }) => {
+      if (findings.some(({ severity }) => severity === 'error')) throw new Error('what was written is wrong');
+      return figures;
+    }),
+  );
+  proved.catch(() => {}); // looked at below
+  try {
+    addWeights(verdict, await compared);
+    if (verdict.passed) await addProof(verdict, proved, staged);
+  } finally {
+    context.signal?.removeEventListener('abort', onAbort);
+    stop.abort();
+    await proved.catch(() => {});
+  }
+}
+
+async function addProof(verdict: Verdict, proving: Promise<Proof>, files: InputFiles): Promise<void> {
+  try {
+    const proof = await proving;
+    verdict.add(proof.findings);
+    verdict.report.run = { outputs: [], tensorsRead: proof.read, tensorsFed: proof.fed };
+  } catch (error) {
+    verdict.add([refusal(files.label, error)]);
+  }
 }
 
 interface Execution {
@@ -155,17 +232,16 @@ async function execute(verdict: Verdict, runtime: Runtime, execution: Execution)
     if (run || !verdict.passed) return;
   }
   if (!verdict.passed) return;
-  try {
-    const proof = await proveWeights(model, files, runtime, context);
-    verdict.add(proof.findings);
-    verdict.report.run = { outputs: [], tensorsRead: proof.read, tensorsFed: proof.fed };
-  } catch (error) {
-    verdict.add([refusal(files.label, error)]);
-  }
+  await addProof(verdict, proveWeights(model, files, runtime, context), files);
 }
 
 /** Feeds for a model without a graph are a mistake worth telling. */
-function refuseFeeds({ files, inputs, expected, labels }: Execution): void {
+function refuseFeeds({
+  files,
+  inputs,
+  expected,
+  labels,
+}: Pick<Execution, 'files' | 'inputs' | 'expected' | 'labels'>): void {
   const given = inputs ?? expected ?? labels;
   if (given === undefined) return;
   throw new MlserError('E_USAGE', `${files.label} has no graph that could be run on ${given}`, {
@@ -176,19 +252,26 @@ function refuseFeeds({ files, inputs, expected, labels }: Execution): void {
 
 /** Runs `work` with a runtime that is started only at the level that needs it, and ended whatever happens. */
 async function withRuntime<T>(
-  level: ValidationLevel,
-  wanted: string,
-  context: WorkContext,
+  {
+    level,
+    context,
+    ...request
+  }: {
+    readonly level: ValidationLevel;
+    readonly device: string;
+    readonly runtime?: Runtime;
+    readonly context: WorkContext;
+  },
   work: (runtime: Runtime, device: ActualDevice) => Promise<T>,
 ): Promise<T> {
-  const device = parseDevice(wanted);
-  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  const device = parseDevice(request.device);
+  const runtime = request.runtime ?? startRuntime(context.signal ? { signal: context.signal } : {});
   try {
     if (level === 'run') runtime.warm();
     // An absent device is told before any byte is read.
     return await work(runtime, level === 'run' ? await chooseDevice(runtime, device) : 'cpu');
   } finally {
-    await runtime.close();
+    if (!request.runtime) await runtime.close();
   }
 }
 

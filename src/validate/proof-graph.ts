@@ -1,11 +1,10 @@
 import { encodeModel, type NodeDescription, type TensorDescription } from '../graph/build.js';
 import type { Segment } from './proof-plan.js';
 
-/** Where the runtime finds the bytes of a segment. */
-export type SegmentBytes =
-  | { readonly location: string; readonly offset: number }
-  /** Handed over inside the model. */
-  | { readonly raw: Uint8Array };
+/** A segment, and the file (in the folder of the session) where the runtime finds its bytes. */
+export interface PlacedSegment extends Segment {
+  readonly from: { readonly location: string; readonly offset: number };
+}
 
 /** Operators of this version know every type that the runtime can cast. */
 const OPSET = 25;
@@ -21,9 +20,7 @@ export const OUTPUTS = { f32: 'figures_f32', f64: 'figures_f64' } as const;
  * greatest, sum; joined in the order of the segments, one output per reduced type.
  * Every segment is finished before the next one starts, so that only one cast result is alive at a time.
  */
-export function proofModel(
-  segments: readonly (Segment & { readonly from: SegmentBytes })[],
-): Promise<Uint8Array> {
+export function proofModel(segments: readonly PlacedSegment[]): Promise<Uint8Array> {
   const nodes: NodeDescription[] = [];
   const initializers: TensorDescription[] = [
     { name: 'axis', dtype: 'i64', shape: [1], raw: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0) },
@@ -35,7 +32,7 @@ export function proofModel(
       name: `t${i}`,
       dtype: reading.as,
       shape: [rows, columns],
-      ...('raw' in from ? { raw: from.raw } : { external: { ...from, length: bytes } }),
+      external: { ...from, length: bytes },
     });
     const cast = reading.as !== reading.reduce;
     if (cast)

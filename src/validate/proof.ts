@@ -1,13 +1,16 @@
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
-import { type Finding, finding } from '../errors.js';
+import { type Finding, finding, MlserError } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
+import { createScratch } from '../io/scratch-file.js';
 import { statTensors, type TensorStats } from '../kernels/statistics.js';
+import { together } from '../kernels/together.js';
 import type { Runtime } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
+import { batchesOf } from './hand-over.js';
 import { isRefusedPath } from './open-session.js';
-import { OUTPUTS, proofModel, type SegmentBytes } from './proof-graph.js';
+import { OUTPUTS, type PlacedSegment, proofModel } from './proof-graph.js';
 import { asBytes, type Reading, readingOf, type Segment, segmentsOf, sessionsOf } from './proof-plan.js';
 
 /** What the runtime read. */
@@ -23,75 +26,109 @@ export interface Proof {
 
 /** Bytes of one session: mapped by the runtime, so they count towards its memory. */
 const SESSION_BYTES = 64 * 1024 * 1024;
-/** Bytes handed over pass through several copies. */
-const HANDED_OVER_BYTES = 8 * 1024 * 1024;
+/** Two files of this size are there at a time. */
+const SCRATCH_BYTES = 32 * 1024 * 1024;
+
+/** Our own figures of tensors that somebody else reads anyway, by name; absent: read here. */
+export type KnownFigures = ReadonlyMap<string, TensorStats>;
 
 /**
  * Weights without a graph: onnxruntime itself reads the written bytes, through generated graphs whose initializers
  * are external data in the written files, casts them to floats and reduces them. The least, the greatest and the
- * sum of every tensor must equal our own figures. Memory is bounded by the size of one session.
+ * sum of every tensor must equal our own figures. What does not lie in the file as plain bytes is decoded by our
+ * reader into scratch files, and read by the runtime from there (`fed`). Memory is bounded by the size of one session.
+ * `known` may come later: the runtime reads meanwhile.
  */
 export async function proveWeights(
   model: Model,
   files: InputFiles,
   runtime: Runtime,
   context: WorkContext,
+  known: Promise<KnownFigures> = Promise.resolve(new Map()),
 ): Promise<Proof> {
   const tensors = model.tensors.filter(
     ({ info, byteLength }) => byteLength > 0 && !model.aliases.has(info.name) && info.dtype !== 'str',
   );
   const total = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-  context.progress.stage('figures', total);
-  const readings = await chooseReadings(tensors, context);
-  const figures = readings.map((): Figures => ({ min: Infinity, max: -Infinity, sum: 0 }));
   context.progress.stage('onnxruntime', total);
   const { folder } = files;
-  const direct = folder === undefined ? [] : tensors.flatMap((tensor, i) => (tensor.location ? [i] : []));
-  const lying = new Set(direct);
-  const handed = tensors.flatMap((_, i) => (lying.has(i) ? [] : [i])).concat(await readDirect(direct));
-  await readHanded(handed);
-  const findings = tensors.flatMap((tensor, i) => check(tensor, readings[i], figures[i]) ?? []);
+  const direct = new Set(
+    folder === undefined ? [] : tensors.flatMap((tensor, i) => (tensor.location ? [i] : [])),
+  );
+  const figures = tensors.map((): Figures => nothing());
+  const typed = tensors.map(readingOf);
+  let chosen: Chosen[] = [];
+  await together(context.signal, [
+    (signal) => readAll(typed, signal),
+    async (signal) => {
+      chosen = await chooseReadings(tensors, typed, await known, { ...context, signal });
+    },
+  ]);
+  // Few: what our figures say cannot be compared as it was read is read in another way.
+  const again = chosen.map(({ reading }, i) => (reading === typed[i] ? undefined : reading));
+  again.forEach((reading, i) => {
+    if (reading) figures[i] = nothing();
+  });
+  await readAll(again, context.signal);
+  const findings = tensors.flatMap((tensor, i) => check(tensor, chosen[i], figures[i]) ?? []);
   return {
-    read: tensors.length - handed.length,
-    fed: handed.length,
-    asBytes: readings.filter((chosen, i) => chosen.reading.as === 'u8' && tensors[i]?.info.dtype !== 'u8')
-      .length,
+    read: direct.size,
+    fed: tensors.length - direct.size,
+    asBytes: chosen.filter(({ reading }, i) => reading.as === 'u8' && tensors[i]?.info.dtype !== 'u8').length,
     findings,
   };
 
-  /** Tensors that the runtime refuses to read where they lie (a link out of the folder) are given back. */
-  async function readDirect(list: readonly number[]): Promise<number[]> {
-    const segments = list.flatMap((i) => segmentsOf(i, need(readings[i]).reading));
-    for (const session of sessionsOf(segments, SESSION_BYTES)) {
+  /** The figures of the tensors that have a reading: those that lie in the file from there, then the others. */
+  async function readAll(
+    readings: readonly (Reading | undefined)[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const plan = (list: readonly number[], bytes: number): Segment[][] =>
+      sessionsOf(
+        list.flatMap((i) => {
+          const reading = readings[i];
+          return reading ? segmentsOf(i, reading) : [];
+        }),
+        bytes,
+      );
+    for (const session of plan([...direct], SESSION_BYTES)) {
+      if (direct.size === 0) break;
       const placed = session.map((segment) => {
         const { file, offset } = need(need(tensors[segment.tensor]).location);
         return { ...segment, from: { location: file, offset: offset + segment.start } };
       });
       try {
-        await run(placed);
+        await run(placed, folder, signal);
       } catch (error) {
         if (!isRefusedPath(error)) throw error;
-        for (const i of list) Object.assign(need(figures[i]), { min: Infinity, max: -Infinity, sum: 0 });
-        return [...list];
+        // A link out of the folder: these are handed over instead.
+        for (const i of direct) figures[i] = nothing();
+        direct.clear();
       }
     }
-    return [];
-  }
-
-  async function readHanded(list: readonly number[]): Promise<void> {
-    const segments = list.flatMap((i) => segmentsOf(i, need(readings[i]).reading));
-    for (const session of sessionsOf(segments, HANDED_OVER_BYTES)) {
-      const placed = [];
-      for (const segment of session)
-        placed.push({ ...segment, from: { raw: await bytesOf(need(tensors[segment.tensor]), segment) } });
-      await run(placed);
+    const handed = plan(
+      tensors.flatMap((_, i) => (direct.has(i) ? [] : [i])),
+      SCRATCH_BYTES,
+    );
+    if (handed.length === 0) return;
+    const scratch = createScratch();
+    try {
+      for await (const { segments } of batchesOf(handed, tensors, scratch))
+        await run(segments, scratch.folder, signal);
+    } finally {
+      scratch.remove();
     }
   }
 
-  async function run(segments: readonly (Segment & { readonly from: SegmentBytes })[]): Promise<void> {
+  async function run(
+    segments: readonly PlacedSegment[],
+    from: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (signal?.aborted) throw new MlserError('E_INTERRUPTED', 'interrupted');
     const bytes = await proofModel(segments);
     const session = await runtime.create(
-      { bytes, ...(folder === undefined ? {} : { folder }) },
+      { bytes, ...(from === undefined ? {} : { folder: from }) },
       { providers: ['cpu'], threads: context.threads, lean: true },
       `the weights of ${files.label}`,
     );
@@ -101,6 +138,8 @@ export async function proveWeights(
     context.progress.advance(segments.reduce((sum, segment) => sum + segment.bytes, 0));
   }
 }
+
+const nothing = (): Figures => ({ min: Infinity, max: -Infinity, sum: 0 });
 
 interface Figures {
   min: number;
@@ -114,24 +153,34 @@ interface Chosen {
 }
 
 /** Our own figures; tensors with NaN or infinities fall back to bytes, whose figures always exist. */
-async function chooseReadings(tensors: readonly TensorSource[], context: WorkContext): Promise<Chosen[]> {
-  const typed = tensors.map(readingOf);
-  const stats = await statTensors(
-    tensors.map((tensor, i) => seenAs(tensor, need(typed[i]))),
-    context,
+async function chooseReadings(
+  tensors: readonly TensorSource[],
+  typed: readonly Reading[],
+  known: KnownFigures,
+  context: WorkContext,
+): Promise<Chosen[]> {
+  const stats = tensors.map(({ info }, i) =>
+    info.dtype === typed[i]?.as ? known.get(info.name) : undefined,
+  );
+  const fillIn = async (list: readonly number[], readings: readonly Reading[]): Promise<void> => {
+    const found = await statTensors(
+      list.map((i) => seenAs(need(tensors[i]), need(readings[i]))),
+      context,
+    );
+    list.forEach((i, at) => {
+      stats[i] = found[at];
+    });
+  };
+  await fillIn(
+    tensors.flatMap((_, i) => (stats[i] ? [] : [i])),
+    typed,
   );
   const odd = stats.flatMap((found, i) =>
     found && found.nan + found.inf === 0 && sumsFit(need(typed[i]), found) ? [] : [i],
   );
   const readings = typed.map((reading, i) => widened(reading, stats[i]));
   for (const i of odd) readings[i] = asBytes(need(tensors[i]));
-  const again = await statTensors(
-    odd.map((i) => seenAs(need(tensors[i]), need(readings[i]))),
-    context,
-  );
-  odd.forEach((i, at) => {
-    stats[i] = again[at];
-  });
+  await fillIn(odd, readings);
   return readings.map((reading, i) => ({ reading, stats: need(stats[i]) }));
 }
 
@@ -148,16 +197,6 @@ const widened = (reading: Reading, stats: TensorStats | undefined): Reading =>
 function seenAs(tensor: TensorSource, { as, elements }: Reading): TensorSource {
   if (as === tensor.info.dtype) return tensor;
   return { ...tensor, info: { name: tensor.info.name, dtype: as, shape: [elements] } };
-}
-
-async function bytesOf(tensor: TensorSource, { start, bytes }: Segment): Promise<Uint8Array> {
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for await (const chunk of tensor.stream({ start, end: start + bytes })) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }
 
 /** Least, greatest and sum of every row, in the order of the segments. */

@@ -4,6 +4,7 @@ import type { TensorSource } from '../core/tensor.js';
 import { type Finding, finding } from '../errors.js';
 import { canCast } from '../kernels/cast.js';
 import { compareTensors, type TensorDifference } from '../kernels/compare.js';
+import type { TensorStats } from '../kernels/statistics.js';
 import { roundingBound } from './bounds.js';
 import type { TensorErrorMetrics, ValidationReport } from './report.js';
 
@@ -16,12 +17,16 @@ export interface WeightsRequest {
   readonly source: Model;
   /** Tensors whose values a step changed without changing their type. */
   readonly changed?: ReadonlySet<string>;
+  /** Also the statistics of what is read back, from the same bytes. */
+  readonly figures?: boolean;
 }
 
 export interface WeightsResult {
   readonly report: NonNullable<ValidationReport['weights']>;
   readonly findings: readonly Finding[];
   readonly tensorErrors: ReadonlyMap<string, TensorErrorMetrics>;
+  /** Statistics of what was read back, by name, where they were asked for. */
+  readonly figures: ReadonlyMap<string, TensorStats>;
 }
 
 interface Pair {
@@ -57,7 +62,13 @@ export async function checkWeights(request: WeightsRequest, context: WorkContext
       ...lossy.map(({ before, written }) => ({ a: before, b: written })),
     ],
     context,
+    request.figures ? { figures: true } : {},
   );
+  const figures = new Map<string, TensorStats>();
+  [...exact, ...lossy].forEach(({ name }, i) => {
+    const found = differences[i]?.figures;
+    if (found) figures.set(name, found);
+  });
   exact.forEach(({ name }, i) => {
     const difference = differences[i];
     if (!difference?.equal) findings.push(changedBytes(name, difference));
@@ -91,6 +102,7 @@ export async function checkWeights(request: WeightsRequest, context: WorkContext
     },
     findings,
     tensorErrors,
+    figures,
   };
 }
 
