@@ -89,8 +89,8 @@ export function tensorProto(tensor: TensorDescription): TensorProto {
 
 const utf8 = (text: string): Uint8Array => Buffer.from(text, 'utf8');
 
-/** Numbers of AttributeProto.AttributeType. */
-function attribute(name: string, value: AttributeValue): AttributeProto {
+/** An attribute from its value. Numbers of AttributeProto.AttributeType. */
+export function attributeProto(name: string, value: AttributeValue): AttributeProto {
   if (typeof value === 'number') return create('AttributeProto', { name, type: 1, f: value });
   if (typeof value === 'bigint') return create('AttributeProto', { name, type: 2, i: value });
   if (typeof value === 'string') return create('AttributeProto', { name, type: 3, s: utf8(value) });
@@ -104,14 +104,15 @@ function attribute(name: string, value: AttributeValue): AttributeProto {
   return create('AttributeProto', { name, type: 7, ints: integers });
 }
 
-const nodeProto = (node: NodeDescription, index: number): NodeProto =>
+/** A node from its description; `index` makes a name where none is given. */
+export const nodeProto = (node: NodeDescription, index: number): NodeProto =>
   create('NodeProto', {
     name: node.name ?? `${node.op}_${index}`,
     opType: node.op,
     input: node.inputs,
     output: node.outputs,
     ...(node.domain === undefined ? {} : { domain: node.domain }),
-    attribute: Object.entries(node.attributes ?? {}).map(([name, value]) => attribute(name, value)),
+    attribute: Object.entries(node.attributes ?? {}).map(([name, value]) => attributeProto(name, value)),
   });
 
 const valueInfo = ({ name, dtype, shape }: ValueDescription): ValueInfoProto =>

@@ -27,6 +27,11 @@ export async function openTensor(
     rememberContent(tensor, outside);
     return outside;
   }
+  return internalTensor(tensor, facts);
+}
+
+/** A TensorProto that holds its own data as a lazy tensor. */
+export async function internalTensor(tensor: TensorProto, facts: TensorFacts): Promise<TensorSource> {
   if (facts.type.dtype === 'str') return stringTensor(tensor.data, facts);
   const { field } = facts;
   if (field === undefined) return emptyTensor(facts);
