@@ -34,28 +34,35 @@ const GROUPS = {
   write: ['operations/convert', 'operations/diff', 'operations/validate', 'operations/meta'],
 };
 
-/** Only commander is taken in; the others are large and loaded by the first thing that needs them. */
+/** Packages that are taken in: small, and many files. The others are loaded by the first thing that needs them. */
+const TAKEN = ['commander', 'protobufjs', 'long'];
+const inPackage = (/** @type {string} */ file, /** @type {string} */ name) =>
+  file.includes(`${path.sep}node_modules${path.sep}${name}${path.sep}`);
 const external = (/** @type {string} */ id, /** @type {string | undefined} */ from) =>
-  !isOwn(id) && id !== 'commander' && !(from !== undefined && inCommander(from));
-const isOwn = (/** @type {string} */ id) => id.startsWith('.') || path.isAbsolute(id) || id.startsWith('\0');
-const inCommander = (/** @type {string} */ file) => /[\\/]commander[\\/]/.test(file);
+  !/^[.\0]/.test(id) &&
+  !path.isAbsolute(id) &&
+  !TAKEN.some((name) => id.split('/')[0] === name || (from !== undefined && inPackage(from, name)));
 
 /** @type {import('rolldown').Plugin} */
-const commander = {
-  name: 'commander',
+const builtins = {
+  name: 'builtins',
   resolveId: {
     order: 'pre',
     handler(id, from) {
-      if (!from || !inCommander(from) || !id.startsWith('node:')) return null;
-      // Only for sub-commands that are programs of their own, which we have none of: 3 ms.
+      if (!from || !TAKEN.some((name) => inPackage(from, name)) || !id.startsWith('node:')) return null;
+      // commander needs it only for sub-commands that are programs of their own, which we have none of: 3 ms.
       return id === 'node:child_process' ? '\0nothing' : { id, external: true };
     },
   },
   load: (id) => (id === '\0nothing' ? 'export default {};' : null),
 };
 
-/** The notice that commander's licence asks for. */
-const notice = `/*!\ncommander\n${fs.readFileSync(path.join(root, 'node_modules', 'commander', 'LICENSE'), 'utf8').trim()}\n*/`;
+/** The notices that the licences of these packages ask for. */
+const notices = (/** @type {readonly string[]} */ files) =>
+  TAKEN.filter((name) => files.some((file) => inPackage(file, name)))
+    .map((name) => fs.readFileSync(path.join(root, 'node_modules', name, 'LICENSE'), 'utf8').trim())
+    .map((text) => `/*!\n${text}\n*/`)
+    .join('\n');
 
 /** One file that is complete, or, with groups, a file each and what is left in files of its own. */
 async function bundle(/** @type {string} */ name, /** @type {string} */ entry, grouped = false) {
@@ -63,7 +70,7 @@ async function bundle(/** @type {string} */ name, /** @type {string} */ entry, g
     input: { [name]: source(entry) },
     platform: 'node',
     external,
-    plugins: [commander],
+    plugins: [builtins],
     onLog: (level, log) => {
       if (level === 'warn' && log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') console.warn(log.message);
     },
@@ -78,7 +85,7 @@ async function bundle(/** @type {string} */ name, /** @type {string} */ entry, g
     comments: { legal: true, annotation: false, jsdoc: false },
     minifyInternalExports: false,
     dynamicImportInCjs: true,
-    banner: (chunk) => (chunk.name === 'start' ? notice : ''),
+    banner: (chunk) => notices(chunk.moduleIds),
     codeSplitting: grouped && {
       groups: names.map(([group, modules], index) => ({
         name: group,

@@ -12,7 +12,10 @@ export function textWidth(text: string): number {
 const ZERO = /\p{Mark}|\u200c|\u200d|[\ufe00-\ufe0f]/u;
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-const charWidth = (char: string): number => (ZERO.test(char) ? 0 : WIDE.test(char) ? 2 : 1);
+/** Latin letters, arrows, box lines and bars, known to be narrow without the regular expressions (1 ms to compile). */
+const isNarrow = (code: number): boolean => code < 0x300 || (code >= 0x2190 && code < 0x2c00);
+const charWidth = (char: string): number =>
+  isNarrow(char.codePointAt(0) ?? 0) ? 1 : ZERO.test(char) ? 0 : WIDE.test(char) ? 2 : 1;
 
 export const padEnd = (text: string, width: number): string =>
   text + ' '.repeat(Math.max(0, width - textWidth(text)));

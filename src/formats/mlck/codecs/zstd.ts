@@ -1,4 +1,3 @@
-import * as zlib from 'node:zlib';
 import type { Codec } from './codec.js';
 
 /** Level: the match finder finds nothing in weights, so the fastest one that codes literals is the best. */
@@ -29,7 +28,8 @@ export function loadZstd(): Promise<Zstd> {
 async function load(): Promise<Zstd> {
   const { default: wasm } = await import('@foxglove/wasm-zstd');
   await wasm.isLoaded;
-  const native = (zlib as NativeZstd).zstdDecompressSync;
+  const zlib: NativeZstd = await import('node:zlib');
+  const native = zlib.zstdDecompressSync;
   return {
     compress: (bytes) => wasm.compress(bytes, LEVEL),
     decompress(bytes, length) {
