@@ -43,14 +43,17 @@ const usage = (message: string, hint: string): MlserError => new MlserError('E_U
 
 /** A regular expression on tensor names, added to those given before. */
 export function collectRegExp(text: string, before: RegExp[] = []): RegExp[] {
-  try {
-    return [...before, new RegExp(text, 'u')];
-  } catch {
-    throw usage(
-      `${JSON.stringify(text)} is not a regular expression`,
-      'a plain part of the name works; . * + ? ( ) [ ] { } \\ ^ $ | need a backslash before them',
-    );
-  }
+  // Without `u` more is allowed: a backslash before any character, as other tools' patterns have it.
+  for (const flags of ['u', ''])
+    try {
+      return [...before, new RegExp(text, flags)];
+    } catch {
+      // Told below.
+    }
+  throw usage(
+    `${JSON.stringify(text)} is not a regular expression`,
+    'a plain part of the name works; . * + ? ( ) [ ] { } \\ ^ $ | need a backslash before them',
+  );
 }
 
 export const collect = (text: string, before: string[] = []): string[] => [...before, text];

@@ -37,3 +37,19 @@ export interface TrainingState {
   /** Name or kind of the optimizer where the file tells. */
   readonly optimizer?: string;
 }
+
+/** True if the tree holds more than how the tensors were nested: numbers, texts, anything that is lost without it. */
+export function holdsValues(node: StateNode): boolean {
+  switch (node.kind) {
+    case 'tensor':
+      return false;
+    case 'list':
+    case 'tuple':
+    case 'set':
+      return node.items.some(holdsValues);
+    case 'dict':
+      return node.entries.some(([, value]) => holdsValues(value));
+    default:
+      return true;
+  }
+}

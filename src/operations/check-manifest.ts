@@ -105,8 +105,9 @@ async function checkSums(
 ): Promise<Check[]> {
   const lines = text.split(/\r?\n/).filter((line) => line !== '' && !line.startsWith('#'));
   const all = lines.map((line) => {
-    const match = /^(\\?)([0-9a-fA-F]{64}) [ *](.+)$/.exec(line);
-    const [, mark, sha256, name] = match ?? [];
+    const plain = /^(?<mark>\\?)(?<sha256>[0-9a-fA-F]{64}) [ *](?<name>.+)$/.exec(line);
+    const tagged = /^(?<mark>\\?)SHA256 \((?<name>.+)\) = (?<sha256>[0-9a-fA-F]{64})$/.exec(line);
+    const { mark, sha256, name } = (plain ?? tagged)?.groups ?? {};
     if (sha256 === undefined || name === undefined) throw notAManifest(manifest);
     return { sha256: sha256.toLowerCase(), file: mark ? unescaped(name) : name };
   });

@@ -1,18 +1,20 @@
 import { type DType, dtypeFacts, isFloat } from '../core/dtype.js';
-import type { WorkContext, WriteOptions } from '../core/format.js';
+import type { FormatDescriptor, WorkContext, WriteOptions } from '../core/format.js';
 import { type MetadataValue, type Model, tensorMap } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
-import { type Finding, MlserError } from '../errors.js';
+import { type Finding, finding, MlserError } from '../errors.js';
 import { formatById } from '../formats/index.js';
+import { outputPath } from '../formats/open.js';
 import type { OutputFiles } from '../io/files.js';
 import { cast } from '../transforms/cast.js';
 import { metadata } from '../transforms/metadata.js';
 import { parseSubstitution, rename } from '../transforms/rename.js';
 import { select } from '../transforms/select.js';
+import { ignoredOptions } from './ignored-options.js';
 import { type OpenedModel, withModels } from './open.js';
-import { outputFormat } from './output.js';
+import { outputFormat, weightsName } from './output.js';
 import type { WriteReport } from './reports.js';
-import { isSelecting, selects, type TensorSelection } from './selection.js';
+import { isSelecting, refuseEmptySelection, selects, type TensorSelection } from './selection.js';
 import { type OutputOptions, writeModel } from './write.js';
 
 export interface ConvertOptions extends OutputOptions, TensorSelection {
@@ -50,37 +52,59 @@ export const convertModel = (
     const [main, base] = opened;
     if (!main) throw new Error('no input was opened');
     const findings: Finding[] = [];
-    const chosen = chooseAndRename(main.model, options);
-    const reference = base ? await intoGraph(base, chosen, findings) : chosen;
     const target = (await outputFormat(output, options.to)).descriptor;
-    const typed = convertTypes(reference, options, target.dtypes, findings);
+    const free = base || (!target.keeps.graph && changesNames(options));
+    if (free && !base && main.model.graph) findings.push(graphDropped(target));
+    const chosen = chooseAndRename(free ? withoutGraph(main.model) : main.model, options);
+    const beside = weightsName(options.weightsFile, outputPath(output, target));
+    findings.push(...ignoredOptions(options, target));
+    const cast = convertTypes(chosen, options, target.dtypes, findings);
+    const typed = base ? await intoGraph(base, cast, findings) : cast;
+    const reference = base ? beforeCast(typed, cast, chosen) : chosen;
     const intended = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
     return writeModel(
       {
         command: 'convert',
         opened: base ? [main, base] : [main],
-        reference: base ? withoutGraph(reference) : reference,
+        reference,
         intended,
         output,
         options,
-        writeOptions: writeOptions(options),
+        writeOptions: writeOptions(options, beside),
         findings,
-        ...(options.weightsFile === undefined
-          ? {}
-          : { before: weightsBeside(intended, options.weightsFile) }),
+        ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
       },
       context,
     );
   });
 
-const writeOptions = (options: ConvertOptions): WriteOptions => ({
+const writeOptions = (options: ConvertOptions, weightsFile: string | undefined): WriteOptions => ({
   ...(options.shardSize === undefined ? {} : { shardSize: options.shardSize }),
   ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
-  ...(options.weightsFile === undefined ? {} : { weightsFile: options.weightsFile }),
+  ...(weightsFile === undefined ? {} : { weightsFile }),
   ...(options.compress === undefined ? {} : { compress: options.compress }),
 });
 
+/** Nodes refer to tensors by name: where names change, the graph is let go before, if it has no place anyway. */
+const changesNames = (options: ConvertOptions): boolean =>
+  (options.dtype === undefined && isSelecting(options)) ||
+  options.prefix !== undefined ||
+  (options.rename?.length ?? 0) > 0;
+
+function withoutGraph({ graph: _, ...model }: Model): Model {
+  return model;
+}
+
+const graphDropped = ({ title }: FormatDescriptor): Finding =>
+  finding(
+    'warning',
+    'GRAPH_DROPPED',
+    'graph',
+    `the graph has no place in ${title}; only weights are written`,
+  );
+
 function chooseAndRename(model: Model, options: ConvertOptions): Model {
+  refuseEmptySelection(model, options);
   const filters = options.dtype === undefined && isSelecting(options);
   const chosen = filters ? select({ keep: (name) => selects(options, name) }).apply(model) : model;
   const steps = (options.rename ?? []).map(parseSubstitution);
@@ -97,9 +121,16 @@ async function intoGraph(base: OpenedModel, weights: Model, findings: Finding[])
   return bound.model;
 }
 
-/** The weights alone: nothing to run the outcome against. */
-function withoutGraph({ graph: _, ...model }: Model): Model {
-  return model;
+/** What a cast model was made of: the weights alone, so that nothing is run against them. */
+function beforeCast({ graph: _, ...bound }: Model, cast: Model, chosen: Model): Model {
+  const origin = tensorMap(chosen);
+  const casts = new Set(cast.tensors);
+  return {
+    ...bound,
+    tensors: bound.tensors.map((tensor) =>
+      casts.has(tensor) ? (origin.get(tensor.info.name) ?? tensor) : tensor,
+    ),
+  };
 }
 
 function convertTypes(

@@ -2,6 +2,7 @@ import type { WorkContext } from '../core/format.js';
 import type { OnnxGraph, OnnxValueInfo } from '../core/graph.js';
 import { type Model, tensorMap } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
+import { MlserError } from '../errors.js';
 import { compareTensors, type TensorDifference } from '../kernels/compare.js';
 import type { ValidationReport } from '../validate/report.js';
 import { bytesOf } from './inspect.js';
@@ -37,6 +38,7 @@ export const diffModels = (
 ): Promise<DiffReport> =>
   withModels([a, b], context, async ([left, right]) => {
     if (!left || !right) throw new Error('two models are needed');
+    if (options.run) for (const opened of [left, right]) needGraph(opened);
     const tensors = await diffTensors(left.model, right.model, options, context);
     const metadata = diffNames(jsonTexts(left.model), jsonTexts(right.model));
     const graph =
@@ -62,6 +64,14 @@ export const diffModels = (
       findings: [...left.model.findings, ...right.model.findings],
     };
   });
+
+function needGraph({ input, model }: OpenedModel): void {
+  if (model.graph) return;
+  throw new MlserError('E_USAGE', `${input} has no graph that could be run`, {
+    details: { input, format: model.format },
+    hint: 'leave out --run to compare structure and values',
+  });
+}
 
 async function diffTensors(
   a: Model,

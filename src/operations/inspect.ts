@@ -40,7 +40,7 @@ export async function inspectOpened(
     command: 'inspect',
     path: input,
     format: model.format,
-    ...(model.formatVersion === undefined ? {} : { formatVersion: model.formatVersion }),
+    formatVersion: model.formatVersion ?? null,
     files: opened,
     bytes: opened.reduce((sum, file) => sum + file.bytes, 0),
     ...totals(model),

@@ -1,3 +1,4 @@
+import * as path from 'node:path';
 import type { FormatDescriptor, ModelWriter } from '../core/format.js';
 import { MlserError } from '../errors.js';
 import { FORMATS, formatById } from '../formats/index.js';
@@ -44,3 +45,19 @@ function byExtension(output: string): FormatDescriptor {
 
 const longest = (format: FormatDescriptor, name: string): number =>
   Math.max(...format.extensions.filter((e) => name.endsWith(e)).map((e) => e.length));
+
+/**
+ * `--weights-file`: the name of a file beside the output. A path is taken if it leads into the same folder, from
+ * there or from the working folder. E_USAGE if it leads elsewhere: a graph may only name files beside itself.
+ */
+export function weightsName(wanted: string | undefined, output: string): string | undefined {
+  if (wanted === undefined || path.basename(wanted) === wanted) return wanted;
+  const folder = path.resolve(path.dirname(output));
+  const name = path.basename(wanted);
+  const places = [path.resolve(wanted), path.resolve(folder, wanted)];
+  if (name !== '' && places.some((place) => path.dirname(place) === folder)) return name;
+  throw new MlserError('E_USAGE', `--weights-file ${wanted}: not in the folder of ${output}`, {
+    details: { file: wanted, output },
+    hint: `the graph can only name a file beside itself: --weights-file ${name || 'weights.safetensors'}`,
+  });
+}

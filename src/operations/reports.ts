@@ -69,7 +69,8 @@ export interface InspectReport {
   readonly command: 'inspect';
   readonly path: string;
   readonly format: string;
-  readonly formatVersion?: string;
+  /** null where the format has no versions (safetensors, npz). */
+  readonly formatVersion: string | null;
   readonly files: readonly FileEntry[];
   readonly bytes: number;
   readonly parameters: number;

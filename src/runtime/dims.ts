@@ -22,6 +22,7 @@ export const ATTEMPTS: readonly DimSizes[] = [
   { batch: 1, sequence: 16, past: 1, channels: 1, spatial: 224 },
   { batch: 1, sequence: 128, past: 16, channels: 3, spatial: 256 },
   { batch: 1, sequence: 1600, past: 1, channels: 4, spatial: 32 },
+  { batch: 1, sequence: 512, past: 1, channels: 1, spatial: 512 },
   { batch: 4, sequence: 4, past: 4, channels: 4, spatial: 4 },
   { batch: 1, sequence: 1, past: 1, channels: 1, spatial: 1 },
 ];
@@ -79,6 +80,8 @@ export class DimResolver {
     if (/channel|^c$/i.test(name)) return channels;
     if (/seq|time|len|frame|token|step|sample/i.test(name)) return sequence;
     if (axis === 0) return batch;
+    // What recurrent networks carry over: [layers, batch, width].
+    if (axis === 1 && rank === 3 && /state|hidden|cell|^[hc](n|_?0)?$/i.test(input.name)) return batch;
     if (floats && rank >= 4 && !/past|cache/i.test(input.name)) return axis === 1 ? channels : spatial;
     if (rank === 4 && /past|cache/i.test(input.name)) return axis === 2 ? past : channels;
     return sequence;

@@ -53,6 +53,9 @@ function generate(input: ValueInfo, dims: readonly number[], random: Random, opt
   return { type, dims, data: fill(type, count, valuesFor(input, type, dims, random, options)) };
 }
 
+/** Hertz: what speech models are trained on. */
+const SAMPLE_RATE = 16_000;
+
 /** The value at a flat index. */
 type Maker = (index: number) => number;
 
@@ -71,6 +74,7 @@ function valuesFor(
   if (/token_type|segment/i.test(name)) return () => 0;
   const rows = options.vocabulary?.get(name);
   if (rows !== undefined) return () => random.below(rows);
+  if (/^sr$|sampl(e|ing)_?rate/i.test(name)) return () => SAMPLE_RATE;
   // A lone integer is a count, a length or a rate more often than an id.
   if (dims.length === 0) return () => 3;
   if (type === 'uint8') return () => random.below(256);

@@ -5,6 +5,7 @@ import type { InputFiles } from '../io/files.js';
 import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices.js';
 import { type Runtime, startRuntime } from '../runtime/process.js';
 import { acceptanceOf } from './acceptance.js';
+import { checkAgainst } from './against.js';
 import { type Proof, proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel } from './report.js';
@@ -118,6 +119,13 @@ export async function validateModel(request: ValidateRequest): Promise<GateResul
     const weights = await checkReadable(model, context);
     verdict.add(weights.findings);
     verdict.report.weights = weights.report;
+    // Two graphs are run side by side; weights alone are compared.
+    if (reference && verdict.passed && !(model.graph && reference.model.graph)) {
+      const against = await checkAgainst(model, reference.model, request.tolerance, context);
+      verdict.add(against.findings);
+      verdict.report.weights = against.report;
+      if (!verdict.passed) return verdict.result();
+    }
     if (level === 'weights') return verdict.result();
     const target = runnable(model, files);
     // Another device answers to the cpu.

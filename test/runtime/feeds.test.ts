@@ -30,6 +30,14 @@ describe('made-up feeds', () => {
     expect(of('seq - 1')).toBe(7);
   });
 
+  it('know the states of recurrent networks and sample rates', () => {
+    const state: ValueInfo = { name: 'state', type: 'float32', shape: [2, null, 128] };
+    expect(new DimResolver(sizes).shapeOf(state)).toEqual([2, 2, 128]);
+    expect(new DimResolver(sizes).shapeOf({ ...state, name: 'mel' })).toEqual([2, 8, 128]);
+    const rate = generateFeeds([{ name: 'sr', type: 'int64', shape: [] }], { sizes });
+    expect(rate.get('sr')?.data).toEqual(BigInt64Array.of(16_000n));
+  });
+
   it('are the same every time, and stay in range', () => {
     const inputs = [
       ids('input_ids'),

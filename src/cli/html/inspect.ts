@@ -18,7 +18,7 @@ function modelParts(report: InspectReport): string[] {
   return [
     `<h1>${html(report.path)}</h1>`,
     tiles([
-      ['format', `${report.format}${report.formatVersion === undefined ? '' : ` ${report.formatVersion}`}`],
+      ['format', `${report.format}${report.formatVersion === null ? '' : ` ${report.formatVersion}`}`],
       ['size', size(report.bytes)],
       ['parameters', count(report.parameters)],
       ['tensors', grouped(report.tensors.length)],

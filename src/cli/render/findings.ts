@@ -7,6 +7,11 @@ const SHOWN = 20;
 
 const MARK = { error: 'error', warning: 'warning', info: 'note' } as const;
 
+/** True if the message says what it is about. A short name may be in it by chance. */
+const names = ({ message, subject }: Finding): boolean =>
+  message.includes(JSON.stringify(subject)) ||
+  (message.includes(subject) && (subject.length > 3 || message.startsWith(`${subject} `)));
+
 /** A line per finding, worst first. Empty text if there are none. */
 export function findingLines(findings: readonly Finding[], style: Style): string[] {
   const { paint } = style;
@@ -15,9 +20,7 @@ export function findingLines(findings: readonly Finding[], style: Style): string
     findings.filter((finding) => finding.severity === severity),
   );
   const lines = order.slice(0, SHOWN).map((finding) => {
-    const subject = finding.message.includes(finding.subject)
-      ? ''
-      : `${shorten(safe(finding.subject), 80)}: `;
+    const subject = names(finding) ? '' : `${shorten(safe(finding.subject), 80)}: `;
     const message = shorten(safe(finding.message), 400);
     return `  ${colour[finding.severity](MARK[finding.severity])} ${paint.faint(safe(finding.code))} ${subject}${message}`;
   });

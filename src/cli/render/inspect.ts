@@ -46,7 +46,7 @@ const section = (heading: string, body: string, style: Style): string =>
 
 function title(report: InspectReport, { paint }: Style): string {
   const parts = [
-    safe(report.format) + (report.formatVersion === undefined ? '' : ` ${safe(report.formatVersion)}`),
+    safe(report.format) + (report.formatVersion === null ? '' : ` ${safe(report.formatVersion)}`),
     size(report.bytes),
     `${count(report.parameters)} parameters`,
     plural(report.tensors.length, 'tensor'),

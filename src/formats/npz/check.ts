@@ -1,6 +1,7 @@
 import { LIMITS } from '../../core/limits.js';
 import type { Model } from '../../core/model.js';
 import type { TensorInfo } from '../../core/tensor.js';
+import { holdsValues } from '../../core/training.js';
 import { type Finding, finding } from '../../errors.js';
 import { NUMPY_DTYPES } from './dtypes.js';
 
@@ -16,7 +17,7 @@ export function checkModel(model: Model, title: string): Finding[] {
       'metadata',
       `${title} holds arrays only: ${model.metadata.size} metadata value(s) are left out`,
     );
-  if (model.training)
+  if (model.training && holdsValues(model.training.tree))
     dropped(
       'TRAINING_DROPPED',
       'training',

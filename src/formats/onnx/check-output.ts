@@ -2,6 +2,7 @@ import type { WriteOptions } from '../../core/format.js';
 import { LIMITS } from '../../core/limits.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { holdsValues } from '../../core/training.js';
 import { type Finding, finding } from '../../errors.js';
 import { onnxTypeOf } from './dtypes.js';
 import { initializersOf } from './graphs.js';
@@ -56,7 +57,7 @@ export function checkOutput(model: Model, options: WriteOptions): Finding[] {
       findings.push(
         finding('warning', 'METADATA_TEXT', key, `metadata ${JSON.stringify(key)} is stored as JSON text`),
       );
-  if (model.training)
+  if (model.training && holdsValues(model.training.tree))
     findings.push(
       finding('warning', 'TRAINING_DROPPED', 'training', 'ONNX has no place for the training state'),
     );

@@ -1,6 +1,7 @@
 import type { ModelWriter, WriteOptions } from '../../core/format.js';
 import type { MetadataValue, Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { holdsValues } from '../../core/training.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { crc32 } from '../../io/crc32.js';
 import type { OutputFiles } from '../../io/files.js';
@@ -215,7 +216,7 @@ function checkRest(model: Model, options: WriteOptions): Finding[] {
         'the graph has no place in a .pt file; only weights are written',
       ),
     );
-  if (model.training && sharded)
+  if (model.training && sharded && holdsValues(model.training.tree))
     findings.push(
       finding(
         'warning',

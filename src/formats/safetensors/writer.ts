@@ -2,6 +2,7 @@ import { dtypeFacts } from '../../core/dtype.js';
 import type { ModelWriter, WriteOptions } from '../../core/format.js';
 import type { MetadataValue, Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { holdsValues } from '../../core/training.js';
 import { type Finding, finding } from '../../errors.js';
 import type { OutputFiles } from '../../io/files.js';
 import { formatJson, hasLoneSurrogate } from '../../io/json.js';
@@ -157,7 +158,7 @@ const textMetadata = (metadata: ReadonlyMap<string, MetadataValue>): Map<string,
 
 function checkRest(model: Model): Finding[] {
   const findings: Finding[] = [];
-  if (model.training)
+  if (model.training && holdsValues(model.training.tree))
     findings.push(
       finding(
         'warning',

@@ -1,0 +1,142 @@
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ConvertOptions, convertModel } from '../../src/operations/convert.js';
+import { diffModels } from '../../src/operations/diff.js';
+import { inspectModel } from '../../src/operations/inspect.js';
+import { weightsName } from '../../src/operations/output.js';
+import { validateFile } from '../../src/operations/validate.js';
+import { testContext } from '../support/context.js';
+
+const TRAINED = fileURLToPath(new URL('../../fixtures/trained/digits_cnn/', import.meta.url));
+const context = testContext(1);
+const folder = mkdtempSync(path.join(tmpdir(), 'mlser-convert-'));
+const at = (name: string): string => path.join(folder, name);
+const model = at('model.onnx');
+
+beforeAll(() => copyFileSync(path.join(TRAINED, 'model.onnx'), model));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const convert = (input: string, output: string, options: Partial<ConvertOptions> = {}) =>
+  convertModel(input, output, { validate: 'weights', device: 'cpu', ...options }, context);
+const diff = (a: string, b: string, run = false) => diffModels(a, b, { run }, context);
+
+describe('--weights-file', () => {
+  it('takes a name, or a path into the folder of the output', async () => {
+    expect(weightsName('w.safetensors', 'out/m.onnx')).toBe('w.safetensors');
+    expect(weightsName('out/w.safetensors', 'out/m.onnx')).toBe('w.safetensors');
+    expect(weightsName('./w.safetensors', 'out/m.onnx')).toBe('w.safetensors');
+    expect(weightsName(path.resolve('out/w.safetensors'), 'out/m.onnx')).toBe('w.safetensors');
+    await convert(model, at('over.onnx'), { weightsFile: at('over.safetensors') });
+    expect(existsSync(at('over.safetensors'))).toBe(true);
+    expect((await diff(model, at('over.onnx'))).same).toBe(true);
+  });
+
+  it('refuses a path that leads elsewhere', () => {
+    const refused = expect.objectContaining({ code: 'E_USAGE' });
+    expect(() => weightsName('../w.safetensors', 'out/m.onnx')).toThrow(refused);
+    expect(() => weightsName('/w.safetensors', 'out/m.onnx')).toThrow(refused);
+  });
+});
+
+describe('options without a meaning for the output', () => {
+  it('are told, and do nothing', async () => {
+    const before = readdirSync(folder);
+    const report = await convert(model, at('weights.npz'), {
+      weightsFile: 'beside.safetensors',
+      externalData: true,
+      shardSize: 100_000,
+    });
+    const ignored = report.findings.filter(({ code }) => code === 'OPTION_IGNORED');
+    expect(ignored.map(({ subject }) => subject)).toEqual([
+      '--weights-file',
+      '--external-data',
+      '--shard-size',
+    ]);
+    expect(readdirSync(folder).filter((name) => !before.includes(name))).toEqual(['weights.npz']);
+  });
+
+  it('a selection that leaves nothing is refused', async () => {
+    const nothing = convert(model, at('nothing.safetensors'), { include: [/no such name/] });
+    await expect(nothing).rejects.toMatchObject({
+      code: 'E_USAGE',
+      hint: expect.stringMatching('fc1.weight'),
+    });
+    expect(existsSync(at('nothing.safetensors'))).toBe(false);
+  });
+});
+
+describe('the weights of a graph', () => {
+  it('are chosen and renamed on their way into a format without graphs', async () => {
+    const report = await convert(model, at('head.safetensors'), { include: [/^fc/], prefix: 'head.' });
+    expect(report.tensors.map(({ name }) => name).sort()).toEqual([
+      'head.fc1.bias',
+      'head.fc1.weight',
+      'head.fc2.bias',
+      'head.fc2.weight',
+    ]);
+    expect(report.findings).toMatchObject([{ code: 'GRAPH_DROPPED', severity: 'warning' }]);
+  });
+
+  it('are renamed on their way into another graph, not inside their own', async () => {
+    const renamed = { rename: ['s/^fc/linear/'], validate: 'structure' } as const;
+    await expect(convert(model, at('no.onnx'), renamed)).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
+    const report = await convert(model, at('again.onnx'), { ...renamed, graph: model });
+    expect(report.findings.filter(({ code }) => code === 'REBIND_LEFT_OVER')).toHaveLength(4);
+  });
+});
+
+describe('--graph with --dtype', () => {
+  it('casts the weights on their way into the graph', async () => {
+    await convert(model, at('half.safetensors'), { dtype: 'f16' });
+    const asTheyAre = convert(at('half.safetensors'), at('bound.onnx'), { graph: model });
+    await expect(asTheyAre).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
+    const report = await convert(at('half.safetensors'), at('bound.onnx'), { graph: model, dtype: 'f32' });
+    expect(report.validation.passed).toBe(true);
+    expect(report.tensors.map(({ action, dtypeIn, dtypeOut }) => [action, dtypeIn, dtypeOut])).toEqual(
+      report.tensors.map(() => ['cast', 'f16', 'f32']),
+    );
+    expect((await inspectModel(at('bound.onnx'), {}, context)).dtypes).toHaveProperty('f32');
+  });
+});
+
+describe('weights next to a reference', () => {
+  const validate = (input: string, reference: string, tolerance?: number) =>
+    validateFile(
+      input,
+      { level: 'weights', device: 'cpu', reference, ...(tolerance === undefined ? {} : { tolerance }) },
+      context,
+    );
+
+  it('must be equal, or rounded to their type', async () => {
+    await convert(model, at('full.safetensors'));
+    await convert(model, at('rounded.safetensors'), { dtype: 'bf16' });
+    await convert(at('rounded.safetensors'), at('widened.safetensors'), { dtype: 'f32' });
+    expect((await validate(at('full.safetensors'), at('full.safetensors'))).passed).toBe(true);
+    expect((await validate(at('rounded.safetensors'), at('full.safetensors'))).passed).toBe(true);
+    const widened = await validate(at('widened.safetensors'), at('full.safetensors'));
+    expect(widened.passed).toBe(false);
+    expect(widened.findings[0]).toMatchObject({ code: 'VALUES_DIFFER', severity: 'error' });
+    expect((await validate(at('widened.safetensors'), at('full.safetensors'), 0.01)).passed).toBe(true);
+    expect((await validate(at('widened.safetensors'), at('full.safetensors'), 1e-6)).passed).toBe(false);
+  });
+
+  it('must have the same names', async () => {
+    await convert(at('full.safetensors'), at('part.safetensors'), { include: [/^fc/] });
+    const { passed, findings } = await validate(at('part.safetensors'), at('full.safetensors'));
+    expect(passed).toBe(false);
+    expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['TENSOR_MISSING']));
+    const other = await validate(at('full.safetensors'), at('part.safetensors'));
+    expect(new Set(other.findings.map(({ code }) => code))).toEqual(new Set(['TENSOR_UNEXPECTED']));
+  });
+
+  it('cannot be run by diff', async () => {
+    await expect(diff(model, at('full.safetensors'), true)).rejects.toMatchObject({ code: 'E_USAGE' });
+  });
+});
+
+it('a format without versions says so', async () => {
+  expect((await inspectModel(at('full.safetensors'), {}, context)).formatVersion).toBeNull();
+});
