@@ -170,13 +170,20 @@ export interface DiskSink extends ByteSink {
   beginFlush(): void;
   /** Returns when everything is on the disk. */
   finish(): Promise<void>;
+  /** Returns when no flush is under way: the descriptor may be closed. */
+  settled(): Promise<void>;
   close(): void;
 }
+
+/** Files from this size on are flushed while they are written. */
+const FLUSH_EARLY_BYTES = 64 << 20;
+const FLUSH_PAUSE_MS = 20;
 
 export function createDiskSink(file: string, name: string): DiskSink {
   const fd = withIo(name, () => fs.openSync(file, 'wx+', 0o666));
   let size = 0;
   let open = true;
+  let finishing = false;
   let flushing: Promise<NodeJS.ErrnoException | undefined> | undefined;
   const write = (offset: number, bytes: Uint8Array): void => {
     try {
@@ -185,6 +192,22 @@ export function createDiskSink(file: string, name: string): DiskSink {
       throw withFreeSpace(error, file, bytes.byteLength);
     }
     size = Math.max(size, offset + bytes.byteLength);
+  };
+  /**
+   * The disk works while the processor does. What went wrong is told by `finish`: a failed fsync is never tried
+   * again and called good.
+   */
+  const flush = async (): Promise<NodeJS.ErrnoException | undefined> => {
+    while (open && !finishing) {
+      const failed = await new Promise<NodeJS.ErrnoException | null>((done) => fs.fdatasync(fd, done));
+      if (failed) return open ? failed : undefined;
+      if (!open || finishing) break;
+      await new Promise<void>((done) => setTimeout(done, FLUSH_PAUSE_MS));
+    }
+    return undefined;
+  };
+  const beginFlush = (): void => {
+    flushing ??= flush();
   };
   return {
     name,
@@ -200,22 +223,23 @@ export function createDiskSink(file: string, name: string): DiskSink {
     },
     extendTo(end) {
       size = Math.max(size, end);
+      if (size >= FLUSH_EARLY_BYTES) beginFlush();
     },
     truncate(end) {
       if (end >= size) return;
       withIo(name, () => fs.ftruncateSync(fd, end));
       size = end;
     },
-    beginFlush() {
-      flushing ??= new Promise((done) => {
-        // What went wrong is told by `finish`: a failed fsync is never tried again and called good.
-        fs.fsync(fd, (error) => done(error ?? undefined));
-      });
-    },
+    beginFlush,
     async finish() {
+      finishing = true;
       const failed = await flushing;
       if (failed) throw ioError(failed, name);
       withIo(name, () => fs.fsyncSync(fd));
+    },
+    async settled() {
+      finishing = true;
+      await flushing;
     },
     close() {
       if (!open) return;

@@ -48,6 +48,8 @@ export async function transfer(placements: readonly Placement[], context: WorkCo
     if (plan) plans.push(plan);
     else streamed.push(index);
   });
+  // Told before the workers write: large files are flushed to the disk meanwhile.
+  for (const { placement } of plans) placement.sink.extendTo(placement.offset + placement.tensor.byteLength);
   await withPool(context, async (pool) => {
     await together(context.signal, [
       async (signal) => {
@@ -61,7 +63,6 @@ export async function transfer(placements: readonly Placement[], context: WorkCo
       },
     ]);
   });
-  for (const { placement } of plans) placement.sink.extendTo(placement.offset + placement.tensor.byteLength);
   return placed;
 }
 
