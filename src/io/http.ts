@@ -1,5 +1,6 @@
 import { MlserError } from '../errors.js';
 import type { InputFiles } from './files.js';
+import { HintedRanges } from './http-hints.js';
 import { type FetchOptions, HTTP_DEFAULTS, type Part, requestRange, safeUrl } from './http-request.js';
 import { checkRelativeName } from './safe-path.js';
 import { type ByteSource, checkRange } from './source.js';
@@ -74,7 +75,10 @@ export async function openHttp(
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
     return into;
   };
+  const hinted = new HintedRanges(fetchPart);
   const readSmall = async (offset: number, length: number): Promise<Uint8Array> => {
+    const known = await hinted.read(offset, length);
+    if (known) return known;
     const into = new Uint8Array(length);
     const end = offset + length;
     const from = Math.floor(offset / BLOCK_BYTES);
@@ -118,6 +122,13 @@ export async function openHttp(
       if (length > PIECE_BYTES) return readLarge(offset, length);
       if (length > BLOCK_BYTES) return readStream(offset, length);
       return length === 0 ? new Uint8Array(0) : readSmall(offset, length);
+    },
+    willRead(ranges) {
+      // What lies in blocks that are here is not asked for again.
+      const here = (at: number): boolean => blocks.has(Math.floor(at / BLOCK_BYTES));
+      hinted.announce(
+        ranges.filter(({ offset, length }) => length > 0 && !(here(offset) && here(offset + length - 1))),
+      );
     },
     async assertUnchanged() {
       // a small file may come whole from a server without ranges

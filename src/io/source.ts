@@ -20,6 +20,13 @@ export interface ByteSource {
   /** Going back means starting again from the front (large inflated members): read forward, in few passes. */
   readonly sequential?: boolean;
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Small ranges that will be read soon: where a read is a round trip, they are fetched side by side. */
+  willRead?(ranges: readonly SourceRange[]): void;
+}
+
+export interface SourceRange {
+  readonly offset: number;
+  readonly length: number;
 }
 
 /** Bytes are pulled through the program in pieces of this size; memory is bounded by it, never by the model. */

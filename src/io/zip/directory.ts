@@ -1,6 +1,7 @@
 import { type Finding, MlserError, malformed } from '../../errors.js';
 import { safeNumber } from '../cursor.js';
 import type { ByteSource } from '../source.js';
+import { HeadersAhead } from './ahead.js';
 import { findEnd, readNear, readTail, type ZipEnd } from './end.js';
 import { ZIP_LIMITS } from './limits.js';
 import { readLocalHeader } from './local.js';
@@ -54,6 +55,7 @@ export interface ZipDirectory {
 class Member implements ZipMember {
   #dataOffset: Promise<number> | undefined;
   limit = 0;
+  ahead: HeadersAhead | undefined;
 
   constructor(
     readonly source: ByteSource,
@@ -69,11 +71,15 @@ class Member implements ZipMember {
   ) {}
 
   dataOffset(): Promise<number> {
-    this.#dataOffset ??= readLocalHeader(this.source, this).then((header) => header.dataOffset);
+    if (this.#dataOffset === undefined) {
+      this.ahead?.reading(this, 0);
+      this.#dataOffset = readLocalHeader(this.source, this).then((header) => header.dataOffset);
+    }
     return this.#dataOffset;
   }
 
   async head(length: number): Promise<Uint8Array> {
+    this.ahead?.reading(this, length);
     const header = await readLocalHeader(this.source, this, length);
     this.#dataOffset ??= Promise.resolve(header.dataOffset);
     return header.head;
@@ -91,7 +97,9 @@ export async function readZipDirectory(source: ByteSource): Promise<ZipDirectory
   checkLimits(source.name, end);
   const members = parseEntries(source, end, await readNear(source, tail, end.offset, end.size));
   refuseTwins(source.name, members);
-  setLimits(source.name, members, end.offset);
+  const inOrder = setLimits(source.name, members, end.offset);
+  const ahead = source.willRead && new HeadersAhead(source, inOrder);
+  for (const member of members) member.ahead = ahead;
   return { source, members, findings: end.findings };
 }
 
@@ -249,8 +257,8 @@ function refuseTwins(file: string, members: readonly Member[]): void {
   }
 }
 
-/** Members must lie one after another before the directory: shared bytes are the trick of zip bombs. */
-function setLimits(file: string, members: readonly Member[], directory: number): void {
+/** Members, in the order that is returned, must lie one after another before the directory: shared bytes are the trick of zip bombs. */
+function setLimits(file: string, members: readonly Member[], directory: number): readonly Member[] {
   const sorted = [...members].sort((a, b) => a.localHeaderOffset - b.localHeaderOffset);
   for (const [index, member] of sorted.entries()) {
     const following = sorted[index + 1];
@@ -267,4 +275,5 @@ function setLimits(file: string, members: readonly Member[], directory: number):
       'the file was cut, damaged or made to mislead: get it again from its origin',
     );
   }
+  return sorted;
 }

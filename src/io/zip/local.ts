@@ -16,6 +16,10 @@ export interface LocalHeader {
   readonly head: Uint8Array;
 }
 
+/** What one read takes, to see the local header and `headBytes` of the data. */
+export const guessedBytes = ({ name, limit, localHeaderOffset }: ZipMember, headBytes: number): number =>
+  Math.min(LOCAL_BYTES + name.length + GUESS_BYTES + headBytes, limit - localHeaderOffset);
+
 /**
  * Reads the local header of a member (APPNOTE 4.3.7) and the first `headBytes` of its data, mostly in one read.
  * The header must say what the directory says: readers that trust one or the other must see the same archive.
@@ -33,8 +37,7 @@ export async function readLocalHeader(
       { file, entry: member.name, offset: start },
       'the file was damaged or made to mislead: get it again from its origin',
     );
-  const guess = LOCAL_BYTES + member.name.length + GUESS_BYTES + headBytes;
-  const bytes = await source.read(start, Math.min(guess, member.limit - start));
+  const bytes = await source.read(start, guessedBytes(member, headBytes));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0, true) !== LOCAL) throw bad('is not there');
   const flags = view.getUint16(6, true);

@@ -28,7 +28,7 @@ export function loadZstd(): Promise<Zstd> {
 async function load(): Promise<Zstd> {
   const { default: wasm } = await import('@foxglove/wasm-zstd');
   await wasm.isLoaded;
-  const zlib: NativeZstd = await import('node:zlib');
+  const zlib = (await import('node:zlib')) as NativeZstd;
   const native = zlib.zstdDecompressSync;
   return {
     compress: (bytes) => wasm.compress(bytes, LEVEL),
