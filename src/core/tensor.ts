@@ -57,29 +57,49 @@ export function rangeTensor(
   const place = locate(source, offset);
   const whole = offset === 0 && byteLength === source.size && source.crc32 !== undefined;
   const check = extra.crc32 ?? (whole ? { seed: 0, expect: source.crc32 } : undefined);
+  const { path, derived, name: file } = place.source;
+  const stream = streamOf(info, source, { offset, byteLength, check, file });
+  // Most tensors, and a model may have a million of them: few objects, of one shape.
+  if (path !== undefined && !derived && extra.role === undefined && extra.recordedSha256 === undefined)
+    return {
+      info,
+      byteLength,
+      location: { file, offset: place.offset },
+      recipe: recipeOf(path, place.offset, byteLength, check),
+      stream,
+    };
   return {
     info,
     byteLength,
     ...(extra.role === undefined ? {} : { role: extra.role }),
     ...(extra.recordedSha256 === undefined ? {} : { recordedSha256: extra.recordedSha256 }),
-    ...(place.source.derived ? {} : { location: { file: place.source.name, offset: place.offset } }),
-    ...(place.source.path === undefined
-      ? {}
-      : {
-          recipe: {
-            path: place.source.path,
-            offset: place.offset,
-            length: byteLength,
-            ops: [],
-            ...(check === undefined ? {} : { crc32: check }),
-          },
-        }),
-    stream(range = { start: 0, end: byteLength }) {
-      const chunks = readChunks(source, offset + range.start, offset + range.end);
-      return check !== undefined && range.start === 0 && range.end === byteLength
-        ? crcChecked(chunks, check, `tensor ${JSON.stringify(info.name)}`, place.source.name)
-        : chunks;
-    },
+    ...(derived ? {} : { location: { file, offset: place.offset } }),
+    ...(path === undefined ? {} : { recipe: recipeOf(path, place.offset, byteLength, check) }),
+    stream,
+  };
+}
+
+const NO_OPS: Recipe['ops'] = [];
+
+const recipeOf = (path: string, offset: number, length: number, check: Crc32Check | undefined): Recipe =>
+  check === undefined
+    ? { path, offset, length, ops: NO_OPS }
+    : { path, offset, length, ops: NO_OPS, crc32: check };
+
+/** Apart from `rangeTensor`, whose every variable each closure would keep. */
+function streamOf(
+  info: TensorInfo,
+  source: ByteSource,
+  where: { offset: number; byteLength: number; check: Crc32Check | undefined; file: string },
+): TensorSource['stream'] {
+  const { offset, byteLength, check, file } = where;
+  if (check === undefined)
+    return (range) => readChunks(source, offset + (range?.start ?? 0), offset + (range?.end ?? byteLength));
+  return (range = { start: 0, end: byteLength }) => {
+    const chunks = readChunks(source, offset + range.start, offset + range.end);
+    return range.start === 0 && range.end === byteLength
+      ? crcChecked(chunks, check, `tensor ${JSON.stringify(info.name)}`, file)
+      : chunks;
   };
 }
 

@@ -38,6 +38,7 @@ export interface JsonOptions {
   readonly entry?: string;
 }
 
+const SHORT_CHARACTERS = 16;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const ZERO = 0x30;
@@ -58,6 +59,8 @@ export class JsonReader {
   readonly #what: string;
   readonly #base: number;
   readonly #entry: string;
+  /** Short strings seen last, by a hash of length, first and last character. */
+  readonly #short: string[] = new Array<string>(64).fill('');
   #at = 0;
   #depth = 0;
   /** The entry being read, for messages: set by the caller as it goes. */
@@ -191,7 +194,23 @@ export class JsonReader {
       at++;
     }
     this.#at = at + 1;
-    return bytes.toString(ascii ? 'latin1' : 'utf8', start, at);
+    if (!ascii) return bytes.toString('utf8', start, at);
+    return at - start <= SHORT_CHARACTERS ? this.#shortText(start, at) : bytes.toString('latin1', start, at);
+  }
+
+  /** Field names and types come again and again: comparing is cheaper than making a string. */
+  #shortText(start: number, end: number): string {
+    const bytes = this.#bytes;
+    const slot = (end - start + 3 * (bytes[start] ?? 0) + 5 * (bytes[end - 1] ?? 0)) & 63;
+    const known = this.#short[slot];
+    if (known !== undefined && known.length === end - start) {
+      let at = 0;
+      while (at < known.length && known.charCodeAt(at) === bytes[start + at]) at++;
+      if (at === known.length) return known;
+    }
+    const text = bytes.toString('latin1', start, end);
+    this.#short[slot] = text;
+    return text;
   }
 
   /** The slow path: a string with escapes. The native parser decodes it once its end is known. */

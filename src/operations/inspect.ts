@@ -85,12 +85,16 @@ function tensorEntry(
   const aliasOf = model.aliases.get(name);
   const sha256 = hashes?.get(name);
   const found = stats?.get(name);
+  const { location, byteLength: bytes } = tensor;
+  // Most tensors, and a model may have a million of them: one object of one shape.
+  if (location && aliasOf === undefined && tensor.role === undefined && !sha256 && !found)
+    return { name, dtype, shape, bytes, file: location.file, offset: location.offset };
   return {
     name,
     dtype,
     shape,
-    bytes: tensor.byteLength,
-    ...(tensor.location ? { file: tensor.location.file, offset: tensor.location.offset } : {}),
+    bytes,
+    ...(location ? { file: location.file, offset: location.offset } : {}),
     ...(aliasOf === undefined ? {} : { aliasOf }),
     ...(tensor.role === undefined ? {} : { role: tensor.role }),
     ...(sha256 === undefined ? {} : { sha256 }),
@@ -100,18 +104,20 @@ function tensorEntry(
 
 /** Totals count a tied tensor once. */
 function totals(model: Model): Pick<InspectReport, 'parameters' | 'tensorBytes' | 'dtypes'> {
-  const dtypes = new Map<string, DTypeTotals>();
+  const dtypes = new Map<string, { -readonly [K in keyof DTypeTotals]: DTypeTotals[K] }>();
   let parameters = 0;
   let tensorBytes = 0;
   for (const { info, byteLength } of model.tensors) {
     if (model.aliases.has(info.name)) continue;
     const count = elementCount(info.shape, info.name);
-    const before = dtypes.get(info.dtype) ?? { tensors: 0, parameters: 0, bytes: 0 };
-    dtypes.set(info.dtype, {
-      tensors: before.tensors + 1,
-      parameters: before.parameters + count,
-      bytes: before.bytes + byteLength,
-    });
+    let total = dtypes.get(info.dtype);
+    if (!total) {
+      total = { tensors: 0, parameters: 0, bytes: 0 };
+      dtypes.set(info.dtype, total);
+    }
+    total.tensors++;
+    total.parameters += count;
+    total.bytes += byteLength;
     parameters += count;
     tensorBytes += byteLength;
   }

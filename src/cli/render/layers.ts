@@ -61,11 +61,20 @@ const canOpen = (group: Node, shown: number, limit: number): boolean =>
   shown - 1 + group.children.size <= limit &&
   (shown === 1 || [...group.children.values()].some((child) => child.children.size > 0));
 
+/** Of digits only. */
+function isNumber(segment: string): boolean {
+  for (let i = 0; i < segment.length; i++) {
+    const code = segment.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return segment !== '';
+}
+
 function add(root: Node, tensor: TensorEntry): void {
   const parameters = tensor.shape.reduce((product, dim) => product * dim, 1);
   let at = root;
   for (const segment of tensor.name.split(/[./]/, DEPTH)) {
-    const number = /^\d+$/.test(segment);
+    const number = isNumber(segment);
     const key = number ? '*' : segment;
     let next = at.children.get(key);
     if (!next) {

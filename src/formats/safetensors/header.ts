@@ -181,7 +181,7 @@ function readEntry(reader: JsonReader, name: string): RawEntry {
         if (shape !== undefined) throw reader.fail('has "shape" twice');
         const dims: Integer[] = [];
         reader.array(() => dims.push(reader.unsigned('a dimension')));
-        shape = dims;
+        shape = dims.slice(); // an array that grew keeps room for 17
         return;
       }
       case 'data_offsets': {
