@@ -28,6 +28,8 @@ export interface ConvertOptions extends OutputOptions, TensorSelection {
   readonly weightsFile?: string;
   /** Path of an ONNX graph that takes these weights. */
   readonly graph?: string;
+  /** ONNX: version of the standard operators that the graph is converted to. */
+  readonly opset?: number;
   /** Substitutions as sed writes them, applied in order. */
   readonly rename?: readonly string[];
   readonly prefix?: string;
@@ -61,7 +63,8 @@ export const convertModel = (
     const cast = convertTypes(chosen, options, target.dtypes, findings);
     const typed = base ? await intoGraph(base, cast, findings) : cast;
     const reference = base ? beforeCast(typed, cast, chosen) : chosen;
-    const intended = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
+    const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
+    const intended = await inOpset(labelled, options, target, findings);
     return writeModel(
       {
         command: 'convert',
@@ -72,6 +75,9 @@ export const convertModel = (
         options,
         writeOptions: writeOptions(options, beside),
         findings,
+        ...(options.opset === undefined
+          ? {}
+          : { rewritten: true, actions: addedTensors(labelled, intended) }),
         ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
       },
       context,
@@ -119,6 +125,31 @@ async function intoGraph(base: OpenedModel, weights: Model, findings: Finding[])
   const bound = rebind(base.model, weights);
   findings.push(...bound.findings);
   return bound.model;
+}
+
+/** Constants that a step made. */
+function addedTensors(before: Model, after: Model): Map<string, string> {
+  const known = tensorMap(before);
+  const added = after.tensors.filter(({ info }) => !known.has(info.name));
+  return new Map(added.map(({ info }) => [info.name, 'add']));
+}
+
+async function inOpset(
+  model: Model,
+  { opset }: ConvertOptions,
+  target: FormatDescriptor,
+  findings: Finding[],
+): Promise<Model> {
+  if (opset === undefined) return model;
+  if (!target.keeps.graph)
+    throw new MlserError('E_USAGE', `--opset ${opset}: ${target.title} holds no graph`, {
+      details: { format: target.id, opset },
+      hint: 'write an .onnx file, or leave --opset out',
+    });
+  const { convertOpset } = await import('../graph/opset.js');
+  const converted = await convertOpset(model, opset);
+  findings.push(...converted.findings);
+  return converted.model;
 }
 
 /** What a cast model was made of: the weights alone, so that nothing is run against them. */

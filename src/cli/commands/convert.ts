@@ -2,7 +2,15 @@ import type { Command } from 'commander';
 import { DTYPES, type DType, isDType } from '../../core/dtype.js';
 import { MlserError } from '../../errors.js';
 import type { SelectionOptions, WritingOptions } from '../options.js';
-import { listFlag, pairFlag, selectionOptions, sizeFlag, valueFlag, writingOptions } from '../options.js';
+import {
+  listFlag,
+  pairFlag,
+  positiveInteger,
+  selectionOptions,
+  sizeFlag,
+  valueFlag,
+  writingOptions,
+} from '../options.js';
 import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 import { written } from '../written.js';
@@ -13,6 +21,7 @@ interface Options extends WritingOptions, SelectionOptions {
   readonly externalData?: boolean;
   readonly weightsFile?: string;
   readonly graph?: string;
+  readonly opset?: number;
   readonly rename?: string[];
   readonly prefix?: string;
   readonly metadata?: ReadonlyMap<string, string>;
@@ -35,6 +44,7 @@ export function convert(program: Command, cli: Cli): void {
     .option('--no-external-data', 'ONNX: weights inside the graph file')
     .option('--weights-file <name>', 'ONNX: the weights are this safetensors file beside the graph')
     .option('--graph <base.onnx>', 'put the weights into this existing graph, by name')
+    .addOption(valueFlag('--opset <n>', 'ONNX: convert the graph to this operator set', positiveInteger))
     .addOption(listFlag('--rename <s/a/b/>', 'substitution on tensor names (repeatable)'))
     .option('--prefix <text>', 'put before every tensor name')
     .addOption(pairFlag('--metadata <key=value>', 'set metadata (repeatable)'))
@@ -67,7 +77,7 @@ const run = (
     const wanted = {
       ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'include', 'exclude'),
       ...given(options, 'dtype', 'shardSize', 'externalData', 'weightsFile', 'graph', 'rename', 'prefix'),
-      ...given(options, 'metadata', 'compress', 'allowLossy'),
+      ...given(options, 'opset', 'metadata', 'compress', 'allowLossy'),
       validate: options.validate,
       device: options.device,
     };

@@ -1,10 +1,10 @@
-import { nodeLabel } from '../../formats/onnx/check-node.js';
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto } from '../../formats/onnx/schema.js';
 import { nodeProto } from '../build.js';
 import { type AdaptContext, blocked, type Outcome } from './adapter.js';
 import { adapterOf } from './adapters/index.js';
 import type { FreshNames, MadeConstants } from './constants-made.js';
 import { type Change, historyOf, type OperatorHistory, parameterAt } from './history.js';
+import { inferResults } from './infer.js';
 import type { Remarks } from './problems.js';
 import type { Scope } from './scope.js';
 
@@ -32,7 +32,13 @@ export async function convertNodes(
   for (const [index, node] of nodes.entries()) {
     const inner = await convertInside(node, scope, conversion);
     const results = conversion.isStandard(inner)
-      ? await convertNode(inner, conversion.from, scope, conversion, nodeLabel(node, index))
+      ? await convertNode(
+          inner,
+          conversion.from,
+          scope,
+          conversion,
+          node.name ? JSON.stringify(node.name) : `node ${index}`,
+        )
       : [inner];
     const same = results.length === 1 && results[0] === node;
     changed ||= !same;
@@ -94,6 +100,7 @@ async function convertNode(
     else {
       const next = up ? at + 1 : at - 1;
       const all: NodeProto[] = [];
+      for (const one of outcome) inferResults(one, scope);
       for (const one of outcome) all.push(...(await convertNode(one, next, scope, conversion, label)));
       return all;
     }

@@ -15,6 +15,7 @@ import { internalTensor } from '../../formats/onnx/tensor-data.js';
 import { tensorFacts } from '../../formats/onnx/tensor-facts.js';
 import { constantBytes } from './constant-value.js';
 import { historyOf, parameterAt } from './history.js';
+import { inferShape } from './infer-shape.js';
 import { Scope } from './scope.js';
 
 /** What inference needs to know of the model around a graph. */
@@ -76,7 +77,7 @@ function inferNodes(nodes: readonly NodeProto[], scope: Scope, context: InferCon
       const skip = node.opType === 'Loop' ? 1 : 0;
       for (const [i, name] of node.output.entries())
         scope.setType(name, body.scope.type(body.graph.output[i + skip]?.name));
-    } else inferNode(node, scope);
+    } else inferResults(node, scope);
   }
 }
 
@@ -110,7 +111,13 @@ const WITHOUT = new Map([
 ]);
 const LIKE_FIRST = new Set(['EyeLike', 'Bernoulli', 'RandomNormalLike', 'RandomUniformLike']);
 
-function inferNode(node: NodeProto, scope: Scope): void {
+/** Types and shapes of what a standard node without sub-graphs gives. */
+export function inferResults(node: NodeProto, scope: Scope): void {
+  inferTypes(node, scope);
+  inferShape(node, scope);
+}
+
+function inferTypes(node: NodeProto, scope: Scope): void {
   const operator = node.opType ?? '';
   const history = historyOf(operator);
   if (!history) return;
@@ -127,21 +134,7 @@ function inferNode(node: NodeProto, scope: Scope): void {
     if (!parameter || parameter.many === 'mixed') continue;
     scope.setType(name, named ?? parameter.fixed ?? bound.get(parameter.variable ?? ''));
   }
-  if (operator === 'Shape' || operator === 'Size') return;
-  // Element-wise operators of one input keep its shape.
-  const [only, ...others] = node.input;
-  const kept = scope.shape(only);
-  if (kept && others.length === 0 && SAME_SHAPE.has(operator)) {
-    const [output] = node.output;
-    if (output && !scope.shape(output)) scope.setShape(output, kept);
-  }
 }
-
-const SAME_SHAPE = new Set(
-  'Abs Cast Ceil Clip Dropout Elu Erf Exp Floor Gelu Identity LeakyRelu Log Neg Not Reciprocal Relu Sigmoid Softmax Softplus Sqrt Tanh'.split(
-    ' ',
-  ),
-);
 
 function namedType(node: NodeProto, scope: Scope): string | undefined {
   const operator = node.opType ?? '';

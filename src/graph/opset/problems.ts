@@ -12,14 +12,16 @@ export interface Problem {
 const NAMED = 10;
 
 /** The one error that names them all (the first ten). */
-export function unconvertible(problems: readonly Problem[], from: number, to: number): MlserError {
+export function unconvertible(all: readonly Problem[], from: number, to: number): MlserError {
+  // What stands for one node may be stopped more than once.
+  const problems = [...new Map([...all].reverse().map((one) => [one.node, one])).values()].reverse();
   const named = problems.slice(0, NAMED).map(({ node, operator, why }) => `${node} (${operator}): ${why}`);
   const more = problems.length > NAMED ? `; and ${problems.length - NAMED} more` : '';
   const count = problems.length === 1 ? '1 node stays' : `${problems.length} nodes stay`;
   return new MlserError(
     'E_UNSUPPORTED',
     `operator set ${from} cannot become ${to}: ${count} behind: ${named.join('; ')}${more}`,
-    { details: { from, to, count: problems.length, nodes: named }, hint: hintFor(problems, from, to) },
+    { details: { from, to, count: problems.length, nodes: named }, hint: hintFor(all, from, to) },
   );
 }
 
