@@ -113,3 +113,4 @@ fs.mkdirSync(output, { recursive: true });
 await bundle('mlser', 'cli/main', true);
 await bundle('worker', 'kernels/worker');
 await bundle('child', 'runtime/child');
+await bundle('codec', 'formats/mlck/codecs/worker');

@@ -24,6 +24,8 @@ export interface WorkContext {
 
 export interface ReadContext {
   readonly signal?: AbortSignal;
+  /** Worker threads that may decode what is read later; absent: none. */
+  readonly threads?: number;
 }
 
 /** Options of writers; each writer reads the ones that concern it and ignores the rest. */

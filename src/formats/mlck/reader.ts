@@ -13,11 +13,11 @@ import type { Manifest, TensorRecord } from './manifest.js';
 import { joinProvenance } from './provenance.js';
 
 export const reader: ModelReader = {
-  async read(files): Promise<Model> {
+  async read(files, { threads = 1 }): Promise<Model> {
     const source = await files.open(files.main);
     const frame = await readFrame(source);
     const manifest = await decodeManifest(frame.manifest, source.name);
-    const { tensors, aliases } = readTensors(manifest, source, frame.manifestOffset);
+    const { tensors, aliases } = readTensors(manifest, source, frame.manifestOffset, threads);
     return {
       format: 'mlck',
       formatVersion: `${FORMAT_MAJOR}.${frame.minor}`,
@@ -48,6 +48,7 @@ function readTensors(
   manifest: Manifest,
   source: ByteSource,
   dataEnd: number,
+  threads: number,
 ): { tensors: TensorSource[]; aliases: Map<string, string> } {
   const file = source.name;
   const tensors: TensorSource[] = [];
@@ -58,7 +59,8 @@ function readTensors(
     const { name, aliasOf, role } = record;
     if (names.has(name)) throw bad(file, name, 'stands twice');
     names.add(name);
-    const owner = aliasOf === undefined ? readOwner(record, owners, source, dataEnd) : owners.get(aliasOf);
+    const owner =
+      aliasOf === undefined ? readOwner(record, owners, source, dataEnd, threads) : owners.get(aliasOf);
     if (!owner) throw bad(file, name, `is an alias of ${JSON.stringify(aliasOf)}, no tensor before it`);
     if (aliasOf === undefined) owners.set(name, owner);
     else aliases.set(name, aliasOf);
@@ -77,6 +79,7 @@ function readOwner(
   owners: ReadonlyMap<string, Owner>,
   source: ByteSource,
   dataEnd: number,
+  threads: number,
 ): Owner {
   const file = source.name;
   const info = tensorInfo(record, file);
@@ -84,7 +87,7 @@ function readOwner(
   if (sameBytesAs === undefined) {
     const storage = storageOf(record, info);
     checkStorage(storage, dataEnd, file, record.name);
-    const tensor = chunkedTensor(info, storage, source, record.sha256);
+    const tensor = chunkedTensor(info, storage, source, record.sha256, threads);
     return { record, storage, tensor, hasStorage: true };
   }
   const owner = owners.get(sameBytesAs);
@@ -97,7 +100,7 @@ function readOwner(
   const twin = owner.record;
   if (twin.dtype !== record.dtype || twin.byteLength !== record.byteLength || twin.sha256 !== record.sha256)
     throw bad(file, record.name, `cannot have the bytes of ${JSON.stringify(sameBytesAs)}: they differ`);
-  const tensor = chunkedTensor(info, owner.storage, source, record.sha256);
+  const tensor = chunkedTensor(info, owner.storage, source, record.sha256, threads);
   return { record, storage: owner.storage, tensor, hasStorage: false };
 }
 

@@ -1,13 +1,16 @@
+import type { DType } from '../../core/dtype.js';
 import type { WriteContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { MlserError } from '../../errors.js';
 import { crc32 } from '../../io/crc32.js';
 import { sha256Hasher } from '../../io/hashing.js';
 import type { ByteSink } from '../../io/sink.js';
+import { inOrder } from '../../kernels/jobs.js';
 import { interrupted } from '../../kernels/messages.js';
 import { type Placement, transfer } from '../../kernels/transfer.js';
-import { encodeChunk } from './codecs/choose.js';
-import { type Codec, loadCodecs, RAW } from './codecs/index.js';
+import { type Encoded, encodeChunk } from './codecs/choose.js';
+import { loadCodecs, RAW } from './codecs/index.js';
+import { chunksAhead, encodeElsewhere } from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
 import type { Stored } from './writer.js';
 
@@ -33,68 +36,122 @@ export async function storeRaw(
   });
 }
 
-/** Stores tensors chunk by chunk in their shortest form; bytes that an earlier tensor has are stored once. */
+/** A model of fewer bytes is coded before workers have started. */
+const PARALLEL_BYTES = 8 << 20;
+
+/**
+ * Stores tensors chunk by chunk in their shortest form; bytes that an earlier tensor has are stored once. Chunks are
+ * coded in workers, a bounded number ahead, and written in their order: the same bytes at any number of threads.
+ */
 export async function storePacked(
   tensors: readonly TensorSource[],
   sink: ByteSink,
   context: WriteContext,
 ): Promise<Stored[]> {
-  const codecs = await loadCodecs();
+  const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const threads = total < PARALLEL_BYTES ? 1 : context.threads;
+  const encode = threads > 1 ? encodeIn(threads) : await encodeHere();
+  const pieces = inOrder(piecesOf(tensors, context), encode, threads > 1 ? chunksAhead(threads) : 1);
   const seen = new Map<string, string>();
   const stored: Stored[] = [];
   let at = HEADER_BYTES;
-  for (const tensor of tensors) {
-    const { name, dtype } = tensor.info;
-    const start = rawStart(at, tensor.byteLength); // it may turn out to be stored raw
-    const { place, end } = await storeOne(tensor, sink, start, codecs, context);
-    const key = `${place.sha256} ${dtype}`;
-    const twin = seen.get(key);
-    if (twin === undefined || place.byteLength === 0) {
-      if (place.byteLength > 0) seen.set(key, name);
-      stored.push(place);
-      at = end;
-    } else {
-      sink.truncate?.(at); // the chunks just written are given up
-      const { byteLength, sha256 } = place;
-      const none = { offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [] };
-      stored.push({ byteLength, sha256, sameBytesAs: twin, ...none });
+  try {
+    for (const tensor of tensors) {
+      const { name, dtype } = tensor.info;
+      const start = rawStart(at, tensor.byteLength); // it may turn out to be stored raw
+      const { place, end } = await storeOne(tensor, pieces, sink, start, context);
+      const key = `${place.sha256} ${dtype}`;
+      const twin = seen.get(key);
+      if (twin === undefined || place.byteLength === 0) {
+        if (place.byteLength > 0) seen.set(key, name);
+        stored.push(place);
+        at = end;
+      } else {
+        sink.truncate?.(at); // the chunks just written are given up
+        const { byteLength, sha256 } = place;
+        const none = { offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [] };
+        stored.push({ byteLength, sha256, sameBytesAs: twin, ...none });
+      }
     }
+  } finally {
+    await pieces.return(undefined);
   }
   sink.extendTo(at);
   return stored;
 }
 
+/** A chunk of a tensor as it goes to be coded, or the end of a tensor. */
+type Piece =
+  | { readonly raw: Uint8Array; readonly dtype: DType }
+  | { readonly raw: undefined; readonly sha256: string };
+
+interface Coded extends Encoded {
+  readonly crc32: number;
+  /** Canonical bytes. */
+  readonly length: number;
+}
+
+async function* piecesOf(tensors: readonly TensorSource[], context: WriteContext): AsyncGenerator<Piece> {
+  for (const tensor of tensors) {
+    const { dtype } = tensor.info;
+    const hash = sha256Hasher();
+    for await (const raw of rechunk(exact(tensor).stream(), chunkBytesFor(dtype))) {
+      if (context.signal?.aborted) throw interrupted();
+      hash.update(raw);
+      yield { raw, dtype };
+    }
+    yield { raw: undefined, sha256: hash.digest('hex') };
+  }
+}
+
+type Encode = (piece: Piece) => Promise<Coded | string>;
+
+async function encodeHere(): Promise<Encode> {
+  const codecs = await loadCodecs();
+  return async (piece) => {
+    if (!piece.raw) return piece.sha256;
+    const encoded = encodeChunk(piece.raw, piece.dtype, codecs);
+    return { ...encoded, crc32: crc32(encoded.bytes), length: piece.raw.byteLength };
+  };
+}
+
+const encodeIn =
+  (threads: number): Encode =>
+  async (piece) => {
+    if (!piece.raw) return piece.sha256;
+    const length = piece.raw.byteLength; // moved away with the bytes
+    return { ...(await encodeElsewhere(piece.raw, piece.dtype, threads)), length };
+  };
+
+/** Writes the coded chunks of one tensor, up to its end. */
 async function storeOne(
   tensor: TensorSource,
+  pieces: AsyncGenerator<Coded | string>,
   sink: ByteSink,
   start: number,
-  codecs: readonly Codec[],
   context: WriteContext,
 ): Promise<{ place: Stored; end: number }> {
   const { byteLength } = tensor;
-  const { dtype } = tensor.info;
-  const chunkBytes = chunkBytesFor(dtype);
-  const hash = sha256Hasher();
+  const chunkBytes = chunkBytesFor(tensor.info.dtype);
   const found = { crcs: [] as number[], codecs: [] as number[], storedLengths: [] as number[] };
   let at = start;
-  for await (const raw of rechunk(exact(tensor).stream(), chunkBytes)) {
-    if (context.signal?.aborted) throw interrupted();
-    hash.update(raw);
-    const { codec, bytes: stored } = encodeChunk(raw, dtype, codecs);
-    await sink.writeAt(at, stored);
-    found.crcs.push(crc32(stored));
+  for (;;) {
+    const { value, done } = await pieces.next();
+    if (done) throw new Error('a tensor has no end');
+    if (typeof value === 'string') {
+      const allRaw = found.codecs.every((codec) => codec === RAW);
+      const sums = allRaw ? { crcs: found.crcs, codecs: [], storedLengths: [] } : found;
+      const where = byteLength === 0 ? { offset: 0, chunkBytes: 0 } : { offset: start, chunkBytes };
+      return { place: { byteLength, sha256: value, sameBytesAs: undefined, ...where, ...sums }, end: at };
+    }
+    const { bytes, codec, length } = value;
+    await sink.writeAt(at, bytes);
+    found.crcs.push(value.crc32);
     found.codecs.push(codec);
-    found.storedLengths.push(stored.byteLength);
-    at += chunkStride(stored.byteLength, raw.byteLength);
-    context.progress.advance(raw.byteLength);
+    found.storedLengths.push(bytes.byteLength);
+    at += chunkStride(bytes.byteLength, length);
+    context.progress.advance(length);
   }
-  const allRaw = found.codecs.every((codec) => codec === RAW);
-  const sums = allRaw ? { crcs: found.crcs, codecs: [], storedLengths: [] } : found;
-  const where = byteLength === 0 ? { offset: 0, chunkBytes: 0 } : { offset: start, chunkBytes };
-  return {
-    place: { byteLength, sha256: hash.digest('hex'), sameBytesAs: undefined, ...where, ...sums },
-    end: at,
-  };
 }
 
 /**

@@ -16,6 +16,14 @@ export function planeWidth(dtype: DType): PlaneWidth | undefined {
   return width === 2 || width === 4 || width === 8 ? width : undefined;
 }
 
+let scratch = new Uint8Array();
+
+/** Room for the planes of a chunk that is being put together; the next chunk takes it again. */
+function room(length: number): Uint8Array {
+  if (scratch.byteLength < length) scratch = new Uint8Array(length);
+  return scratch.subarray(0, length);
+}
+
 /** Byte planes, the highest first, each as zstd or raw: exponents shrink to a third, mantissas are noise. */
 export const planesCodec = (zstd: Zstd): Codec => ({
   id: 2,
@@ -46,7 +54,7 @@ export const planesCodec = (zstd: Zstd): Codec => ({
     if (length % width !== 0 || stored.byteLength < width * ENTRY_BYTES) return undefined;
     const count = length / width;
     const head = new DataView(stored.buffer, stored.byteOffset, width * ENTRY_BYTES);
-    const planes = new Uint8Array(length);
+    const planes = room(length);
     let from = width * ENTRY_BYTES;
     for (let entry = 0; entry < width; entry++) {
       const method = head.getUint8(entry * ENTRY_BYTES);
