@@ -60,7 +60,10 @@ export const convertModel = (
     const chosen = chooseAndRename(free ? withoutGraph(main.model) : main.model, options);
     const beside = weightsName(options.weightsFile, outputPath(output, target));
     findings.push(...ignoredOptions(options, target));
-    const cast = convertTypes(chosen, options, target.dtypes, findings);
+    const cast =
+      target.keeps.graph && chosen.graph && options.dtype !== undefined
+        ? await storeInGraph(chosen, options.dtype, options)
+        : convertTypes(chosen, options, target.dtypes, findings);
     const typed = base ? await intoGraph(base, cast, findings) : cast;
     const reference = base ? beforeCast(typed, cast, chosen) : chosen;
     const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
@@ -194,6 +197,22 @@ function convertTypes(
     typed = cast({ dtype: 'f32', select: wide }).apply(typed);
   }
   return typed;
+}
+
+/** The weights of a graph become smaller, or larger, and the graph goes on computing as it did. */
+async function storeInGraph(model: Model, dtype: DType, options: ConvertOptions): Promise<Model> {
+  const { isWeight, storeAs } = await import('../graph/store-as.js');
+  const selected = isSelecting(options)
+    ? (tensor: TensorSource): boolean => selects(options, tensor.info.name)
+    : (tensor: TensorSource): boolean => isFloat(tensor.info.dtype) && isWeight(tensor);
+  if (!options.allowLossy) refuseLossy(model, dtype, selected);
+  const stored = storeAs(model, dtype, selected);
+  if (stored === model && model.tensors.some((tensor) => selected(tensor) && tensor.info.dtype !== dtype))
+    throw new MlserError('E_UNSUPPORTED', `the weights of this graph cannot be stored as ${dtype}`, {
+      details: { dtype, opset: model.graph?.opsets.get('') ?? null },
+      hint: 'its Cast operator must know the type: choose another, or raise the operator set with --opset',
+    });
+  return stored;
 }
 
 /** Rounding floats is what --dtype asks for; losing range or fractions of integers needs a word more. */

@@ -88,6 +88,24 @@ describe('the weights of a graph', () => {
   });
 });
 
+describe('--dtype on a graph', () => {
+  it('stores the weights so, and the graph runs as before', async () => {
+    const report = await convert(model, at('stored.onnx'), { dtype: 'f16', validate: 'run' });
+    expect(report.validation).toMatchObject({ passed: true, run: { outputs: [{ name: 'logits' }] } });
+    expect(report.tensors.every(({ action, dtypeOut }) => action === 'cast' && dtypeOut === 'f16')).toBe(
+      true,
+    );
+    expect(report.ratio).toBeGreaterThan(1.5);
+    const strict = await convert(model, at('strict.onnx'), { dtype: 'bf16', validate: 'run', tolerance: 0 });
+    expect(strict.validation.passed).toBe(false);
+    expect(strict.findings).toMatchObject([{ code: 'OUTPUT_DIFFERS', severity: 'error' }]);
+    expect(existsSync(at('strict.onnx'))).toBe(false);
+    await expect(convert(model, at('not.onnx'), { dtype: 'f6_e2m3' })).rejects.toMatchObject({
+      code: 'E_UNSUPPORTED',
+    });
+  });
+});
+
 describe('--graph with --dtype', () => {
   it('casts the weights on their way into the graph', async () => {
     await convert(model, at('half.safetensors'), { dtype: 'f16' });

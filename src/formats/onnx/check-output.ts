@@ -96,7 +96,7 @@ function misfit(
       'error',
       'GRAPH_TENSOR_TYPE',
       name,
-      `tensor ${JSON.stringify(name)} is ${dtype}, but the graph computes with another type: a cast of weights alone breaks it (use quantize --scheme fp16)`,
+      `tensor ${JSON.stringify(name)} is ${dtype}, but the graph computes with another type`,
     );
   if (dims.length !== shape.length || dims.some((dim, i) => dim !== BigInt(shape[i] ?? -1)))
     return finding(
