@@ -1,3 +1,4 @@
+import { LIMITS } from '../../core/limits.js';
 import type { NodeProto } from '../../formats/onnx/schema.js';
 import { inputOf, intsOf, numberOf } from './attributes.js';
 import type { Scope } from './scope.js';
@@ -62,7 +63,9 @@ function shapeOf(node: NodeProto, scope: Scope): Shape | undefined {
   }
 }
 
-const unknown = (rank: number): Shape => new Array<undefined>(rank).fill(undefined);
+/** So many sizes that are not known. What a broken graph claims may be more than there can be. */
+const unknown = (rank: number): Shape | undefined =>
+  rank >= 0 && rank <= LIMITS.RANK ? new Array<undefined>(rank).fill(undefined) : undefined;
 
 /** Lists of sizes are put together from known pieces. */
 function concatenated(shapes: readonly (Shape | undefined)[]): Shape | undefined {

@@ -1,3 +1,4 @@
+import { LIMITS } from '../../../core/limits.js';
 import type { NodeProto } from '../../../formats/onnx/schema.js';
 import { type Adapt, type AdaptContext, type Blocked, blocked } from '../adapter.js';
 import { floatOf, inputOf, numberOf, outputOf } from '../attributes.js';
@@ -10,6 +11,8 @@ const HALF_IDS = new Map([
   ['f16', 10n],
   ['bf16', 16n],
 ]);
+/** No layer has more: a graph that claims so is broken. */
+const MOST_GROUPS = 1 << 20;
 const EPSILON = Math.fround(1e-5);
 
 /** The input in the type that is computed in, and how the result gets back. */
@@ -46,7 +49,7 @@ function axesFrom(node: NodeProto, { shape }: AdaptContext): readonly bigint[] |
   const axis = numberOf(node, 'axis') ?? -1;
   const rank = shape(node.input[0])?.length;
   const first = axis < 0 ? axis : rank === undefined ? undefined : axis - rank;
-  if (first === undefined) return undefined;
+  if (first === undefined || -first > LIMITS.RANK) return undefined;
   return Array.from({ length: -first }, (_, i) => BigInt(first + i));
 }
 
@@ -101,13 +104,14 @@ export const groupNormalization: Adapt = (node, context) => {
   const { fresh, make: constant, node: make } = context;
   const [input = ''] = node.input;
   const rank = context.shape(input)?.length;
-  if (rank === undefined)
+  if (rank === undefined || rank < 2)
     return blocked(
       'a scale per channel came with operator set 21, and the number of dimensions is not known',
     );
   const stashed = stash(node, context);
   if ('blocked' in stashed) return stashed;
   const groups = numberOf(node, 'num_groups') ?? 1;
+  if (groups < 1 || groups > MOST_GROUPS) return blocked(`num_groups=${groups} is not a number of groups`);
   const count = Array.from({ length: groups }, () => 1);
   const ones = floatLike(context, stashed.value, count, 'ones', [groups]);
   const zeros = floatLike(

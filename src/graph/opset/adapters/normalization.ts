@@ -28,14 +28,19 @@ const batchDown15: Adapt = (node, { type, assume }) => {
     : [node];
 };
 
+const GEMM_TYPES: ReadonlySet<string> = new Set(['f16', 'bf16', 'f32', 'f64', 'i32', 'i64', 'u32', 'u64']);
+
 /** C is optional from operator set 11 on: before, it was there and could be 0. */
 const gemmDown11: Adapt = (node, { type, make }) => {
   if (inputOf(node, 2) !== undefined) return [node];
   const dtype = type(node.input[0]);
-  if (dtype === undefined || !isDType(dtype))
+  if (dtype === undefined || !isDType(dtype) || !GEMM_TYPES.has(dtype))
     return blocked('has no third input, and the type that it would need is not known');
   return [withInputs(node, [node.input[0], node.input[1], make(dtype, [], [0], 'zero')])];
 };
+
+/** No layer has more: a graph that claims so is broken. */
+const MOST_CHANNELS = 1 << 20;
 
 /** A scale per group became one per channel. */
 const groupUp21: Adapt = async (node, { constant, shape, make }) => {
@@ -44,7 +49,13 @@ const groupUp21: Adapt = async (node, { constant, shape, make }) => {
   for (const [i, hint] of ['scale', 'bias'].entries()) {
     const values = await constant(node.input[i + 1]);
     const groups = values?.shape[0] ?? 0;
-    if (!values || channels === undefined || groups === 0 || channels % groups !== 0)
+    if (
+      !values ||
+      channels === undefined ||
+      channels > MOST_CHANNELS ||
+      groups === 0 ||
+      channels % groups !== 0
+    )
       return blocked(
         'scale and bias per group ended with operator set 21, and they or the channels are not known',
       );

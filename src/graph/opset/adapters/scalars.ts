@@ -22,6 +22,15 @@ export async function numberIn(context: AdaptContext, name: string | undefined):
   return value?.numbers.length === 1 ? value.numbers[0] : undefined;
 }
 
+/** The only integer of a constant that has one. */
+export async function integerIn(
+  context: AdaptContext,
+  name: string | undefined,
+): Promise<bigint | undefined> {
+  const value = await context.constant(name);
+  return value?.integers.length === 1 ? value.integers[0] : undefined;
+}
+
 /** A number survives as a FLOAT attribute. */
 export const fitsFloat = (value: number): boolean =>
   Object.is(Math.fround(value), value) || Number.isNaN(value);

@@ -1,6 +1,6 @@
 import { type Adapt, type Adapters, blocked } from '../adapter.js';
 import { hasAttribute, inputOf, intOf, withAttributes, withInputs, without } from '../attributes.js';
-import { numberIn } from './scalars.js';
+import { integerIn } from './scalars.js';
 
 /** What stands for "to the end" in a slice. */
 const END = 0x7fff_ffff_ffff_ffffn;
@@ -45,9 +45,9 @@ const dftUp: Adapt = (node, { make }) => [
 ];
 const dftDown: Adapt = async (node, context) => {
   const input = inputOf(node, 2);
-  const axis = input === undefined ? -2 : await numberIn(context, input);
+  const axis = input === undefined ? -2n : await integerIn(context, input);
   if (axis === undefined) return blocked('its axis is computed: before, it was an attribute');
-  return [withAttributes(withInputs(node, node.input.slice(0, 2)), { axis: BigInt(axis) })];
+  return [withAttributes(withInputs(node, node.input.slice(0, 2)), { axis })];
 };
 
 export const shapeAdapters: Adapters = {

@@ -29,8 +29,8 @@ const down18: Adapt = (node, { shape, make, assume }) => {
   if (inputOf(node, 1) !== undefined) return [plain];
   const axis = numberOf(node, 'axis') ?? 0;
   const dim = shape(node.input[0])?.at(axis);
-  const parts = numberOf(node, 'num_outputs') ?? node.output.length;
-  if (dim === undefined) {
+  const parts = node.output.length;
+  if (dim === undefined || parts === 0) {
     assume('parts of Split are taken to be equal');
     return [plain];
   }

@@ -1,7 +1,7 @@
 import { type Adapt, type Adapters, blocked } from '../adapter.js';
 import { inputOf, intOf, numberOf, withAttributes, withInputs, without } from '../attributes.js';
 import { dropDefaults } from './attributes.js';
-import { numberIn } from './scalars.js';
+import { integerIn } from './scalars.js';
 
 const up10: Adapt = (node, { make }) => {
   const k = intOf(node, 'k') ?? 1n;
@@ -9,9 +9,9 @@ const up10: Adapt = (node, { make }) => {
 };
 
 const down10: Adapt = async (node, context) => {
-  const k = await numberIn(context, inputOf(node, 1));
+  const k = await integerIn(context, inputOf(node, 1));
   if (k === undefined) return blocked('K is computed: before, it was an attribute');
-  return [withAttributes(withInputs(node, [node.input[0]]), { k: BigInt(k) })];
+  return [withAttributes(withInputs(node, [node.input[0]]), { k })];
 };
 
 const down11: Adapt = (node, { shape, version }) => {
