@@ -6,7 +6,7 @@ import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices
 import { type Runtime, startRuntime } from '../runtime/process.js';
 import { acceptanceOf } from './acceptance.js';
 import { checkAgainst } from './against.js';
-import { type Proof, proveWeights } from './proof.js';
+import { type KnownFigures, type Proof, proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel } from './report.js';
 import { type Acceptance, refusal, runGraph } from './run.js';
@@ -138,6 +138,7 @@ export async function validateModel(request: ValidateRequest): Promise<GateResul
       files,
       ...(target ? { target } : {}),
       ...(other ? { reference: other } : {}),
+      figures: weights.figures,
       device,
       acceptance: acceptanceOf({ ...request, written: model, source: reference?.model, device }),
       context,
@@ -219,6 +220,8 @@ interface Execution {
   readonly labels?: string;
   readonly device: ActualDevice;
   readonly acceptance: Acceptance;
+  /** Our own figures of its tensors, where they are known. */
+  readonly figures?: KnownFigures;
   readonly context: WorkContext;
 }
 
@@ -240,7 +243,8 @@ async function execute(verdict: Verdict, runtime: Runtime, execution: Execution)
     if (run || !verdict.passed) return;
   }
   if (!verdict.passed) return;
-  await addProof(verdict, proveWeights(model, files, runtime, context), files);
+  const known = Promise.resolve(execution.figures ?? new Map());
+  await addProof(verdict, proveWeights(model, files, runtime, context, known), files);
 }
 
 /** Feeds for a model without a graph are a mistake worth telling. */

@@ -2,7 +2,7 @@ import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { type Finding, finding, isMlserError } from '../errors.js';
 import { isNumeric } from '../kernels/elements.js';
-import { statTensors } from '../kernels/statistics.js';
+import { statTensors, type TensorStats } from '../kernels/statistics.js';
 import { hashTensors } from '../kernels/transfer.js';
 import type { ValidationReport } from './report.js';
 
@@ -13,6 +13,8 @@ export async function checkReadable(
 ): Promise<{
   readonly report: NonNullable<ValidationReport['weights']>;
   readonly findings: readonly Finding[];
+  /** Statistics of the tensors of numbers, by name. */
+  readonly figures: ReadonlyMap<string, TensorStats>;
 }> {
   const tensors = model.tensors.filter(({ info }) => !model.aliases.has(info.name));
   const numbers = tensors.filter(({ info }) => isNumeric(info.dtype));
@@ -29,7 +31,12 @@ export async function checkReadable(
       if (nan + inf === 0) return [];
       return [finding('warning', 'NONFINITE_VALUES', info.name, `${nan} NaN and ${inf} infinite values`)];
     });
-    return { report: report(tensors.length), findings };
+    const figures = new Map<string, TensorStats>();
+    numbers.forEach(({ info }, i) => {
+      const found = stats[i];
+      if (found) figures.set(info.name, found);
+    });
+    return { report: report(tensors.length), findings, figures };
   } catch (error) {
     if (!isMlserError(error) || error.code !== 'E_INTEGRITY') throw error;
     const tensor = error.details['tensor'];
@@ -37,6 +44,7 @@ export async function checkReadable(
     return {
       report: report(0),
       findings: [finding('error', 'CHECKSUM_WRONG', subject, error.message)],
+      figures: new Map(),
     };
   }
 }
