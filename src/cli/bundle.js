@@ -28,6 +28,7 @@ const GROUPS = {
   pytorch: ['formats/pytorch/reader'],
   npz: ['formats/npz/npz-reader', 'formats/npz/npy-reader'],
   onnx: ['formats/onnx/reader'],
+  shared: ['io/hashing', 'kernels/wasm', 'kernels/messages'],
   mlck: ['formats/mlck/reader'],
   // What reads tensor data: hashes, statistics, comparisons, conversions.
   kernels: ['kernels/transfer', 'kernels/statistics', 'kernels/compare', 'kernels/cast'],
