@@ -42,10 +42,6 @@ async function run(session: Session, models: readonly string[], options: Options
   const { output } = options;
   const asJson = output !== undefined && /\.json$/i.test(output);
   if (output !== undefined) checkWritable([output], { force: options.force, models });
-  if (asJson && models.length > 1)
-    throw new MlserError('E_USAGE', 'a JSON manifest describes one model', {
-      hint: 'write a manifest for each, or a text manifest (SHA256SUMS) for all',
-    });
   const { checksumModel } = await import('../../operations/checksum.js');
   const { renderChecksum } = await import('../render/checksum.js');
   const reports: ChecksumReport[] = [];
