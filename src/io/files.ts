@@ -40,6 +40,11 @@ export interface OutputFiles {
   /** True if the target folder already has a file of that name (which `commit` would replace). */
   taken(name: string): boolean;
   create(name: string): Promise<ByteSink>;
+  /**
+   * Lets the staged files find a file of the target folder that stays as it is. False where that cannot be done
+   * without a copy (no such regular file, in a sub-folder, a disk without hard links).
+   */
+  borrow?(name: string): boolean;
   /** Flushes and opens what was written so far as input, from its staged place. */
   stage(): Promise<InputFiles>;
   commit(): Promise<void>;

@@ -229,7 +229,7 @@ function refuseLossy(model: Model, to: DType, selected: (tensor: TensorSource) =
     if (rounding || widening || intoFloat || fromBool) continue;
     throw new MlserError(
       'E_LOSSY',
-      `tensor ${JSON.stringify(name)}: ${from} to ${to} loses values, not only precision`,
+      `tensor ${JSON.stringify(name)}: ${from} to ${to} can lose values, not only precision`,
       {
         details: { tensor: name, from, to },
         hint: 'leave it out with --exclude, or accept the loss with --allow-lossy',

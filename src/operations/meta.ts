@@ -1,6 +1,7 @@
-import type { WorkContext } from '../core/format.js';
+import type { WorkContext, WriteOptions } from '../core/format.js';
 import type { MetadataValue } from '../core/model.js';
 import { MlserError } from '../errors.js';
+import type { OutputFiles } from '../io/files.js';
 import { metadata } from '../transforms/metadata.js';
 import { type OpenedModel, withModel } from './open.js';
 import type { MetaReport, WriteReport } from './reports.js';
@@ -24,7 +25,8 @@ export const metaGet = (input: string, keys: readonly string[], context: WorkCon
   });
 
 /**
- * Sets and removes metadata. The whole file is written again beside the old one, proved, and renamed over it:
+ * Sets and removes metadata. The file is written again beside the old one, proved, and renamed over it (the weights of
+ * a graph that lie in other files are left where they are):
  * an interrupted edit leaves the old file as it was.
  */
 export const metaEdit = (
@@ -54,6 +56,7 @@ export const metaEdit = (
         output,
         options: { ...options, to: opened.descriptor.id, force: options.force || edit.output === undefined },
         writeOptions: externalAsBefore(opened),
+        ...(edit.output === undefined ? { before: (files) => keepData(opened, files) } : {}),
       },
       context,
     );
@@ -81,6 +84,17 @@ function inPlace({ input, files }: OpenedModel): string {
       hint: 'write an edited copy with --output',
     });
   return `${files.folder}/${files.main}`;
+}
+
+/** Data files beside a graph stay as they are: only the graph is written again. */
+async function keepData({ model, files }: OpenedModel, output: OutputFiles): Promise<WriteOptions> {
+  const outside = model.tensors.flatMap(({ info, location }) =>
+    location && location.file !== files.main ? [[info.name, location] as const] : [],
+  );
+  const names = new Set(outside.map(([, { file }]) => file));
+  if (!model.graph || names.size === 0) return {};
+  const kept = [...names].filter((name) => output.borrow?.(name) ?? false);
+  return { pointAt: new Map(outside.filter(([, { file }]) => kept.includes(file))) };
 }
 
 /** A graph with its weights in another file keeps them there. */
