@@ -78,9 +78,7 @@ export const convertModel = (
         options,
         writeOptions: writeOptions(options, beside),
         findings,
-        ...(options.opset === undefined
-          ? {}
-          : { rewritten: true, actions: addedTensors(labelled, intended) }),
+        ...(intended === labelled ? {} : { rewritten: true, actions: addedTensors(labelled, intended) }),
         ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
       },
       context,

@@ -27,6 +27,21 @@ describe('convert --opset through the gate', () => {
     expect(existsSync(out)).toBe(true);
   });
 
+  it('allows half precision its rounding', async () => {
+    const out = path.join(scratch, 'half.onnx');
+    const options = { opset: 21, validate: 'run', device: 'cpu' } as const;
+    const report = await convertModel('fixtures/onnx/mlp.fp16_unsorted.onnx', out, options, testContext());
+    expect(report.validation).toMatchObject({ passed: true, run: { tolerance: 1e-2 } });
+  });
+
+  it('is exact where nothing was to do', async () => {
+    const out = path.join(scratch, 'same.onnx');
+    const options = { opset: 13, validate: 'run', device: 'cpu' } as const;
+    const report = await convertModel('fixtures/onnx/mlp.ts13.onnx', out, options, testContext());
+    expect(report.findings.map(({ code }) => code)).toContain('OPSET_SAME');
+    expect(report.validation.run?.tolerance).toBe(1e-5);
+  });
+
   it('tells new constants from copies in the report', async () => {
     const out = path.join(scratch, 'added.onnx');
     const options = { opset: 13, validate: 'structure', device: 'cpu' } as const;
