@@ -48,7 +48,7 @@ export const diffModels = (
     await right.files.assertUnchanged();
     const same =
       tensors.added.length + tensors.removed.length === 0 &&
-      tensors.changed.every((change) => change.withinTolerance === true) &&
+      tensors.changed.length === 0 &&
       (graph?.same ?? true) &&
       (run?.passed ?? true) &&
       (!options.strict || metadata.added.length + metadata.removed.length + metadata.changed.length === 0);
@@ -91,13 +91,13 @@ async function diffTensors(
   context.progress.stage('compare', bytesOf(comparable.map((pair) => pair.a)));
   const differences = await compareTensors(comparable, context);
   const byName = new Map(comparable.map((pair, i) => [pair.a.info.name, differences[i]]));
-  const changed = shared.flatMap(
-    (pair) => change(pair.a, pair.b, byName.get(pair.a.info.name), options) ?? [],
-  );
+  const found = shared.flatMap((pair) => change(pair.a, pair.b, byName.get(pair.a.info.name), options) ?? []);
+  const changed = found.filter((one) => one.reasons.length > 0);
   return {
     removed: names.filter((name) => !right.has(name)),
     added: [...right.keys()].filter((name) => !left.has(name) && !ignored(name)),
     changed,
+    ...(changed.length < found.length ? { tolerated: found.filter((one) => one.reasons.length === 0) } : {}),
     unchanged: shared.length - changed.length,
   };
 }
@@ -105,6 +105,7 @@ async function diffTensors(
 const sameShape = (a: TensorSource, b: TensorSource): boolean =>
   a.info.shape.length === b.info.shape.length && a.info.shape.every((dim, i) => dim === b.info.shape[i]);
 
+/** How a tensor changed: without a reason where its values moved within the tolerance; undefined where they did not. */
 function change(
   a: TensorSource,
   b: TensorSource,
@@ -115,12 +116,9 @@ function change(
   if (a.info.dtype !== b.info.dtype) reasons.push('dtype');
   if (!sameShape(a, b)) reasons.push('shape');
   const valuesDiffer = difference !== undefined && !difference.equal && difference.changed > 0;
-  if (valuesDiffer) reasons.push('values');
-  if (reasons.length === 0) return undefined;
-  const tolerated =
-    !reasons.includes('dtype') && !reasons.includes('shape') && difference !== undefined
-      ? withinTolerance(difference, options)
-      : false;
+  const tolerated = valuesDiffer && withinTolerance(difference, options);
+  if (valuesDiffer && !tolerated) reasons.push('values');
+  if (reasons.length === 0 && !tolerated) return undefined;
   return {
     name: a.info.name,
     reasons,

@@ -159,7 +159,7 @@ export interface TensorChange {
   /** Old and new type and shape, where they differ. */
   readonly dtype?: readonly [string, string];
   readonly shape?: readonly [readonly number[], readonly number[]];
-  /** Differs, but within the tolerance that was given. */
+  /** The values differ, but within the tolerance that was given: not a reason. */
   readonly withinTolerance?: boolean;
 }
 
@@ -178,6 +178,8 @@ export interface DiffReport {
     readonly added: readonly string[];
     readonly removed: readonly string[];
     readonly changed: readonly TensorChange[];
+    /** Values that moved within the tolerance; they count as unchanged. */
+    readonly tolerated?: readonly TensorChange[];
     readonly unchanged: number;
   };
   readonly metadata: NameChanges;

@@ -1,19 +1,9 @@
 import type { Finding } from '../errors.js';
+import type { OutputComparison } from '../runtime/metrics.js';
+
+export type { OutputComparison };
 
 export type ValidationLevel = 'none' | 'structure' | 'weights' | 'run';
-
-/** How one output of a graph compares with its reference. */
-export interface OutputComparison {
-  readonly name: string;
-  readonly maxAbs: number;
-  readonly maxRel: number;
-  readonly rmse: number;
-  readonly cosine: number | null;
-  /** Share of rows whose arg-max agrees, where the last dimension has two entries or more. */
-  readonly argmaxAgreement?: number;
-  /** The smallest t with |a − b| ≤ t + t·|b| everywhere: the tolerance that would have passed. */
-  readonly neededTolerance: number;
-}
 
 /** The error of one tensor that was changed by a lossy step, against the tensor it came from. */
 export interface TensorErrorMetrics {

@@ -183,6 +183,7 @@ export const diffReport: DiffReport = {
       },
       { name: 's', reasons: ['shape'], shape: [[2], [3, 1]] },
     ],
+    tolerated: [{ name: 't', reasons: [], maxAbs: 1e-7, withinTolerance: true }],
     unchanged: 3,
   },
   metadata: names,

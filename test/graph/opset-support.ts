@@ -1,8 +1,10 @@
-import { InferenceSession, type OnnxValueMapType, Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Model } from '../../src/core/model.js';
 import { reader } from '../../src/formats/onnx/reader.js';
 import { skeletonBytes } from '../../src/formats/onnx/skeleton.js';
 import { memoryFiles } from '../support/memory-files.js';
+
+type Results = InferenceSession.OnnxValueMapType;
 
 export const openBytes = (bytes: Uint8Array): Promise<Model> =>
   reader.read(memoryFiles('m.onnx', new Map([['m.onnx', bytes]])), {});
@@ -11,7 +13,7 @@ export const openBytes = (bytes: Uint8Array): Promise<Model> =>
 export const bytesOf = (model: Model): Promise<Uint8Array> => skeletonBytes(model, () => undefined);
 
 /** Results of a model with one float input `x`: always the same numbers between -1 and 1. */
-export async function runOn(bytes: Uint8Array, shape: readonly number[]): Promise<OnnxValueMapType> {
+export async function runOn(bytes: Uint8Array, shape: readonly number[]): Promise<Results> {
   const session = await InferenceSession.create(bytes, { logSeverityLevel: 3 });
   try {
     const size = shape.reduce((a, b) => a * b, 1);
@@ -23,7 +25,7 @@ export async function runOn(bytes: Uint8Array, shape: readonly number[]): Promis
 }
 
 /** Largest difference between two sets of results; throws where their shapes or types differ. */
-export function difference(a: OnnxValueMapType, b: OnnxValueMapType): number {
+export function difference(a: Results, b: Results): number {
   let worst = 0;
   for (const [name, value] of Object.entries(a)) {
     const other = b[name];

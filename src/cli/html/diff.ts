@@ -40,14 +40,15 @@ const largest = ({ tensors }: DiffReport): string =>
   );
 
 function changed({ tensors }: DiffReport): string {
-  if (tensors.changed.length === 0) return '';
+  const all = [...tensors.changed, ...(tensors.tolerated ?? [])];
+  if (all.length === 0) return '';
   return htmlTable(
     [
       { title: 'name', code: true },
       { title: 'what' },
       ...['max abs', 'max rel', 'rmse', 'cosine', 'changed'].map((title) => ({ title, right: true })),
     ],
-    tensors.changed.map((change) => [
+    all.map((change) => [
       change.name,
       [
         ...(change.dtype ? [change.dtype.join(' → ')] : []),

@@ -12,7 +12,7 @@ const CHANGES = 60;
 /** The answer first, then what differs: names, values, metadata, graph, behaviour. */
 export function renderDiff(report: DiffReport, style: Style): string {
   const { paint } = style;
-  const { added, removed, changed, unchanged } = report.tensors;
+  const { added, removed, changed, tolerated = [], unchanged } = report.tensors;
   const head = report.same ? paint.good('same') : paint.bad('different');
   const sections = [
     `${head}: ${paint.strong(safe(report.a))} and ${paint.strong(safe(report.b))}\n${fields(
@@ -28,6 +28,7 @@ export function renderDiff(report: DiffReport, style: Style): string {
     section('Only in the first', names(removed, paint.bad, '-'), style),
     section('Only in the second', names(added, paint.good, '+'), style),
     section('Changed tensors', changes(changed, style), style),
+    section('Changed within the tolerance', changes(tolerated, style), style),
     section('Metadata', nameChanges(report.metadata, style), style),
     section('Graph', graph(report, style), style),
     section('Outputs', report.run ? outputTable(report.run.outputs, style) : '', style),
