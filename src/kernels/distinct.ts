@@ -1,5 +1,14 @@
 /** More different values than this are not counted. */
 export const DISTINCT_LIMIT = 65536;
+/**
+ * A look at the first elements of a large tensor. Drawn from DISTINCT_LIMIT values in any usual order, 8192 elements
+ * would repeat some 500 times; with fewer than a third of that there are more values, and counting is given up.
+ */
+export const LOOK_ELEMENTS = 8192;
+const LOOK_DISTINCT = 8000;
+/** Tensors of at most this many elements are always counted. */
+export const COUNTED_ELEMENTS = 1 << 18;
+
 /** At most half full; small enough to stay in the cache. */
 const SLOTS = 1 << 17;
 
@@ -27,6 +36,11 @@ export class DistinctSet {
   /** Undefined once there are more than the limit. */
   get size(): number | undefined {
     return this.#size > DISTINCT_LIMIT ? undefined : this.#size;
+  }
+
+  /** After LOOK_ELEMENTS elements: whether it is worth going on. */
+  get isPromising(): boolean {
+    return this.#size < LOOK_DISTINCT;
   }
 
   /** Adds elements given as 32-bit words (1 or 2 each). False once there are too many. */

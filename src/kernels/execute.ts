@@ -5,6 +5,7 @@ import { pwriteExactly } from '../io/disk.js';
 import { sha256Hasher } from '../io/hashing.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
+import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -112,6 +113,11 @@ function* distinct(task: DistinctTask, place: Workplace): Running {
   const reader = new BlockReader(task.program, place, [0, 1]);
   const set = place.distinct;
   const words = task.bits === 64 ? 2 : 1;
+  if (task.end - task.start > COUNTED_ELEMENTS) {
+    const look = reader.read(task.start, task.start + LOOK_ELEMENTS);
+    set.add(viewAs(Uint32Array, look.bytes, LOOK_ELEMENTS * words), words);
+    if (!set.isPromising) return {};
+  }
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);
     const block = reader.read(start, end);

@@ -2,7 +2,7 @@ import { dtypeFacts, elementCount } from '../core/dtype.js';
 import type { Progress } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
 import { blocksOf } from './blocks.js';
-import type { DistinctSet } from './distinct.js';
+import { COUNTED_ELEMENTS, type DistinctSet, LOOK_ELEMENTS } from './distinct.js';
 import { interrupted } from './messages.js';
 import { StatisticsFold, type StatisticsPart } from './statistics-fold.js';
 import { RANGE_ELEMENTS } from './tasks.js';
@@ -59,8 +59,15 @@ export async function streamDistinct(
 ): Promise<number | undefined> {
   set.cleared();
   const words = dtypeFacts(tensor.info.dtype).bits === 64 ? 2 : 1;
-  for await (const { bytes, count } of blocks(tensor, signal))
+  let looked = elementCount(tensor.info.shape) <= COUNTED_ELEMENTS;
+  for await (const { bytes, count } of blocks(tensor, signal)) {
+    if (!looked) {
+      set.add(viewAs(Uint32Array, bytes, LOOK_ELEMENTS * words), words);
+      if (!set.isPromising) return undefined;
+      looked = true;
+    }
     if (!set.add(viewAs(Uint32Array, bytes, count * words), words)) break;
+  }
   return set.size;
 }
 

@@ -27,11 +27,15 @@ export interface TensorStats {
   readonly inf: number;
   readonly minExact?: string;
   readonly maxExact?: string;
-  /** Different bit patterns, if at most 65,536. Only with `detail`. */
+  /**
+   * Different bit patterns, if at most 65,536 (a large tensor whose first elements hardly repeat is not counted).
+   * Only with `detail`.
+   */
   readonly distinct?: number;
   /**
-   * Only with `detail`: entropy in bits (from the first eighth of every large block) of the 8 bits below the highest one (the exponent of f32 and bf16), of the
-   * whole element for types of at most 8 bits. What an entropy coder could make of that byte.
+   * Only with `detail`: entropy in bits of the 8 bits below the highest one (the exponent of f32 and bf16), from the
+   * first eighth of every large block; of the whole element for types of at most 8 bits. What an entropy coder could
+   * make of that byte.
    */
   readonly entropy?: number;
   readonly histogram?: ValueHistogram;

@@ -1,7 +1,9 @@
 import type { ByteSource } from '../../io/source.js';
 
-/** Bytes read at a time: tensors larger than this are skipped without being read. */
+/** Bytes read at a time where structure follows structure. */
 const WINDOW_BYTES = 64 * 1024;
+/** After a jump over a tensor: the next tensor's few fields, and the next jump. */
+const FIRST_BYTES = 2 * 1024;
 
 /**
  * A window that moves forward over a file. Reading from it is synchronous; the caller fills it when it runs low.
@@ -11,6 +13,7 @@ export class FileWindow {
   readonly source: ByteSource;
   #bytes: Buffer = Buffer.alloc(0);
   #base = 0;
+  #size = FIRST_BYTES;
   /** Next byte. */
   at = 0;
 
@@ -30,7 +33,9 @@ export class FileWindow {
 
   /** Makes `length` bytes (or what the file still has) ready. The caller has checked that they are worth the memory. */
   async fill(length: number): Promise<void> {
-    const count = Math.min(Math.max(length, WINDOW_BYTES), this.source.size - this.at);
+    const jumped = this.at > this.#base + this.#bytes.byteLength;
+    this.#size = jumped ? FIRST_BYTES : Math.min(WINDOW_BYTES, this.#size * 2);
+    const count = Math.min(Math.max(length, this.#size), this.source.size - this.at);
     const bytes = await this.source.read(this.at, count);
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#base = this.at;
