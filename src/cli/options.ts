@@ -34,6 +34,7 @@ export interface WritingOptions extends WorkOptions, ReportOptions {
   readonly labels?: string;
   readonly tolerance?: number;
   readonly dryRun?: boolean;
+  readonly sync?: boolean;
 }
 
 const LEVELS = ['none', 'structure', 'weights', 'run'] as const satisfies readonly ValidationLevel[];
@@ -133,7 +134,8 @@ export const writingOptions = (command: Command): Command =>
         .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
         .option('--labels <name>', 'array of class numbers in the feeds: report accuracy')
         .addOption(option('--tolerance <t>', 'outputs may differ by t + t·|value|', nonNegative))
-        .option('--dry-run', 'show the plan, write nothing'),
+        .option('--dry-run', 'show the plan, write nothing')
+        .option('--no-sync', 'do not wait for the disk (as cp; a power cut may then lose the output)'),
     ),
   );
 

@@ -179,7 +179,12 @@ export interface DiskSink extends ByteSink {
 const FLUSH_EARLY_BYTES = 64 << 20;
 const FLUSH_PAUSE_MS = 20;
 
-export function createDiskSink(file: string, name: string): DiskSink {
+/** `sync: false`: the system may write the file to the disk whenever it likes. */
+export function createDiskSink(
+  file: string,
+  name: string,
+  { sync }: { readonly sync: boolean } = { sync: true },
+): DiskSink {
   const fd = withIo(name, () => fs.openSync(file, 'wx+', 0o666));
   let size = 0;
   let open = true;
@@ -207,7 +212,7 @@ export function createDiskSink(file: string, name: string): DiskSink {
     return undefined;
   };
   const beginFlush = (): void => {
-    flushing ??= flush();
+    if (sync) flushing ??= flush();
   };
   return {
     name,
@@ -235,7 +240,7 @@ export function createDiskSink(file: string, name: string): DiskSink {
       finishing = true;
       const failed = await flushing;
       if (failed) throw ioError(failed, name);
-      withIo(name, () => fs.fsyncSync(fd));
+      if (sync) withIo(name, () => fs.fsyncSync(fd));
     },
     async settled() {
       finishing = true;

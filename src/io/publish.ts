@@ -7,6 +7,8 @@ import { existsError } from './target.js';
 export interface Publication {
   /** Replace what is there. */
   readonly force: boolean;
+  /** Flush the folder, so that the new name survives a power cut. */
+  readonly sync: boolean;
   /** A file that is out of date once the family is there. */
   readonly retired?: string;
 }
@@ -25,7 +27,7 @@ export function publish(
   const [only] = names;
   if (only !== undefined && names.length === 1 && options.retired === undefined) {
     publishOne(path.join(staging, only), path.join(folder, only), options.force);
-    syncFolder(folder);
+    if (options.sync) syncFolder(folder);
     return;
   }
   const steps = names.map((name) => {

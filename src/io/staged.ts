@@ -24,6 +24,8 @@ export function removeStagedLeftovers(): void {
 export interface StageOptions {
   /** Replace what is there. */
   readonly force: boolean;
+  /** Flush to the disk before the output appears (default). */
+  readonly sync?: boolean;
   /**
    * Absolute paths of the files that are read meanwhile. Writing over one of them needs `force` as any replacement
    * does (E_EXISTS says that it is the input), and is safe: the old file stays readable until it is closed.
@@ -83,7 +85,7 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       if (sinks.has(name))
         throw new MlserError('E_USAGE', `two output files are named ${name}`, { details: { file: name } });
       if (name !== named) checkTarget(path.join(folder, name), name, options);
-      const sink = createDiskSink(path.join(staging, name), name);
+      const sink = createDiskSink(path.join(staging, name), name, { sync: options.sync ?? true });
       sinks.set(name, sink);
       return sink;
     },
@@ -110,7 +112,11 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       // Data files first, the file that names them last: an interruption never shows a model without its data.
       const names = [...sinks.keys()].filter((name) => name !== main);
       const retired = old && !sinks.has(named) ? { retired: named } : {};
-      publish([...names, main], staging, folder, { force: options.force, ...retired });
+      publish([...names, main], staging, folder, {
+        force: options.force,
+        sync: options.sync ?? true,
+        ...retired,
+      });
       discard();
     },
     async abort() {

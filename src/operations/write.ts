@@ -18,6 +18,8 @@ export interface OutputOptions {
   readonly force?: boolean;
   /** Plan only: nothing is written. */
   readonly dryRun?: boolean;
+  /** Wait until the output is on the disk (default). False: as `cp`, a power cut may lose it; a killed process cannot. */
+  readonly sync?: boolean;
   readonly validate: ValidationLevel;
   readonly device: string;
   /** npz of feeds for the run. */
@@ -82,6 +84,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
 
   const files = stageOutput(output, {
     force: options.force ?? false,
+    sync: options.sync ?? true,
     inputs: request.opened.flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
   });
   // Its process starts while the output is written.

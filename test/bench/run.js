@@ -74,6 +74,11 @@ const cp = (src) => ({
   command: `cp ${at(src)} ${at('copy.bin')}`,
   before: remove('copy.bin'),
 });
+const cpSync = (src) => ({
+  name: `cp ${src} && sync`,
+  command: `cp ${at(src)} ${at('copy.bin')} && sync ${at('copy.bin')}`,
+  before: remove('copy.bin'),
+});
 const convert = (label, src, out, flags) => ours(label, `convert ${at(src)} ${at(out)} ${flags}`, out);
 
 const GROUPS = {
@@ -114,10 +119,23 @@ const GROUPS = {
     title: 'Convert, same types',
     rows: [
       cp('m.safetensors'),
+      cpSync('m.safetensors'),
+      convert(
+        'pt → safetensors, structure, no sync',
+        'm.pt',
+        'o.safetensors',
+        '--validate structure --no-sync',
+      ),
       convert('pt → safetensors, structure', 'm.pt', 'o.safetensors', '--validate structure'),
       convert('pt → safetensors, whole gate', 'm.pt', 'o.safetensors', ''),
       ...theirs('torch pt → safetensors', 'pt-safetensors', 'm.pt', 'o.safetensors'),
       ...theirs('torch pt (mmap) → safetensors', 'pt-safetensors-mmap', 'm.pt', 'o.safetensors'),
+      convert(
+        'safetensors → pt, structure, no sync',
+        'm.safetensors',
+        'o.pt',
+        '--validate structure --no-sync',
+      ),
       convert('safetensors → pt, structure', 'm.safetensors', 'o.pt', '--validate structure'),
       convert('safetensors → pt, whole gate', 'm.safetensors', 'o.pt', ''),
       ...theirs('torch safetensors → pt', 'safetensors-pt', 'm.safetensors', 'o.pt'),
@@ -129,6 +147,13 @@ const GROUPS = {
     title: 'ONNX, one file to external data',
     rows: [
       cp('m.onnx'),
+      cpSync('m.onnx'),
+      convert(
+        'one file → external, structure, no sync',
+        'm.onnx',
+        'o.onnx',
+        '--external-data --validate structure --no-sync',
+      ),
       convert('one file → external, structure', 'm.onnx', 'o.onnx', '--external-data --validate structure'),
       convert('one file → external, whole gate', 'm.onnx', 'o.onnx', '--external-data'),
       ...theirs('onnx one file → external', 'onnx-external', 'm.onnx', 'o.onnx'),
@@ -140,6 +165,12 @@ const GROUPS = {
     title: 'Convert the type of a whole file',
     rows: [
       cp('m.safetensors'),
+      convert(
+        'f32 → bf16, structure, no sync',
+        'm.safetensors',
+        'o.safetensors',
+        '--dtype bf16 --validate structure --no-sync',
+      ),
       convert('f32 → bf16, structure', 'm.safetensors', 'o.safetensors', '--dtype bf16 --validate structure'),
       convert('f32 → bf16, whole gate', 'm.safetensors', 'o.safetensors', '--dtype bf16'),
       ...theirs('torch f32 → bf16', 'cast-bf16', 'm.safetensors', 'o.safetensors'),

@@ -77,7 +77,7 @@ const run = (
     const wanted = {
       ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'include', 'exclude'),
       ...given(options, 'dtype', 'shardSize', 'externalData', 'weightsFile', 'graph', 'rename', 'prefix'),
-      ...given(options, 'opset', 'metadata', 'compress', 'allowLossy'),
+      ...given(options, 'opset', 'metadata', 'compress', 'allowLossy', 'sync'),
       validate: options.validate,
       device: options.device,
     };

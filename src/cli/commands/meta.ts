@@ -68,7 +68,7 @@ const edit = (
   written(session, options, [model], async () => {
     const { metaEdit } = await import('../../operations/meta.js');
     const wanted = {
-      ...given(options, 'force', 'dryRun', 'inputs', 'labels', 'tolerance'),
+      ...given(options, 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync'),
       validate: options.validate,
       device: options.device,
     };
