@@ -161,6 +161,15 @@ export const isFolder = (name: string): boolean => {
   }
 };
 
+/** Makes a folder if it is not there. What it returns takes it away again if nothing came into it. */
+export function makeFolder(folder: string): () => void {
+  if (fs.existsSync(folder)) return () => {};
+  withIo(folder, () => fs.mkdirSync(folder));
+  return () => {
+    if (fs.readdirSync(folder).length === 0) fs.rmdirSync(folder);
+  };
+}
+
 export const joinPath = (folder: string, name: string): string => path.join(folder, name);
 
 /** A new file written by position. */

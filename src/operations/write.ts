@@ -2,6 +2,7 @@ import type { WorkContext, WriteOptions } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { type Finding, MlserError } from '../errors.js';
 import { outputPath } from '../formats/open.js';
+import { makeFolder } from '../io/disk.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import { stageOutput } from '../io/staged.js';
 import type { Runtime } from '../runtime/process.js';
@@ -82,6 +83,8 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
   if (options.dryRun)
     return report([{ name: output, bytes: bytesOf(intended.tensors) }], notProved(options.device));
 
+  // `out/` names a folder for the model: it is made, and does not stay if the model does not.
+  const unmake = /[\\/]$/.test(request.output) ? makeFolder(request.output) : undefined;
   const files = stageOutput(output, {
     force: options.force ?? false,
     sync: options.sync ?? true,
@@ -96,6 +99,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     await format.writer.write(intended, files, {
       ...context,
       options: { ...request.writeOptions, ...extra },
+      notice: (finding) => noticed.push(finding),
     });
     const staged = await files.stage();
     try {
@@ -116,6 +120,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     throw error;
   } finally {
     await runtime?.close();
+    unmake?.();
   }
 }
 

@@ -158,3 +158,31 @@ describe('weights next to a reference', () => {
 it('a format without versions says so', async () => {
   expect((await inspectModel(at('full.safetensors'), {}, context)).formatVersion).toBeNull();
 });
+
+describe('an output that is a folder to be made', () => {
+  const shards = path.join(tmpdir(), `mlser-shards-${process.pid}`);
+  afterAll(() => rmSync(shards, { recursive: true, force: true }));
+  const convert = (options: { tolerance?: number; to?: string }) =>
+    convertModel(
+      'fixtures/trained/digits_cnn/model.safetensors',
+      `${shards}/`,
+      { validate: 'structure', device: 'cpu', shardSize: 20_000, ...options },
+      testContext(1),
+    );
+
+  it('is made, and holds the shards', async () => {
+    const report = await convert({});
+    expect(report.validation.passed).toBe(true);
+    expect(readdirSync(shards).sort((a, b) => (a < b ? -1 : 1))).toEqual([
+      'model-00001-of-00002.safetensors',
+      'model-00002-of-00002.safetensors',
+      'model.safetensors.index.json',
+    ]);
+    rmSync(shards, { recursive: true });
+  });
+
+  it('does not stay when nothing was written', async () => {
+    await expect(convert({ to: 'onnx' })).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
+    expect(existsSync(shards)).toBe(false);
+  });
+});
