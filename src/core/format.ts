@@ -1,8 +1,9 @@
 import type { Finding } from '../errors.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import type { DType } from './dtype.js';
-import type { Model } from './model.js';
+import type { DeltaInfo, Model } from './model.js';
 import type { Provenance } from './provenance.js';
+import type { TensorSource } from './tensor.js';
 
 /** Told about bytes as they move; the command line draws it, the library may ignore it. */
 export interface Progress {
@@ -13,19 +14,23 @@ export interface Progress {
 export const NO_PROGRESS: Progress = { stage() {}, advance() {} };
 
 /** What every long operation is given. */
-export interface WorkContext {
+export interface WorkContext extends ReadContext {
   /** Worker threads; 1 = no workers. Output bytes never depend on it. */
   readonly threads: number;
   /** Upper bound of bytes in flight. */
   readonly maxMemory: number;
   readonly progress: Progress;
-  readonly signal?: AbortSignal;
 }
 
+/** What readers are given. */
 export interface ReadContext {
   readonly signal?: AbortSignal;
   /** Worker threads that may decode what is read later; absent: none. */
   readonly threads?: number;
+  /** Finds the model that a delta builds on; undefined if it is nowhere. */
+  readonly findBase?: (delta: DeltaInfo, files: InputFiles) => Promise<Model | undefined>;
+  /** 32 bytes that open encrypted native checkpoints. */
+  readonly key?: Uint8Array;
 }
 
 /** Options of writers; each writer reads the ones that concern it and ignores the rest. */
@@ -40,14 +45,62 @@ export interface WriteOptions {
   readonly pointAt?: ReadonlyMap<string, { readonly file: string; readonly offset: number }>;
   /** npz, mlck: compress. */
   readonly compress?: boolean;
+  /** mlck, compressed: how hard to try, and which codecs may be used. */
+  readonly codecs?: CodecChoice;
+  /** mlck: 32 bytes; chunks and manifest are encrypted. */
+  readonly key?: Uint8Array;
+  /** mlck: written as differences to this model. */
+  readonly delta?: DeltaBase;
   /** mlck: where the model comes from; goes before what its metadata says (core/provenance.ts). */
   readonly provenance?: Provenance;
 }
+
+/** How chunks may be coded. */
+export interface CodecChoice {
+  /** 1: the fast codecs of our own. 2 and more: zstd is tried everywhere too. */
+  readonly level: number;
+  /** Only these, by name (raw is always allowed). */
+  readonly only?: readonly string[];
+}
+
+/** What a delta is written against. */
+export interface DeltaBase {
+  readonly model: Model;
+  /** Content id, and SHA-256 (hex) by tensor name. */
+  readonly content: string;
+  readonly hashes: ReadonlyMap<string, string>;
+  /** Of the delta that is written. */
+  readonly info: DeltaInfo;
+  /** Tensors that are rounded on the way: what they were, and how. The model to write has what comes out. */
+  readonly lossy?: ReadonlyMap<string, LossyTensor>;
+}
+
+export interface LossyTensor {
+  readonly original: TensorSource;
+  readonly method: LossyMethod;
+}
+
+/** How differences are rounded: to bf16, or to 8 bits with a scale for every 1024 of them. */
+export type LossyMethod = 'bf16-delta' | 'int8-delta';
 
 export interface WriteContext extends WorkContext {
   readonly options: WriteOptions;
   /** Told what a writer could only see while it wrote (a data file that stays behind under its old name). */
   readonly notice?: (finding: Finding) => void;
+  /** Told how tensors were stored, by a writer that has a choice. */
+  readonly stored?: (tensors: readonly StoredTensor[]) => void;
+}
+
+/** How the bytes of one tensor were stored. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Chunks of its own; another tensor's or the base's bytes; another name of a tensor. */
+  readonly kind: 'stored' | 'twin' | 'base' | 'alias';
+  readonly byteLength: number;
+  /** Bytes of elements that differ from the base. */
+  readonly changed: number;
+  /** Bytes before and after, by codec. */
+  readonly codecs: ReadonlyMap<string, { readonly bytesIn: number; readonly bytesOut: number }>;
 }
 
 export interface ModelReader {

@@ -31,8 +31,24 @@ export interface Model {
    * (native checkpoint: manifest fields of a newer minor version).
    */
   readonly unknown?: { readonly format: string; readonly parts: readonly Uint8Array[] };
+  /** Content id as the file records it (native checkpoint): a claim until tensors are hashed. */
+  readonly recordedContent?: string;
+  /** The file holds differences to another model. */
+  readonly delta?: DeltaInfo;
   /** What the reader noticed. */
   readonly findings: readonly Finding[];
+}
+
+/** What a delta says of its base and of itself. */
+export interface DeltaInfo {
+  /** Content id of the base (hex). */
+  readonly base: string;
+  /** Deltas on top of each other until a whole model is reached, this one included. */
+  readonly depth: number;
+  /** Name of the base's file as the writer saw it: where to look first. */
+  readonly file?: string;
+  /** What was given up, in words, if the delta is not exact. */
+  readonly lossy?: string;
 }
 
 export const tensorMap = (model: Model): Map<string, TensorSource> =>

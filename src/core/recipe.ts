@@ -24,4 +24,43 @@ export interface Recipe {
    * E_INTEGRITY (`crcMismatch` of io/crc32). Pieces summed apart are joined with `crc32Combine`. Zip members have it.
    */
   readonly crc32?: Crc32Check;
+  /** The raw bytes do not lie in a file: `path` (for messages) holds chunks that unfold to them. */
+  readonly coded?: Coded;
+}
+
+/** Bytes that lie in coded chunks, each coded apart, perhaps as differences to a base (native checkpoints). */
+export interface Coded {
+  readonly dtype: DType;
+  /** Bytes in every chunk but the last. */
+  readonly chunkBytes: number;
+  /** Bytes of all chunks together. */
+  readonly length: number;
+  /** The files, one on top of the other: the first builds on `base`, every further one on the one before. */
+  readonly levels: readonly CodedLevel[];
+  /** `length` raw bytes without chunks. */
+  readonly base?: Recipe;
+}
+
+export interface CodedLevel {
+  /** Absolute path. */
+  readonly path: string;
+  /** CODED_FIELDS numbers a chunk, in memory that threads share. */
+  readonly table: Float64Array;
+  /** Key and nonces, where chunks are encrypted. */
+  readonly seal?: Seal;
+}
+
+/** Offset, stored bytes, codec, CRC-32 of the stored bytes, CRC-32 of the chunk (−1: not recorded). */
+export const CODED_FIELDS = 5;
+
+/** How the chunks of one tensor are encrypted (AES-256-GCM). */
+export interface Seal {
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** 12 bytes a chunk. */
+  readonly nonces: Uint8Array;
+  /** 16 bytes a chunk. */
+  readonly tags: Uint8Array;
+  /** What else is authenticated, before the number of the chunk. */
+  readonly context: string;
 }

@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import { crc32 } from '../io/crc32.js';
 import { preadExactly } from '../io/disk.js';
+import { ChunkReader } from './codecs/chunk-reader.js';
 import { Pipeline } from './pipeline.js';
 import type { Program } from './program.js';
 import type { Slot } from './wasm.js';
@@ -14,11 +15,13 @@ export class BlockReader {
   readonly #program: Program;
   readonly #place: Workplace;
   readonly #slots: readonly [Slot, Slot];
+  readonly #chunks: ChunkReader | undefined;
 
   constructor(program: Program, place: Workplace, slots: readonly [number, number]) {
     this.pipeline = new Pipeline(program.ops, program.inBits);
     this.#program = program;
     this.#place = place;
+    this.#chunks = program.coded && new ChunkReader(program.coded, program.tensor, place.files);
     this.#slots = [place.arena.slot(slots[0]), place.arena.slot(slots[1])];
   }
 
@@ -28,8 +31,11 @@ export class BlockReader {
     const { path: file, offset, inBits, crc32: check } = this.#program;
     const [first, second] = this.#slots;
     const raw = first.bytes.subarray(0, this.pipeline.inBytes(start, end));
-    preadExactly(files.reader(file), raw, offset + (start * inBits) / 8, path.basename(file));
+    const at = (start * inBits) / 8;
+    if (this.#chunks) this.#chunks.read(at, raw);
+    else preadExactly(files.reader(file), raw, offset + at, path.basename(file));
     if (check) this.rawCrc = crc32(raw, this.rawCrc);
     return this.pipeline.run(arena, first, second, end - start);
   }
 }
+

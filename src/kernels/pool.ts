@@ -4,7 +4,7 @@ import type { WorkContext } from '../core/format.js';
 import { execute, inTensor } from './execute.js';
 import { builtFile } from './location.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
-import type { Task, TaskResult } from './tasks.js';
+import { needsCodecs, type Task, type TaskResult } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** Starting a worker costs about 30 ms: less than this is done on the main thread in that time. */
@@ -43,6 +43,7 @@ export class Pool {
   }
 
   async #runHere(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
+    if (tasks.some(needsCodecs)) await (await import('./codecs/index.js')).loadCodecs();
     const place = new Workplace();
     const results: TaskResult[] = [];
     let rested = performance.now();

@@ -1,5 +1,5 @@
 import { dtypeFacts, elementCount } from '../core/dtype.js';
-import type { KernelOp } from '../core/recipe.js';
+import type { Coded, KernelOp } from '../core/recipe.js';
 import type { TensorSource } from '../core/tensor.js';
 import type { Crc32Check } from '../io/crc32.js';
 import { isNumeric } from './elements.js';
@@ -20,6 +20,8 @@ export interface Program {
   readonly count: number;
   /** Sum that the raw bytes must have. */
   readonly crc32?: Crc32Check;
+  /** The raw bytes are unfolded from chunks. */
+  readonly coded?: Coded;
 }
 
 /** The program of a tensor, or undefined if it has to be streamed. */
@@ -34,6 +36,7 @@ export function programOf(tensor: TensorSource): Program | undefined {
   const program: Program = {
     ...{ tensor: info.name, path, offset, ops, inBits, count },
     ...(recipe.crc32 === undefined ? {} : { crc32: recipe.crc32 }),
+    ...(recipe.coded === undefined ? {} : { coded: recipe.coded }),
   };
   const pipeline = new Pipeline(ops, inBits);
   const fits =

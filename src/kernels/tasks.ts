@@ -71,6 +71,10 @@ export interface CompareTask extends Range {
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
 export type Task = CopyTask | HashTask | StatisticsTask | HistogramTask | DistinctTask | CompareTask;
 
+/** Whether codecs have to be loaded before it can be done. */
+export const needsCodecs = (task: Task): boolean =>
+  task.program.coded !== undefined || (task.kind === 'compare' && task.other.coded !== undefined);
+
 /** What came out; each kind of task has its own fields. */
 export interface TaskResult {
   /** CRC-32 of the raw bytes of the range, where the program has a sum to check. */

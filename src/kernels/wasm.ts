@@ -41,6 +41,83 @@ export interface KernelExports {
   readonly statisticsBf16: Reduce;
   readonly statisticsF16: Reduce;
   readonly compareF32: (a: number, b: number, count: number, out: number) => void;
+  readonly planeModel: (src: number, count: number, work: number) => number;
+  readonly planeSample: (src: number, count: number, work: number) => number;
+  readonly planeEncode: (src: number, count: number, out: number, work: number) => number;
+  readonly planeDecode: (src: number, end: number, count: number, out: number, work: number) => number;
+  readonly residualModel: (
+    ...args: [
+      src: number,
+      base: number,
+      count: number,
+      width: number,
+      shift: number,
+      diffs: number,
+      exps: number,
+      work: number,
+    ]
+  ) => number;
+  readonly residualEncode: (
+    count: number,
+    width: number,
+    diffs: number,
+    exps: number,
+    out: number,
+    work: number,
+  ) => number;
+  readonly residualDecode: (
+    ...args: [
+      src: number,
+      end: number,
+      base: number,
+      count: number,
+      width: number,
+      shift: number,
+      out: number,
+      exps: number,
+      work: number,
+    ]
+  ) => number;
+  readonly countDiffering: (a: number, b: number, count: number, width: number) => number;
+  readonly differingPositions: (
+    a: number,
+    b: number,
+    count: number,
+    width: number,
+    out: number,
+    limit: number,
+  ) => number;
+  readonly gatherAt: (src: number, positions: number, n: number, width: number, out: number) => void;
+  readonly scatterAt: (src: number, positions: number, n: number, width: number, out: number) => void;
+  readonly gapsModel: (positions: number, n: number, work: number) => number;
+  readonly gapsEncode: (positions: number, n: number, out: number, work: number) => number;
+  readonly gapsDecode: (
+    src: number,
+    end: number,
+    n: number,
+    count: number,
+    out: number,
+    work: number,
+  ) => number;
+  readonly paletteOf: (src: number, count: number, width: number, values: number, work: number) => number;
+  readonly paletteIndices: (
+    src: number,
+    count: number,
+    width: number,
+    values: number,
+    found: number,
+    out: number,
+    work: number,
+  ) => void;
+  readonly paletteElements: (
+    indices: number,
+    count: number,
+    width: number,
+    values: number,
+    found: number,
+    out: number,
+  ) => number;
+  readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
 }
 
 /** Bytes of one slot: the largest block that any kernel is given. */
@@ -54,7 +131,13 @@ const COUNTS = 128 << 10;
 const COUNT_SCRATCH = 256 << 10;
 const SEEN = 512 << 10;
 const TABLE = 640 << 10;
-const MEMORY_PAGES = 128;
+/** Areas for the chunk codecs follow the slots. */
+const FIRST_AREA = 8 << 20;
+export const CODEC_AREA_BYTES = 4 << 20;
+const CODEC_AREA_STRIDE = CODEC_AREA_BYTES + (64 << 10) + 256;
+const CODEC_AREAS = 6;
+const CODEC_WORK_BYTES = 640 << 10;
+const MEMORY_PAGES = 560;
 
 /** A block of the arena, by address and as bytes. */
 export interface Slot {
@@ -62,7 +145,7 @@ export interface Slot {
   readonly bytes: Uint8Array;
 }
 
-/** 8 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
+/** 35 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
 export class Arena {
   readonly kernels: KernelExports;
   readonly slots: readonly Slot[];
@@ -75,6 +158,8 @@ export class Arena {
   #tableName = '';
   /** Two areas of 3 MiB for kernels on whole chunks (they lie over the slots). */
   readonly areas: readonly [Slot, Slot];
+  /** Areas of 4 MiB and more for codecs, and two for their tables. */
+  readonly codec: { readonly areas: readonly Slot[]; readonly work: readonly [number, number] };
 
   constructor(wasm: Uint8Array) {
     const memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
@@ -106,6 +191,19 @@ export class Arena {
       block(FIRST_SLOT, AREA_BYTES),
       block(FIRST_SLOT + AREA_BYTES + (64 << 10) + 256, AREA_BYTES),
     ];
+    const tables = FIRST_AREA + CODEC_AREAS * CODEC_AREA_STRIDE;
+    this.codec = {
+      areas: Array.from({ length: CODEC_AREAS }, (_, i) =>
+        block(FIRST_AREA + i * CODEC_AREA_STRIDE, CODEC_AREA_BYTES + (64 << 10)),
+      ),
+      work: [tables, tables + CODEC_WORK_BYTES],
+    };
+  }
+
+  codecArea(index: number): Slot {
+    const area = this.codec.areas[index];
+    if (!area) throw new Error(`the arena has no codec area ${index}`);
+    return area;
   }
 
   /** Where a look-up table of at most 64 KiB lies; it is put there unless it was the last one asked for. */

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { loadCodecs } from './codecs/index.js';
 import { execute, inTensor } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
-import type { Task, TaskResult } from './tasks.js';
+import { needsCodecs, type Task, type TaskResult } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** A worker thread: does batches of tasks until it is terminated. */
@@ -33,4 +34,7 @@ function runBatch({ batch, tasks }: ToWorker): FromWorker {
   return { batch, results };
 }
 
-port.on('message', (message: ToWorker) => port.postMessage(runBatch(message)));
+port.on('message', async (message: ToWorker) => {
+  if (message.tasks.some(needsCodecs)) await loadCodecs();
+  port.postMessage(runBatch(message));
+});

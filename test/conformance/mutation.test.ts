@@ -9,10 +9,11 @@ import { mutations, prefixes } from '../support/mutate.js';
 
 /**
  * Damaged copies of every fixture end in a model or in a coded error, within the time of the test.
- * Here a sample; `npm run fuzz` takes every prefix of small files and many more mutations of all, and watches memory.
+ * Here a sample; `npm run fuzz` takes many more mutations, `npm run fuzz:prefixes` every prefix of every file.
  */
 const PER_FILE = Number(process.env['MLSER_MUTATIONS'] ?? 12);
-const MAX_BYTES = 60_000;
+const PREFIXES = Number(process.env['MLSER_PREFIXES'] ?? PER_FILE);
+const MAX_BYTES = Number(process.env['MLSER_FUZZ_BYTES'] ?? 60_000);
 
 const root = path.resolve('fixtures');
 const scratch = mkdtempSync(path.join(tmpdir(), 'mlser-mutation-'));
@@ -22,13 +23,18 @@ const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .filter((file) => /\.(safetensors|onnx|pt|pth|bin|npz|npy|mlck)$/.test(file) && !file.startsWith('hostile'))
   .filter((file) => statSync(path.join(root, file)).size <= MAX_BYTES);
 
+function* damaged(whole: Uint8Array, seed: string): Generator<Uint8Array> {
+  yield* prefixes(whole, PREFIXES);
+  yield* mutations(whole, PER_FILE, seed);
+}
+
 describe('damaged copies of fixtures', () => {
   it('has fixtures to damage', () => expect(files.length).toBeGreaterThan(20));
 
   it.each(files)('%s', async (file) => {
     const whole = readFileSync(path.join(root, file));
     const copy = path.join(scratch, path.basename(file));
-    for (const bytes of [...prefixes(whole, PER_FILE), ...mutations(whole, PER_FILE, file)]) {
+    for (const bytes of damaged(whole, file)) {
       writeFileSync(copy, bytes);
       const started = performance.now();
       try {

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../core/limits.js';
+import type { DeltaInfo } from '../../core/model.js';
 import type { Provenance } from '../../core/provenance.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { TrainingState } from '../../core/training.js';
@@ -18,6 +19,7 @@ export const decodeManifest = (bytes: Uint8Array, file: string): Promise<Manifes
     let training: TrainingState | undefined;
     let provenance: Provenance | undefined;
     let contentId: string | undefined;
+    const delta: { -readonly [K in keyof DeltaInfo]?: DeltaInfo[K] } = {};
     const kept: Uint8Array[] = [];
     const skipped = new Set<number>();
     while (fields.next())
@@ -40,6 +42,18 @@ export const decodeManifest = (bytes: Uint8Array, file: string): Promise<Manifes
         case 5:
           contentId = fields.hex(32);
           break;
+        case 16:
+          delta.base = fields.hex(32);
+          break;
+        case 17:
+          delta.depth = fields.uint32();
+          break;
+        case 20:
+          delta.file = fields.text();
+          break;
+        case 21:
+          delta.lossy = fields.text();
+          break;
         default: {
           const { field } = fields;
           const part = fields.skip();
@@ -48,12 +62,16 @@ export const decodeManifest = (bytes: Uint8Array, file: string): Promise<Manifes
         }
       }
     if (contentId === undefined) throw fields.bad('the content id is missing');
+    const { base, depth = 0 } = delta;
+    if (base === undefined ? Object.keys(delta).length > 0 : depth < 1)
+      throw fields.bad('it is half a delta: base and depth belong together');
     return {
       tensors,
       metadata: rebuildMap(metadata, `${file}: the metadata`),
       training,
       provenance,
       contentId,
+      delta: base === undefined ? undefined : { ...delta, base, depth },
       kept,
       skipped,
     };
@@ -80,6 +98,11 @@ function decodeTensor(fields: Fields): TensorRecord {
   const crcs: number[] = [];
   const codecs: number[] = [];
   const storedLengths: number[] = [];
+  const rawCrcs: number[] = [];
+  let base: string | undefined;
+  let sameAsBase = false;
+  let nonces: Uint8Array = NONE;
+  let tags: Uint8Array = NONE;
   while (fields.next())
     switch (fields.field) {
       case 1:
@@ -121,6 +144,21 @@ function decodeTensor(fields: Fields): TensorRecord {
       case 13:
         fields.numbers('uint32', storedLengths, MAX_CHUNKS);
         break;
+      case 14:
+        fields.numbers('fixed32', rawCrcs, MAX_CHUNKS);
+        break;
+      case 16:
+        nonces = fields.bytes();
+        break;
+      case 17:
+        tags = fields.bytes();
+        break;
+      case 20:
+        base = fields.text();
+        break;
+      case 21:
+        sameAsBase = fields.bool();
+        break;
       default:
         fields.skip();
     }
@@ -138,8 +176,15 @@ function decodeTensor(fields: Fields): TensorRecord {
     crcs,
     codecs,
     storedLengths,
+    rawCrcs,
+    base,
+    sameAsBase,
+    nonces,
+    tags,
   };
 }
+
+const NONE = new Uint8Array();
 
 /** A role of a newer minor version reads as none. */
 const roleOf = (number: number): TensorRole | undefined => (number === 0 ? undefined : ROLES[number - 1]);

@@ -20,6 +20,13 @@ export async function encodeManifest(manifest: Omit<Manifest, 'skipped'>): Promi
   if (training) message(out, 3, () => trainingState(out, training));
   if (provenance) message(out, 4, () => provenanceFields(out, provenance));
   out.uint32(tag(5, BYTES)).bytes(fromHex(manifest.contentId));
+  const { delta } = manifest;
+  if (delta) {
+    out.uint32(tag(16, BYTES)).bytes(fromHex(delta.base));
+    out.uint32(tag(17, VARINT)).uint32(delta.depth);
+    text(out, 20, delta.file);
+    text(out, 21, delta.lossy);
+  }
   for (const part of manifest.kept) out.raw(part);
   return out.finish();
 }
@@ -66,6 +73,11 @@ function tensor(out: Writer, record: TensorRecord): void {
   packed(out, 11, record.crcs, (crc) => out.fixed32(crc));
   packed(out, 12, record.codecs, (codec) => out.uint32(codec));
   packed(out, 13, record.storedLengths, (length) => out.uint32(length));
+  packed(out, 14, record.rawCrcs, (crc) => out.fixed32(crc));
+  if (record.nonces.byteLength > 0) out.uint32(tag(16, BYTES)).bytes(record.nonces);
+  if (record.tags.byteLength > 0) out.uint32(tag(17, BYTES)).bytes(record.tags);
+  text(out, 20, record.base);
+  if (record.sameAsBase) out.uint32(tag(21, VARINT)).bool(true);
 }
 
 function nodes(out: Writer, field: number, flat: readonly FlatNode[]): void {

@@ -4,21 +4,30 @@ import { crc32 } from '../../io/crc32.js';
 import { Cursor } from '../../io/cursor.js';
 import { sha256 } from '../../io/hashing.js';
 import type { ByteSource } from '../../io/source.js';
-import { FOOTER_BYTES, FORMAT_MAJOR, FORMAT_MINOR, HEADER_BYTES, isDamagedMagic, MAGIC } from './layout.js';
+import {
+  FOOTER_BYTES,
+  FORMAT_MAJOR,
+  FORMAT_MINOR,
+  HEADER_BYTES,
+  isDamagedMagic,
+  MAGIC,
+  unknownFeatures,
+} from './layout.js';
 
 /** `KCLM`, the last four bytes of a whole file. */
 const END_MAGIC = 0x4d4c434b;
 /** Read at once from the end: footer and, mostly, the manifest. */
 const TAIL_BYTES = 64 * 1024;
 
-export function encodeHeader(): Uint8Array {
+export function encodeHeader(): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(HEADER_BYTES);
   header.set(MAGIC);
   new DataView(header.buffer).setUint16(8, FORMAT_MAJOR, true);
   return header;
 }
 
-export function encodeFooter(manifestOffset: number, manifest: Uint8Array): Uint8Array {
+/** `features`: what readers must know. */
+export function encodeFooter(manifestOffset: number, manifest: Uint8Array, features = 0): Uint8Array {
   const footer = new Uint8Array(FOOTER_BYTES);
   const view = new DataView(footer.buffer);
   view.setBigUint64(0, BigInt(manifestOffset), true);
@@ -26,7 +35,7 @@ export function encodeFooter(manifestOffset: number, manifest: Uint8Array): Uint
   footer.set(sha256(manifest), 16);
   view.setUint16(48, FORMAT_MAJOR, true);
   view.setUint16(50, FORMAT_MINOR, true);
-  view.setUint32(52, 0, true); // features that a reader must know: none
+  view.setUint32(52, features, true);
   view.setUint32(56, crc32(footer.subarray(0, 56)), true);
   view.setUint32(60, END_MAGIC, true);
   return footer;
@@ -38,6 +47,7 @@ export interface Frame {
   readonly manifestOffset: number;
   /** Verified against the footer's SHA-256. */
   readonly manifest: Uint8Array;
+  readonly features: number;
   readonly findings: readonly Finding[];
 }
 
@@ -73,7 +83,8 @@ export async function readFrame(source: ByteSource): Promise<Frame> {
       details: { file, part: 'manifest', offset },
       hint: 'the file was damaged after it was written: download or copy it again',
     });
-  return { minor: footer.minor, manifestOffset: offset, manifest, findings: newerMinor(footer.minor, file) };
+  const { minor, features } = footer;
+  return { minor, features, manifestOffset: offset, manifest, findings: newerMinor(minor, file) };
 }
 
 function checkHeader(head: Uint8Array, source: ByteSource): void {
@@ -93,6 +104,7 @@ interface Footer {
   readonly length: number;
   readonly sha256: Uint8Array;
   readonly minor: number;
+  readonly features: number;
 }
 
 function readFooter(bytes: Uint8Array, source: ByteSource): Footer {
@@ -110,13 +122,13 @@ function readFooter(bytes: Uint8Array, source: ByteSource): Footer {
   checkMajor(cursor.u16(), file);
   const minor = cursor.u16();
   const features = cursor.u32();
-  if (features !== 0)
+  if (unknownFeatures(features) !== 0)
     throw new MlserError(
       'E_UNSUPPORTED',
       `${file} uses features (0x${features.toString(16)}) that this version cannot read`,
       { details: { file, features }, hint: 'use a newer mlser' },
     );
-  return { offset, length, sha256: hash, minor };
+  return { offset, length, sha256: hash, minor, features };
 }
 
 function checkMajor(major: number, file: string): void {

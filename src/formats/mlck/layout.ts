@@ -3,12 +3,21 @@ import { malformed } from '../../errors.js';
 
 /** The format that this version writes. Same major: readable. */
 export const FORMAT_MAJOR = 1;
-export const FORMAT_MINOR = 0;
+export const FORMAT_MINOR = 1;
+/** Footer features: what a reader must know to understand the file. */
+export const FEATURE_ENCRYPTED = 1;
+export const FEATURE_DELTA = 2;
+const KNOWN_FEATURES = FEATURE_ENCRYPTED | FEATURE_DELTA;
+export const unknownFeatures = (features: number): number => (features & ~KNOWN_FEATURES) >>> 0;
 
 /** `\x89MLCK\r\n\x1a`: not text, and damaged by anything that changes line ends or the eighth bit. */
 export const MAGIC = Uint8Array.of(0x89, 0x4d, 0x4c, 0x43, 0x4b, 0x0d, 0x0a, 0x1a);
 export const HEADER_BYTES = 64;
 export const FOOTER_BYTES = 64;
+
+/** Of an encrypted chunk (AES-256-GCM). */
+export const NONCE_BYTES = 12;
+export const TAG_BYTES = 16;
 
 /** Every chunk starts at a multiple of this. */
 export const CHUNK_ALIGNMENT = 64;
@@ -61,6 +70,8 @@ export interface Storage {
   readonly chunkBytes: number;
   /** CRC-32 of the stored bytes, one a chunk. */
   readonly crcs: readonly number[];
+  /** CRC-32 of the canonical bytes, one a chunk, or none. */
+  readonly rawCrcs: readonly number[];
   /** undefined: all raw. */
   readonly packed: { readonly codecs: readonly number[]; readonly lengths: readonly number[] } | undefined;
 }
@@ -117,7 +128,7 @@ export const isContiguous = ({ packed }: Storage): boolean =>
 export function checkStorage(storage: Storage, end: number, file: string, name: string): void {
   const bad = (why: string): Error =>
     malformed(`${file}: tensor ${JSON.stringify(name)} ${why}`, { file, tensor: name });
-  const { byteLength, chunkBytes, crcs, packed, offset, dtype } = storage;
+  const { byteLength, chunkBytes, crcs, rawCrcs, packed, offset, dtype } = storage;
   if (byteLength === 0) {
     if (crcs.length > 0 || packed) throw bad('has no bytes, but chunks');
     return;
@@ -125,6 +136,8 @@ export function checkStorage(storage: Storage, end: number, file: string, name: 
   if (!isChunkBytes(chunkBytes, dtype))
     throw bad(`has a chunk length of ${chunkBytes}, which ${dtype} cannot have`);
   const count = chunkCount(storage);
+  if (rawCrcs.length > 0 && rawCrcs.length !== count)
+    throw bad(`has ${rawCrcs.length} sums of results, but ${count} chunks`);
   if (crcs.length !== count) throw bad(`has ${crcs.length} chunk sums, but ${count} chunks`);
   if (packed && (packed.codecs.length !== count || packed.lengths.length !== count))
     throw bad(`has ${packed.codecs.length} codecs and ${packed.lengths.length} lengths for ${count} chunks`);

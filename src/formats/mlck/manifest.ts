@@ -1,4 +1,4 @@
-import type { MetadataValue } from '../../core/model.js';
+import type { DeltaInfo, MetadataValue } from '../../core/model.js';
 import type { Provenance } from '../../core/provenance.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { TrainingState } from '../../core/training.js';
@@ -20,6 +20,15 @@ export interface TensorRecord {
   readonly crcs: readonly number[];
   readonly codecs: readonly number[];
   readonly storedLengths: readonly number[];
+  /** CRC-32 of the canonical bytes: of every chunk of a tensor that has chunks with a base, or of the whole. */
+  readonly rawCrcs: readonly number[];
+  /** Deltas: the tensor of the base that chunks build on, or whose bytes these are. */
+  readonly base: string | undefined;
+  /** Deltas: the bytes are those of the base's tensor. */
+  readonly sameAsBase: boolean;
+  /** Encryption: 12 and 16 bytes a chunk. */
+  readonly nonces: Uint8Array;
+  readonly tags: Uint8Array;
 }
 
 export const ALIAS_RECORD = {
@@ -33,6 +42,17 @@ export const ALIAS_RECORD = {
   crcs: [],
   codecs: [],
   storedLengths: [],
+  rawCrcs: [],
+  base: undefined,
+  sameAsBase: false,
+  nonces: new Uint8Array(),
+  tags: new Uint8Array(),
+} as const;
+
+/** What a tensor without bytes of its own says of its storage. */
+export const NO_STORAGE = {
+  ...{ offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [], rawCrcs: [] },
+  ...{ base: undefined, sameAsBase: false, nonces: ALIAS_RECORD.nonces, tags: ALIAS_RECORD.tags },
 } as const;
 
 export interface Manifest {
@@ -42,6 +62,8 @@ export interface Manifest {
   readonly provenance: Provenance | undefined;
   /** Hexadecimal. */
   readonly contentId: string;
+  /** The file holds differences to another model. */
+  readonly delta: DeltaInfo | undefined;
   /** Fields that we do not know but must keep: numbers from FIRST_KEPT_FIELD on. */
   readonly kept: readonly Uint8Array[];
   /** Numbers of fields that we do not know and drop when we rewrite the file. */

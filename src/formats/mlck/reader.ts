@@ -1,23 +1,50 @@
 import { isDType, tensorBytes } from '../../core/dtype.js';
 import type { ModelReader } from '../../core/format.js';
-import type { Model } from '../../core/model.js';
+import { type DeltaInfo, type Model, tensorMap } from '../../core/model.js';
+import type { Seal } from '../../core/recipe.js';
 import { renamed, type TensorInfo, type TensorSource } from '../../core/tensor.js';
 import type { StateNode, TrainingState } from '../../core/training.js';
 import { type Finding, finding, MlserError, malformed } from '../../errors.js';
 import type { ByteSource } from '../../io/source.js';
+import { BASED } from '../../kernels/codecs/numbers.js';
+import { baseTensor, fromBase } from './base.js';
 import { chunkedTensor } from './chunks.js';
 import { decodeManifest } from './decode.js';
 import { readFrame } from './frame.js';
-import { checkStorage, FORMAT_MAJOR, type Storage, storageEnd } from './layout.js';
+import {
+  checkStorage,
+  FEATURE_DELTA,
+  FEATURE_ENCRYPTED,
+  FORMAT_MAJOR,
+  NONCE_BYTES,
+  type Storage,
+  storageEnd,
+  TAG_BYTES,
+} from './layout.js';
 import type { Manifest, TensorRecord } from './manifest.js';
 import { joinProvenance } from './provenance.js';
 
 export const reader: ModelReader = {
-  async read(files, { threads = 1 }): Promise<Model> {
+  async read(files, context): Promise<Model> {
     const source = await files.open(files.main);
     const frame = await readFrame(source);
-    const manifest = await decodeManifest(frame.manifest, source.name);
-    const { tensors, aliases } = readTensors(manifest, source, frame.manifestOffset, threads);
+    const sealed = (frame.features & FEATURE_ENCRYPTED) !== 0;
+    const { key } = context;
+    const plain = sealed
+      ? (await import('./seal.js')).openManifest(key, frame.manifest, source.name)
+      : frame.manifest;
+    const manifest = await decodeManifest(plain, source.name);
+    const { delta } = manifest;
+    if ((delta !== undefined) !== ((frame.features & FEATURE_DELTA) !== 0))
+      throw malformed(`${source.name}: footer and manifest do not agree on whether this is a delta`, {
+        file: source.name,
+      });
+    const base = delta && (await context.findBase?.(delta, files));
+    const opened: Opened = {
+      ...{ source, dataEnd: frame.manifestOffset, threads: context.threads ?? 1, delta, base },
+      ...(sealed && key ? { seal: await sealing(key) } : {}),
+    };
+    const { tensors, aliases } = readTensors(manifest, opened);
     return {
       format: 'mlck',
       formatVersion: `${FORMAT_MAJOR}.${frame.minor}`,
@@ -25,15 +52,38 @@ export const reader: ModelReader = {
       aliases,
       metadata: joinProvenance(manifest.metadata, manifest.provenance),
       ...(manifest.training ? { training: manifest.training } : {}),
+      recordedContent: manifest.contentId,
+      ...(delta ? { delta } : {}),
       ...(manifest.kept.length > 0 ? { unknown: { format: 'mlck', parts: manifest.kept } } : {}),
       findings: [
         ...frame.findings,
+        ...aboutDelta(delta, base, source.name),
         ...unknownFields(manifest, source.name),
         ...danglingReferences(manifest.training, tensors),
       ],
     };
   },
 };
+
+type SealTensor = (record: TensorRecord) => Seal;
+
+/** Tensors are sealed each under its own name. */
+async function sealing(key: Uint8Array): Promise<SealTensor> {
+  const { sealOf } = await import('./seal.js');
+  return ({ name, nonces, tags }) => sealOf(key, name, nonces, tags);
+}
+
+/** The file, and what its tensors are read with. */
+interface Opened {
+  readonly source: ByteSource;
+  /** Where the data end. */
+  readonly dataEnd: number;
+  readonly threads: number;
+  readonly delta: DeltaInfo | undefined;
+  /** The model that a delta builds on, if it was found. */
+  readonly base: Model | undefined;
+  readonly seal?: SealTensor;
+}
 
 /** What later records may refer to. */
 interface Owner {
@@ -46,11 +96,10 @@ interface Owner {
 
 function readTensors(
   manifest: Manifest,
-  source: ByteSource,
-  dataEnd: number,
-  threads: number,
+  opened: Opened,
 ): { tensors: TensorSource[]; aliases: Map<string, string> } {
-  const file = source.name;
+  const file = opened.source.name;
+  const bases = opened.base && tensorMap(opened.base);
   const tensors: TensorSource[] = [];
   const aliases = new Map<string, string>();
   const names = new Set<string>();
@@ -60,7 +109,7 @@ function readTensors(
     if (names.has(name)) throw bad(file, name, 'stands twice');
     names.add(name);
     const owner =
-      aliasOf === undefined ? readOwner(record, owners, source, dataEnd, threads) : owners.get(aliasOf);
+      aliasOf === undefined ? readOwner(record, owners, opened, bases) : owners.get(aliasOf);
     if (!owner) throw bad(file, name, `is an alias of ${JSON.stringify(aliasOf)}, no tensor before it`);
     if (aliasOf === undefined) owners.set(name, owner);
     else aliases.set(name, aliasOf);
@@ -77,20 +126,25 @@ const bad = (file: string, tensor: string, why: string): MlserError =>
 function readOwner(
   record: TensorRecord,
   owners: ReadonlyMap<string, Owner>,
-  source: ByteSource,
-  dataEnd: number,
-  threads: number,
+  opened: Opened,
+  bases: ReadonlyMap<string, TensorSource> | undefined,
 ): Owner {
-  const file = source.name;
+  const file = opened.source.name;
   const info = tensorInfo(record, file);
-  const { sameBytesAs } = record;
-  if (sameBytesAs === undefined) {
-    const storage = storageOf(record, info);
-    checkStorage(storage, dataEnd, file, record.name);
-    const tensor = chunkedTensor(info, storage, source, record.sha256, threads);
-    return { record, storage, tensor, hasStorage: true };
+  const { sameBytesAs, sameAsBase } = record;
+  const storage = storageOf(record, info);
+  if (sameBytesAs === undefined && !sameAsBase) {
+    checkStorage(storage, opened.dataEnd, file, record.name);
+    if (opened.seal) checkSeal(record, storage, file);
+    return { record, storage, tensor: chunked(record, info, storage, opened, bases), hasStorage: true };
   }
-  const owner = owners.get(sameBytesAs);
+  if (sameAsBase) {
+    if (!opened.delta || sameBytesAs !== undefined || record.rawCrcs.length !== 1)
+      throw bad(file, record.name, 'cannot have the bytes of a base');
+    const tensor = fromBase(info, record, baseTensor(record, info, opened, bases), file);
+    return { record, storage, tensor, hasStorage: false };
+  }
+  const owner = owners.get(sameBytesAs ?? '');
   if (!owner?.hasStorage)
     throw bad(
       file,
@@ -100,8 +154,31 @@ function readOwner(
   const twin = owner.record;
   if (twin.dtype !== record.dtype || twin.byteLength !== record.byteLength || twin.sha256 !== record.sha256)
     throw bad(file, record.name, `cannot have the bytes of ${JSON.stringify(sameBytesAs)}: they differ`);
-  const tensor = chunkedTensor(info, owner.storage, source, record.sha256, threads);
+  const tensor = chunked(twin, info, owner.storage, opened, bases);
   return { record, storage: owner.storage, tensor, hasStorage: false };
+}
+
+function chunked(
+  record: TensorRecord,
+  info: TensorInfo,
+  storage: Storage,
+  opened: Opened,
+  bases: ReadonlyMap<string, TensorSource> | undefined,
+): TensorSource {
+  const { source, threads } = opened;
+  if (record.codecs.some((codec) => BASED.has(codec)) && (!opened.delta || record.rawCrcs.length === 0))
+    throw bad(source.name, record.name, 'builds on a base that the file does not name');
+  const base = record.base === undefined ? undefined : baseTensor(record, info, opened, bases);
+  return chunkedTensor({
+    ...{ info, storage, source, threads, recordedSha256: record.sha256 },
+    ...(base ? { base } : {}),
+    ...(opened.seal && storage.byteLength > 0 ? { seal: opened.seal(record) } : {}),
+  });
+}
+
+function checkSeal({ name, nonces, tags }: TensorRecord, { crcs }: Storage, file: string): void {
+  if (nonces.byteLength !== crcs.length * NONCE_BYTES || tags.byteLength !== crcs.length * TAG_BYTES)
+    throw bad(file, name, `has not a nonce and a tag for each of its ${crcs.length} chunks`);
 }
 
 function tensorInfo({ name, dtype, shape, byteLength, sha256 }: TensorRecord, file: string): TensorInfo {
@@ -126,6 +203,7 @@ const storageOf = (record: TensorRecord, { dtype }: TensorInfo): Storage => ({
   offset: record.offset,
   chunkBytes: record.chunkBytes,
   crcs: record.crcs,
+  rawCrcs: record.rawCrcs,
   packed:
     record.codecs.length === 0 && record.storedLengths.length === 0
       ? undefined
@@ -148,6 +226,23 @@ function checkOverlaps(owners: readonly Owner[], file: string): void {
       throw bad(file, place.name, `lies over the bytes of ${JSON.stringify(before.name)}`);
     before = place;
   }
+}
+
+function aboutDelta(delta: DeltaInfo | undefined, base: Model | undefined, file: string): Finding[] {
+  if (!delta) return [];
+  const findings: Finding[] = [];
+  if (!base)
+    findings.push(
+      finding(
+        'warning',
+        'BASE_NOT_FOUND',
+        file,
+        `its base (content ${delta.base.slice(0, 12)}…${delta.file === undefined ? '' : `, ${JSON.stringify(delta.file)}`}) is not beside it: only names and shapes can be told; name it with --base`,
+      ),
+    );
+  if (delta.lossy !== undefined)
+    findings.push(finding('info', 'LOSSY_DELTA', file, `made with loss: ${delta.lossy}`));
+  return findings;
 }
 
 function unknownFields({ skipped, kept }: Manifest, file: string): Finding[] {

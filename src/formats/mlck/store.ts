@@ -1,17 +1,26 @@
-import type { DType } from '../../core/dtype.js';
-import type { WriteContext } from '../../core/format.js';
+import type { DeltaBase, WriteContext } from '../../core/format.js';
+import { tensorMap } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { MlserError } from '../../errors.js';
 import { crc32 } from '../../io/crc32.js';
-import { sha256Hasher } from '../../io/hashing.js';
 import type { ByteSink } from '../../io/sink.js';
+import { BASED, RAW } from '../../kernels/codecs/index.js';
 import { inOrder } from '../../kernels/jobs.js';
 import { interrupted } from '../../kernels/messages.js';
-import { type Placement, transfer } from '../../kernels/transfer.js';
-import { type Encoded, encodeChunk } from './codecs/choose.js';
-import { loadCodecs, RAW } from './codecs/index.js';
-import { chunksAhead, encodeElsewhere } from './codecs/parallel.js';
+import { programOf } from '../../kernels/program.js';
+import { hashTensors, type Placement, transfer } from '../../kernels/transfer.js';
+import {
+  chunksAhead,
+  type EncodeDone,
+  type EncodedChunk,
+  type EncodeJob,
+  encodeElsewhere,
+  encodeHere,
+  type Part,
+} from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
+import { NO_STORAGE } from './manifest.js';
+import { sealKeys } from './seal.js';
 import type { Stored } from './writer.js';
 
 /** Stores tensors as they are: every place is known before a byte moves, so workers fill their own ranges. */
@@ -32,16 +41,19 @@ export async function storeRaw(
     const { sha256, crcs } = placed[i] ?? {};
     if (sha256 === undefined || crcs === undefined) throw new Error('transfer gave no checksums');
     const place = byteLength === 0 ? { offset: 0, chunkBytes: 0 } : { offset, chunkBytes: crcEvery };
-    return { byteLength, sha256, sameBytesAs: undefined, ...place, crcs, codecs: [], storedLengths: [] };
+    return { ...NO_STORAGE, byteLength, sha256, sameBytesAs: undefined, ...place, crcs };
   });
 }
 
 /** A model of fewer bytes is coded before workers have started. */
 const PARALLEL_BYTES = 8 << 20;
+/** Chunks that are coded in one go: each takes a message there and back. */
+const CHUNKS_A_JOB = 4;
 
 /**
- * Stores tensors chunk by chunk in their shortest form; bytes that an earlier tensor has are stored once. Chunks are
- * coded in workers, a bounded number ahead, and written in their order: the same bytes at any number of threads.
+ * Stores tensors chunk by chunk in their shortest form. Bytes that an earlier tensor has, or (of a delta) a tensor of
+ * the base, are found by their hash before and stored once. Chunks are coded in workers, a bounded number ahead, and
+ * written in their order: the same bytes at any number of threads.
  */
 export async function storePacked(
   tensors: readonly TensorSource[],
@@ -50,28 +62,42 @@ export async function storePacked(
 ): Promise<Stored[]> {
   const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const threads = total < PARALLEL_BYTES ? 1 : context.threads;
-  const encode = threads > 1 ? encodeIn(threads) : await encodeHere();
-  const pieces = inOrder(piecesOf(tensors, context), encode, threads > 1 ? chunksAhead(threads) : 1);
+  const { delta } = context.options;
+  const hashes = await hashTensors(tensors.map(exact), context);
+  context.progress.stage('write', total);
+  const bases = delta && basesOf(delta);
   const seen = new Map<string, string>();
+  const plans = tensors.map((tensor, i): TensorPlan => {
+    const sha256 = hashes[i] ?? '';
+    const { name, dtype } = tensor.info;
+    const key = `${sha256} ${dtype}`;
+    const { byteLength } = tensor;
+    if (byteLength === 0) return { tensor, sha256, kind: 'stored' };
+    const twin = seen.get(key);
+    if (twin === undefined) seen.set(key, name);
+    const same = bases?.sameBytes(tensor, sha256);
+    if (same) return { tensor, sha256, kind: 'base', base: same };
+    if (twin !== undefined) return { tensor, sha256, kind: 'twin', twin };
+    const base = bases?.of(tensor);
+    return base ? { tensor, sha256, kind: 'stored', base } : { tensor, sha256, kind: 'stored' };
+  });
+  const encode = (job: Omit<EncodeJob, 'op'>): Promise<EncodeDone> =>
+    threads > 1 ? encodeElsewhere(job, threads) : encodeHere(job);
+  const run = async (piece: Piece): Promise<EncodeDone | undefined> => piece && encode(piece);
+  const pieces = inOrder(piecesOf(plans, context), run, threads > 1 ? chunksAhead(threads) : 1);
   const stored: Stored[] = [];
   let at = HEADER_BYTES;
   try {
-    for (const tensor of tensors) {
-      const { name, dtype } = tensor.info;
-      const start = rawStart(at, tensor.byteLength); // it may turn out to be stored raw
-      const { place, end } = await storeOne(tensor, pieces, sink, start, context);
-      const key = `${place.sha256} ${dtype}`;
-      const twin = seen.get(key);
-      if (twin === undefined || place.byteLength === 0) {
-        if (place.byteLength > 0) seen.set(key, name);
-        stored.push(place);
-        at = end;
-      } else {
-        sink.truncate?.(at); // the chunks just written are given up
-        const { byteLength, sha256 } = place;
-        const none = { offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [] };
-        stored.push({ byteLength, sha256, sameBytesAs: twin, ...none });
+    for (const plan of plans) {
+      if (plan.kind !== 'stored') {
+        stored.push(await referring(plan, context));
+        context.progress.advance(plan.tensor.byteLength);
+        continue;
       }
+      const start = rawStart(at, plan.tensor.byteLength); // it may turn out to be stored raw
+      const { place, end } = await storeOne(plan, pieces, sink, start, context);
+      stored.push(place);
+      at = plan.tensor.byteLength === 0 ? at : end;
     }
   } finally {
     await pieces.return(undefined);
@@ -80,78 +106,143 @@ export async function storePacked(
   return stored;
 }
 
-/** A chunk of a tensor as it goes to be coded, or the end of a tensor. */
-type Piece =
-  | { readonly raw: Uint8Array; readonly dtype: DType }
-  | { readonly raw: undefined; readonly sha256: string };
+/** What becomes of a tensor. */
+type TensorPlan = { readonly tensor: TensorSource; readonly sha256: string } & (
+  | { readonly kind: 'stored'; readonly base?: TensorSource }
+  | { readonly kind: 'twin'; readonly twin: string }
+  | { readonly kind: 'base'; readonly base: TensorSource }
+);
 
-interface Coded extends Encoded {
-  readonly crc32: number;
-  /** Canonical bytes. */
-  readonly length: number;
+/** The record of a tensor whose bytes lie elsewhere. */
+async function referring(plan: TensorPlan, context: WriteContext): Promise<Stored> {
+  const { tensor, sha256 } = plan;
+  const none = { ...NO_STORAGE, byteLength: tensor.byteLength, sha256, sameBytesAs: undefined };
+  if (plan.kind === 'twin') return { ...none, sameBytesAs: plan.twin };
+  if (plan.kind !== 'base') throw new Error('the tensor has storage');
+  let crc = 0;
+  for await (const chunk of tensor.stream()) {
+    if (context.signal?.aborted) throw interrupted();
+    crc = crc32(chunk, crc);
+  }
+  return { ...none, changed: 0, base: plan.base.info.name, sameAsBase: true, rawCrcs: [crc] };
 }
 
-async function* piecesOf(tensors: readonly TensorSource[], context: WriteContext): AsyncGenerator<Piece> {
-  for (const tensor of tensors) {
-    const { dtype } = tensor.info;
-    const hash = sha256Hasher();
-    for await (const raw of rechunk(exact(tensor).stream(), chunkBytesFor(dtype))) {
+/** Tensors of a base by what deltas look for. */
+function basesOf({ model, hashes }: DeltaBase) {
+  const byName = tensorMap(model);
+  const byBytes = new Map<string, TensorSource>();
+  for (const tensor of model.tensors) {
+    const key = `${hashes.get(tensor.info.name)} ${tensor.info.dtype}`;
+    if (!byBytes.has(key)) byBytes.set(key, tensor);
+  }
+  return {
+    sameBytes: ({ info, byteLength }: TensorSource, sha256: string): TensorSource | undefined => {
+      const own = byName.get(info.name);
+      const same =
+        own?.info.dtype === info.dtype && hashes.get(info.name) === sha256
+          ? own
+          : byBytes.get(`${sha256} ${info.dtype}`);
+      return same?.byteLength === byteLength ? same : undefined;
+    },
+    of: ({ info, byteLength }: TensorSource): TensorSource | undefined => {
+      const base = byName.get(info.name);
+      return base?.info.dtype === info.dtype && base.byteLength === byteLength ? base : undefined;
+    },
+  };
+}
+
+/** Chunks of a tensor as they go to be coded; undefined at the end of a tensor. */
+type Piece = Omit<EncodeJob, 'op'> | undefined;
+
+async function* piecesOf(plans: readonly TensorPlan[], context: WriteContext): AsyncGenerator<Piece> {
+  const { codecs: choice, key, delta } = context.options;
+  for (const plan of plans) {
+    if (plan.kind !== 'stored') continue;
+    const { dtype, name } = plan.tensor.info;
+    const chunkBytes = chunkBytesFor(dtype);
+    const lossy = plan.base && delta?.lossy?.get(name);
+    const tensor = exact(lossy?.original ?? plan.tensor);
+    const common = {
+      ...{ dtype, chunkBytes },
+      ...(choice ? { choice } : {}),
+      ...(key ? { seal: sealKeys(key, name) } : {}),
+      ...(lossy ? { lossy: lossy.method } : {}),
+    };
+    const raws = partsOf(tensor, chunkBytes * CHUNKS_A_JOB);
+    const bases = plan.base && partsOf(plan.base, chunkBytes * CHUNKS_A_JOB);
+    let index = 0;
+    for await (const raw of raws) {
       if (context.signal?.aborted) throw interrupted();
-      hash.update(raw);
-      yield { raw, dtype };
+      const base = await bases?.next();
+      yield { ...common, index, raw, ...(base && !base.done ? { base: base.value } : {}) };
+      index += CHUNKS_A_JOB;
     }
-    yield { raw: undefined, sha256: hash.digest('hex') };
+    await bases?.return(undefined);
+    yield undefined;
   }
 }
 
-type Encode = (piece: Piece) => Promise<Coded | string>;
-
-async function encodeHere(): Promise<Encode> {
-  const codecs = await loadCodecs();
-  return async (piece) => {
-    if (!piece.raw) return piece.sha256;
-    const encoded = encodeChunk(piece.raw, piece.dtype, codecs);
-    return { ...encoded, crc32: crc32(encoded.bytes), length: piece.raw.byteLength };
-  };
+/** A tensor in pieces of `length` bytes: told to the worker where it can pull them, else pulled here. */
+async function* partsOf(tensor: TensorSource, length: number): AsyncGenerator<Part> {
+  const program = programOf(tensor);
+  const { byteLength } = tensor;
+  if (program && !program.crc32)
+    for (let start = 0; start < byteLength; start += length)
+      yield { program, start, length: Math.min(length, byteLength - start) };
+  else for await (const bytes of rechunk(tensor.stream(), length)) yield { bytes };
 }
-
-const encodeIn =
-  (threads: number): Encode =>
-  async (piece) => {
-    if (!piece.raw) return piece.sha256;
-    const length = piece.raw.byteLength; // moved away with the bytes
-    return { ...(await encodeElsewhere(piece.raw, piece.dtype, threads)), length };
-  };
 
 /** Writes the coded chunks of one tensor, up to its end. */
 async function storeOne(
-  tensor: TensorSource,
-  pieces: AsyncGenerator<Coded | string>,
+  plan: TensorPlan & { readonly kind: 'stored' },
+  pieces: AsyncGenerator<EncodeDone | undefined>,
   sink: ByteSink,
   start: number,
   context: WriteContext,
 ): Promise<{ place: Stored; end: number }> {
+  const { tensor, sha256 } = plan;
   const { byteLength } = tensor;
-  const chunkBytes = chunkBytesFor(tensor.info.dtype);
-  const found = { crcs: [] as number[], codecs: [] as number[], storedLengths: [] as number[] };
+  const chunks: EncodedChunk[] = [];
   let at = start;
   for (;;) {
     const { value, done } = await pieces.next();
     if (done) throw new Error('a tensor has no end');
-    if (typeof value === 'string') {
-      const allRaw = found.codecs.every((codec) => codec === RAW);
-      const sums = allRaw ? { crcs: found.crcs, codecs: [], storedLengths: [] } : found;
-      const where = byteLength === 0 ? { offset: 0, chunkBytes: 0 } : { offset: start, chunkBytes };
-      return { place: { byteLength, sha256: value, sameBytesAs: undefined, ...where, ...sums }, end: at };
+    if (!value) return { place: placeOf(plan, start, chunks, sha256), end: at };
+    let from = 0;
+    for (const chunk of value.chunks) {
+      await sink.writeAt(at, value.bytes.subarray(from, from + chunk.stored));
+      from += chunk.stored;
+      chunks.push(chunk);
+      at += chunkStride(chunk.stored, chunk.length);
+      context.progress.advance(chunk.length);
     }
-    const { bytes, codec, length } = value;
-    await sink.writeAt(at, bytes);
-    found.crcs.push(value.crc32);
-    found.codecs.push(codec);
-    found.storedLengths.push(bytes.byteLength);
-    at += chunkStride(bytes.byteLength, length);
-    context.progress.advance(length);
+    if (byteLength === 0) throw new Error('an empty tensor has a chunk');
   }
+}
+
+function placeOf(
+  { tensor, base }: TensorPlan & { readonly kind: 'stored' },
+  start: number,
+  chunks: readonly EncodedChunk[],
+  sha256: string,
+): Stored {
+  const { byteLength, info } = tensor;
+  const none = { ...NO_STORAGE, byteLength, sha256, sameBytesAs: undefined };
+  if (byteLength === 0) return none;
+  const allRaw = chunks.every(({ codec }) => codec === RAW);
+  const building = base && chunks.some(({ codec }) => BASED.has(codec));
+  return {
+    ...none,
+    changed: chunks.reduce((sum, { changed }) => sum + changed, 0),
+    offset: start,
+    chunkBytes: chunkBytesFor(info.dtype),
+    crcs: chunks.map((chunk) => chunk.crc32),
+    codecs: allRaw ? [] : chunks.map(({ codec }) => codec),
+    storedLengths: allRaw ? [] : chunks.map(({ stored }) => stored),
+    ...(building ? { base: base.info.name, rawCrcs: chunks.map(({ rawCrc }) => rawCrc) } : {}),
+    nonces: Buffer.concat(chunks.flatMap(({ nonce }) => nonce ?? [])),
+    tags: Buffer.concat(chunks.flatMap(({ tag }) => tag ?? [])),
+  };
 }
 
 /**

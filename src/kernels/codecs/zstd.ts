@@ -49,9 +49,17 @@ async function load(): Promise<Zstd> {
 export const zstdCodec = (zstd: Zstd): Codec => ({
   id: 1,
   name: 'zstd',
-  encode(raw) {
-    const stored = zstd.compress(raw);
-    return stored.byteLength < raw.byteLength ? stored : undefined;
+  needsBase: false,
+  encode({ raw, stored }, { length }, limit) {
+    const packed = zstd.compress(raw.bytes.subarray(0, length));
+    if (packed.byteLength >= limit) return undefined;
+    stored.bytes.set(packed);
+    return packed.byteLength;
   },
-  decode: (stored, length) => zstd.decompress(stored, length),
+  decode({ raw, stored }, { length: bytes }, length) {
+    const unpacked = zstd.decompress(stored.bytes.slice(0, length), bytes);
+    if (!unpacked) return false;
+    raw.bytes.set(unpacked);
+    return true;
+  },
 });

@@ -1,0 +1,100 @@
+import { crc32 } from '../../../io/crc32.js';
+import { BlockReader } from '../../../kernels/block-reader.js';
+import { ownBenches, shapeOf } from '../../../kernels/codecs/bench.js';
+import { encodeChunk } from '../../../kernels/codecs/choose.js';
+import { decodeChunk } from '../../../kernels/codecs/decode.js';
+import { type Codecs, loadCodecs, RAW } from '../../../kernels/codecs/index.js';
+import { encodeLossy } from '../../../kernels/codecs/lossy.js';
+import { unseal } from '../../../kernels/codecs/seal.js';
+import { Workplace } from '../../../kernels/workplace.js';
+import { sealWith } from '../seal.js';
+import type { DecodeDone, DecodeJob, EncodeDone, EncodedChunk, EncodeJob, Part } from './parallel.js';
+
+let place: Workplace | undefined;
+/** Readers of the tensors that were coded last: the next job is mostly of the same one. */
+const readers = new Map<string, BlockReader>();
+
+function readerOf(part: Extract<Part, { program: unknown }>, slots: readonly [number, number]): BlockReader {
+  const key = `${slots[0]} ${part.program.tensor} ${part.program.path} ${part.program.offset}`;
+  const known = readers.get(key);
+  if (known) return known;
+  if (readers.size > 8) readers.clear();
+  place ??= new Workplace();
+  const reader = new BlockReader(part.program, place, slots);
+  readers.set(key, reader);
+  return reader;
+}
+
+/** Canonical bytes [from, from + length) of a part into `target`. */
+function pull(
+  part: Part,
+  from: number,
+  length: number,
+  target: Uint8Array,
+  slots: readonly [number, number],
+): void {
+  if ('bytes' in part) {
+    target.set(part.bytes.subarray(from, from + length));
+    return;
+  }
+  const reader = readerOf(part, slots);
+  const { pipeline } = reader;
+  const elements = (bytes: number): number => Math.floor((bytes * 8) / pipeline.outBits);
+  const start = elements(part.start + from);
+  const end = Math.min(part.program.count, elements(part.start + from + length + 7));
+  let done = 0;
+  for (let at = start; at < end && done < length; at += pipeline.blockElements) {
+    const until = Math.min(end, at + pipeline.blockElements);
+    const bytes = Math.min(pipeline.outBytes(at, until), length - done);
+    target.set(reader.read(at, until).bytes.subarray(0, bytes), done);
+    done += bytes;
+  }
+}
+
+const lengthOf = (part: Part): number => ('bytes' in part ? part.bytes.byteLength : part.length);
+
+/** Codes the chunks of a job on this thread. */
+export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
+  const codecs = await loadCodecs();
+  const [bench] = ownBenches();
+  const { dtype, chunkBytes, raw, base, choice, lossy, seal } = job;
+  const total = lengthOf(raw);
+  const chunks: EncodedChunk[] = [];
+  const parts: Uint8Array[] = [];
+  for (let from = 0, index = job.index; from < total; from += chunkBytes, index++) {
+    const length = Math.min(chunkBytes, total - from);
+    pull(raw, from, length, bench.raw.bytes, [0, 1]);
+    if (base) pull(base, from, length, bench.base.bytes, [2, 3]);
+    const encoded = lossy
+      ? encodeLossy(bench, dtype, length, lossy, codecs)
+      : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
+    const rawCrc = crc32(bench.raw.bytes.subarray(0, length));
+    const sealed = seal && sealWith(seal, index, encoded.bytes);
+    const bytes = sealed?.bytes ?? encoded.bytes;
+    const { codec, changed } = encoded;
+    const { width } = shapeOf(dtype, length);
+    const sums = { codec, changed: changed * width, stored: bytes.byteLength, length, crc32: crc32(bytes), rawCrc };
+    chunks.push(sealed ? { ...sums, nonce: sealed.nonce, tag: sealed.tag } : sums);
+    parts.push(bytes);
+  }
+  const [only] = parts;
+  const joined = parts.length === 1 && only ? only : Buffer.concat(parts);
+  return { op: 'encode', chunks, bytes: new Uint8Array(joined) };
+}
+
+/** Decodes a chunk on this thread. */
+export async function decodeJob(job: DecodeJob): Promise<DecodeDone> {
+  const codecs: Codecs = await loadCodecs();
+  const { stored, codec, length, dtype, base, seal, index } = job;
+  const sum = crc32(stored);
+  const plain = seal ? stored.slice() : stored;
+  if (seal && !unseal(seal, index, plain)) return { op: 'decode', raw: undefined, crc32: sum, opened: false };
+  if (codec === RAW)
+    return { op: 'decode', raw: plain.length === length ? plain.slice() : undefined, crc32: sum, opened: true };
+  const [bench] = ownBenches();
+  bench.stored.bytes.set(plain);
+  if (base) bench.base.bytes.set(base);
+  const fine = decodeChunk(bench, codecs, { codec, stored: plain.length, length, dtype });
+  const raw = fine ? bench.raw.bytes.slice(0, length) : undefined;
+  return { op: 'decode', raw, crc32: sum, opened: true };
+}

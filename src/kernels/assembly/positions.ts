@@ -1,0 +1,310 @@
+// Where elements differ, and the gaps between those places as Huffman-coded classes with raw low bits.
+// Reference: ../reference/positions.ts.
+//
+// Stored gaps of `n` > 0 ascending positions: a code table (huffman.ts, storeLengths), u32 × 3: bytes of the first three
+// of four streams of a quarter of the positions each, u32 × 4: the first position of each stream, the streams: of every
+// further position its distance to the one before, less one.
+import { huffmanCodes, huffmanLengths, loadTable, SLOTS, storedLengthBytes, storeLengths } from './huffman';
+
+/** Classes of gaps below 2^24, as those of residual.ts. */
+const CLASSES: i32 = 92;
+const COUNTS: usize = 0;
+const LENGTHS: usize = 512;
+const CODES: usize = 1024;
+const SCRATCH: usize = 2048;
+const NEAR: usize = 4096; // two counts of gaps below 256; to write with: bits | length << 24
+const TABLE: usize = 8192;
+const SHORT: usize = 12288;
+const LONG: u32 = 15;
+
+/**
+ * Ascending positions (u32) at which elements of `width` bytes differ, the bits of 16 of them at a time; the search
+ * ends soon after `limit`. Reads up to 127 bytes past the end and does not count what differs there.
+ */
+export function differingPositions(a: usize, b: usize, n: i32, width: i32, out: usize, limit: i32): i32 {
+  let to = out;
+  const most = out + (<usize>limit << 2);
+  for (let i: usize = 0; i < <usize>n && to <= most; i += 16) {
+    let differ = unequal(a, b, i, width);
+    if (i + 16 > <usize>n) differ &= (1 << (<u32>n - <u32>i)) - 1;
+    while (differ != 0) {
+      store<u32>(to, <u32>i + ctz<u32>(differ));
+      to += 4;
+      differ &= differ - 1;
+    }
+  }
+  return <i32>((to - out) >> 2);
+}
+
+/** Elements that differ. Reads up to 127 bytes past the end and does not count what differs there. */
+export function countDiffering(a: usize, b: usize, n: i32, width: i32): i32 {
+  let found: u32 = 0;
+  const wide = <usize>n & ~15;
+  for (let i: usize = 0; i < wide; i += 16) found += popcnt<u32>(unequal(a, b, i, width));
+  if (wide < <usize>n) found += popcnt<u32>(unequal(a, b, wide, width) & ((1 << (<u32>n - <u32>wide)) - 1));
+  return <i32>found;
+}
+
+/** A bit for each of 16 elements from `i` on. */
+// @ts-ignore: decorator
+@inline
+function unequal(a: usize, b: usize, i: usize, width: i32): u32 {
+  if (width == 2) {
+    const x = i16x8.ne(v128.load(a + (i << 1)), v128.load(b + (i << 1)));
+    const y = i16x8.ne(v128.load(a + (i << 1), 16), v128.load(b + (i << 1), 16));
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(x, y));
+  }
+  if (width == 4) {
+    const at = a + (i << 2);
+    const bt = b + (i << 2);
+    const x = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(at), v128.load(bt)), i32x4.ne(v128.load(at, 16), v128.load(bt, 16)));
+    const y = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(at, 32), v128.load(bt, 32)), i32x4.ne(v128.load(at, 48), v128.load(bt, 48)));
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(x, y));
+  }
+  if (width == 1) return <u32>i8x16.bitmask(i8x16.ne(v128.load(a + i), v128.load(b + i)));
+  let bits: u32 = 0;
+  for (let k: usize = 0; k < 16; k++) bits |= <u32>(load<u64>(a + ((i + k) << 3)) != load<u64>(b + ((i + k) << 3))) << <u32>k;
+  return bits;
+}
+
+/** Elements at the positions, one after the other. */
+export function gatherAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const p = <usize>load<u32>(positions + (i << 2));
+    if (width == 4) store<u32>(out + (i << 2), load<u32>(src + (p << 2)));
+    else if (width == 2) store<u16>(out + (i << 1), load<u16>(src + (p << 1)));
+    else if (width == 8) store<u64>(out + (i << 3), load<u64>(src + (p << 3)));
+    else store<u8>(out + i, load<u8>(src + p));
+  }
+}
+
+/** The inverse: elements put to the positions. */
+export function scatterAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
+  for (let i: usize = 0; i < <usize>n; i++) {
+    const p = <usize>load<u32>(positions + (i << 2));
+    if (width == 4) store<u32>(out + (p << 2), load<u32>(src + (i << 2)));
+    else if (width == 2) store<u16>(out + (p << 1), load<u16>(src + (i << 1)));
+    else if (width == 8) store<u64>(out + (p << 3), load<u64>(src + (i << 3)));
+    else store<u8>(out + p, load<u8>(src + i));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function classOf(m: u32): u32 {
+  if (m < 4) return m;
+  const k = 32 - clz<u32>(m);
+  return ((k - 2) << 2) | ((m >> (k - 3)) & 3);
+}
+
+/** Makes the code of `n` positions. Gives the bytes that `gapsEncode` will write (a few more at most). */
+export function gapsModel(positions: usize, n: i32, work: usize): i32 {
+  const counts = work + COUNTS;
+  memory.fill(counts, 0, <usize>CLASSES << 2);
+  const near = work + NEAR;
+  memory.fill(near, 0, 2048);
+  const quarter = (n + 3) >> 2;
+  for (let q = 0; q < 4; q++) {
+    const from = min(n, q * quarter) + 1;
+    const end = min(n, from - 1 + quarter);
+    for (let i = from; i < end; i++) {
+      const at = positions + (<usize>i << 2);
+      const gap = load<u32>(at) - load<u32>(at - 4) - 1;
+      const cell = gap < 256 ? near + ((i & 1) << 10) + (<usize>gap << 2) : counts + (<usize>classOf(gap) << 2);
+      store<u32>(cell, load<u32>(cell) + 1);
+    }
+  }
+  for (let gap: u32 = 0; gap < 256; gap++) {
+    const cell = counts + (<usize>classOf(gap) << 2);
+    store<u32>(cell, load<u32>(cell) + load<u32>(near + (<usize>gap << 2)) + load<u32>(near + 1024 + (<usize>gap << 2)));
+  }
+  if (n <= 4) store<u32>(counts, load<u32>(counts) + 1); // a table of something
+  huffmanLengths(counts, CLASSES, work + LENGTHS, work + SCRATCH);
+  huffmanCodes(work + LENGTHS, CLASSES, work + CODES);
+  let bits: u64 = 0;
+  for (let c: u32 = 0; c < <u32>CLASSES; c++)
+    bits += <u64>load<u32>(counts + (<usize>c << 2)) * <u64>(<u32>load<u8>(work + LENGTHS + c) + lowBits(c));
+  return <i32>(bits >> 3) + 32 + storedLengthBytes(counts, CLASSES);
+}
+
+// @ts-ignore: decorator
+@inline
+function lowBits(c: u32): u32 {
+  return c < 4 ? 0 : (c >> 2) - 1;
+}
+
+/** Code and low bits of a gap: bits | length << 48. */
+// @ts-ignore: decorator
+@inline
+function written(gap: u32, codes: usize): u64 {
+  const c = classOf(gap);
+  const low = lowBits(c);
+  const code = <u64>load<u32>(codes + (<usize>c << 2));
+  const length = code >> 16;
+  return (code & 0xffff) | (<u64>(gap & ((1 << low) - 1)) << length) | ((length + <u64>low) << 48);
+}
+
+/** Writes what `gapsModel` saw last. Gives the bytes written. */
+export function gapsEncode(positions: usize, n: i32, out: usize, work: usize): i32 {
+  const head = out + <usize>storeLengths(work + COUNTS, work + LENGTHS, CLASSES, out);
+  const near = work + NEAR;
+  for (let gap: u32 = 0; gap < 256; gap++) {
+    const x = written(gap, work + CODES);
+    store<u32>(near + (<usize>gap << 2), <u32>(x & 0xffffff) | (<u32>(x >> 48) << 24));
+  }
+  let to = head + 28;
+  const quarter = (n + 3) >> 2;
+  for (let q = 0; q < 4; q++) {
+    const from = min(n, q * quarter);
+    const end = min(n, from + quarter);
+    const start = to;
+    let acc: u64 = 0;
+    let bits: u64 = 0;
+    let before = from < end ? load<u32>(positions + (<usize>from << 2)) : 0;
+    store<u32>(head + 12 + (<usize>q << 2), before);
+    let at = positions + (<usize>(from + 1) << 2);
+    const last = positions + (<usize>end << 2);
+    while (at < last) {
+      const position = load<u32>(at);
+      const gap = position - before - 1;
+      before = position;
+      if (gap < 256) {
+        const x = load<u32>(near + (<usize>gap << 2));
+        acc |= <u64>(x & 0xffffff) << bits;
+        bits += <u64>(x >> 24);
+      } else {
+        const x = written(gap, work + CODES);
+        acc |= (x & 0xffffffffffff) << bits;
+        bits += x >> 48;
+      }
+      store<u64>(to, acc);
+      to += <usize>(bits >> 3);
+      acc >>= bits & ~7;
+      bits &= 7;
+      at += 4;
+    }
+    if (bits > 0) store<u8>(to++, <u8>acc);
+    if (q < 3) store<u32>(head + (<usize>q << 2), <u32>(to - start));
+  }
+  return <i32>(to - out);
+}
+
+/** Gaps below 2048 that lie in a look-up with all their bits: length | (gap + 1) << 4; others: LONG. */
+function shortTable(work: usize): void {
+  for (let at: u32 = 0; at < <u32>SLOTS; at++) {
+    const x = <u32>load<u16>(work + TABLE + (<usize>at << 1));
+    const length = x & 15;
+    const c = x >> 4;
+    const low = lowBits(c);
+    let entry = LONG;
+    if (length + low <= 11) {
+      const gap = (c < 4 ? c : (4 | (c & 3)) << low) + ((at >> length) & ((1 << low) - 1));
+      if (gap < 2048) entry = (length + low) | ((gap + 1) << 4);
+    }
+    store<u16>(work + SHORT + (<usize>at << 1), <u16>entry);
+  }
+}
+
+/** The next gap + 1 from the bits of `w`; the bits it took << 32. */
+// @ts-ignore: decorator
+@inline
+function readGap(w: u64, work: usize): u64 {
+  const s = <u32>load<u16>(work + SHORT + ((<usize>w & <usize>(SLOTS - 1)) << 1));
+  if ((s & 15) != LONG) return <u64>(s >> 4) | (<u64>(s & 15) << 32);
+  const x = <u32>load<u16>(work + TABLE + ((<usize>w & <usize>(SLOTS - 1)) << 1));
+  const length = x & 15;
+  const c = x >> 4;
+  const low = lowBits(c);
+  const gap = (c < 4 ? c : (4 | (c & 3)) << low) + (<u32>(w >> <u64>length) & ((<u32>1 << low) - 1));
+  return <u64>(gap + 1) | (<u64>(length + low) << 32);
+}
+
+// @ts-ignore: decorator
+@inline
+function bitsAt(p: usize, bits: u64): u64 {
+  return load<u64>(p + <usize>(bits >> 3)) >> (bits & 7);
+}
+
+/** Reads `n` positions below `count` from `src` to `end`. False if there are none. */
+export function gapsDecode(src: usize, end: usize, n: i32, count: i32, out: usize, work: usize): bool {
+  const bytes = loadTable(src, end, CLASSES, work + TABLE, work + SCRATCH);
+  if (bytes == 0) return false;
+  shortTable(work);
+  const head = src + <usize>bytes;
+  if (head + 28 > end) return false;
+  const p0 = head + 28;
+  const p1 = p0 + <usize>load<u32>(head);
+  const p2 = p1 + <usize>load<u32>(head, 4);
+  const p3 = p2 + <usize>load<u32>(head, 8);
+  if (p1 < p0 || p2 < p1 || p3 < p2 || p3 > end) return false;
+  const quarter = <usize>((n + 3) >> 2);
+  const all = <usize>n;
+  const q1 = min(all, quarter);
+  const q2 = min(all, 2 * quarter);
+  const q3 = min(all, 3 * quarter);
+  let b0: u64 = 0;
+  let b1: u64 = 0;
+  let b2: u64 = 0;
+  let b3: u64 = 0;
+  let at0 = load<u32>(head, 12);
+  let at1 = load<u32>(head, 16);
+  let at2 = load<u32>(head, 20);
+  let at3 = load<u32>(head, 24);
+  store<u32>(out, at0);
+  if (q1 < q2) store<u32>(out + (q1 << 2), at1);
+  if (q2 < q3) store<u32>(out + (q2 << 2), at2);
+  if (q3 < all) store<u32>(out + (q3 << 2), at3);
+  let i: usize = 1;
+  const last = all - q3;
+  while (i < last) {
+    const x0 = readGap(bitsAt(p0, b0), work);
+    const x1 = readGap(bitsAt(p1, b1), work);
+    const x2 = readGap(bitsAt(p2, b2), work);
+    const x3 = readGap(bitsAt(p3, b3), work);
+    at0 += <u32>x0;
+    at1 += <u32>x1;
+    at2 += <u32>x2;
+    at3 += <u32>x3;
+    store<u32>(out + (i << 2), at0);
+    store<u32>(out + ((q1 + i) << 2), at1);
+    store<u32>(out + ((q2 + i) << 2), at2);
+    store<u32>(out + ((q3 + i) << 2), at3);
+    b0 += x0 >> 32;
+    b1 += x1 >> 32;
+    b2 += x2 >> 32;
+    b3 += x3 >> 32;
+    i++;
+  }
+  b0 = rest(p0, b0, i, q1, at0, out, work);
+  b1 = rest(p1, b1, q1 + i, q2, at1, out, work);
+  b2 = rest(p2, b2, q2 + i, q3, at2, out, work);
+  b3 = rest(p3, b3, q3 + i, all, at3, out, work);
+  if (
+    p0 + <usize>((b0 + 7) >> 3) != p1 ||
+    p1 + <usize>((b1 + 7) >> 3) != p2 ||
+    p2 + <usize>((b2 + 7) >> 3) != p3 ||
+    p3 + <usize>((b3 + 7) >> 3) != end
+  )
+    return false;
+  return areAscending(out, n, <u32>count);
+}
+
+function rest(p: usize, bits: u64, i: usize, end: usize, position: u32, out: usize, work: usize): u64 {
+  for (; i < end; i++) {
+    const x = readGap(bitsAt(p, bits), work);
+    position += <u32>x;
+    store<u32>(out + (i << 2), position);
+    bits += x >> 32;
+  }
+  return bits;
+}
+
+function areAscending(positions: usize, n: i32, count: u32): bool {
+  let fine = load<u32>(positions) < count;
+  for (let i: usize = 1; i < <usize>n; i++) {
+    const at = positions + (i << 2);
+    const position = load<u32>(at);
+    fine = fine && position > load<u32>(at - 4) && position < count;
+  }
+  return fine;
+}

@@ -1,0 +1,75 @@
+import { type DType, dtypeFacts } from '../../core/dtype.js';
+import { type Arena, arena, type KernelExports, type Slot } from '../wasm.js';
+
+/** Bytes of the elements that codecs see: those of the type where they are whole, else bytes. */
+export type ElementWidth = 1 | 2 | 4 | 8;
+
+/** What a codec knows of a chunk besides its bytes. */
+export interface ChunkShape {
+  readonly dtype: DType;
+  /** Canonical bytes. */
+  readonly length: number;
+  readonly width: ElementWidth;
+  /** Elements of `width` bytes. */
+  readonly count: number;
+  /** Bits right of the exponent in an element that is shifted left by one; 0 where elements are no floats. */
+  readonly shift: number;
+}
+
+/** Bits of the mantissa, and one for the sign that is shifted out. */
+const SHIFTS = new Map<DType, number>([
+  ['f32', 24],
+  ['bf16', 8],
+  ['f16', 11],
+  ['f8_e4m3fn', 4],
+  ['f8_e4m3fnuz', 4],
+  ['f8_e5m2', 3],
+  ['f8_e5m2fnuz', 3],
+  ['c64', 24],
+  ['c32', 11],
+]);
+
+export function shapeOf(dtype: DType, length: number): ChunkShape {
+  const { kind, bits, block } = dtypeFacts(dtype);
+  const own = kind === 'complex' ? bits / 16 : bits / 8; // a complex number is two floats
+  const whole = block === 1 && (own === 2 || own === 4 || own === 8) && length % own === 0;
+  const width = whole ? own : 1;
+  return { dtype, length, width, count: length / width, shift: SHIFTS.get(dtype) ?? 0 };
+}
+
+/** The memory in which chunks are coded: one a thread, with the kernels. */
+export class Bench {
+  readonly kernels: KernelExports;
+  /** Canonical bytes of the chunk. */
+  readonly raw: Slot;
+  /** Canonical bytes of the same place in the base. */
+  readonly base: Slot;
+  /** What is stored. */
+  readonly stored: Slot;
+  /** Scratch that codecs fill and use at once. */
+  readonly a: Slot;
+  readonly b: Slot;
+  readonly c: Slot;
+  /** Tables of byte planes, and of differences. */
+  readonly planeWork: number;
+  readonly work: number;
+
+  constructor(here: Arena, areas: readonly [raw: number, base: number]) {
+    this.kernels = here.kernels;
+    this.raw = here.codecArea(areas[0]);
+    this.base = here.codecArea(areas[1]);
+    this.stored = here.codecArea(2);
+    this.a = here.codecArea(3);
+    this.b = here.codecArea(4);
+    this.c = here.codecArea(5);
+    [this.planeWork, this.work] = here.codec.work;
+  }
+}
+
+let benches: readonly [Bench, Bench] | undefined;
+
+/** The two benches of this thread: what one decodes into is the base of the other. */
+export function ownBenches(): readonly [Bench, Bench] {
+  benches ??= [new Bench(arena(), [0, 1]), new Bench(arena(), [1, 0])];
+  return benches;
+}

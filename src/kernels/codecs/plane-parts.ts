@@ -1,0 +1,99 @@
+import type { Bench, ElementWidth } from './bench.js';
+
+/** Methods of a stored plane. */
+const RAW = 0;
+const HUFFMAN = 2;
+const CONSTANT = 3;
+/** Method (u8) and stored length (u32) of a plane. */
+const ENTRY = 5;
+
+const SPLIT = { 2: 'splitPlanes2', 4: 'splitPlanes4', 8: 'splitPlanes8' } as const;
+const JOIN = { 2: 'joinPlanes2', 4: 'joinPlanes4', 8: 'joinPlanes8' } as const;
+
+/** A sampled plane with more bits a byte (in 1/256) than this is stored raw without a closer look. */
+const NOISE = Math.round(7.93 * 256);
+/** Smaller planes are not sampled. */
+const SAMPLED = 4096;
+
+/**
+ * Byte planes of `count` elements at `src` (rotated left by one bit, kernels/reference/planes.ts), the highest first:
+ * for each a method (u8) and a length (u32), then the planes. Planes are raw, one byte (all are that), or Huffman codes.
+ * Written to `out`; undefined where `limit` bytes do not suffice. Uses areas `a` and, where told, others as source.
+ */
+export function packPlanes(
+  bench: Bench,
+  src: number,
+  count: number,
+  width: ElementWidth,
+  out: number,
+  limit: number,
+): number | undefined {
+  const { kernels, a, planeWork: work } = bench;
+  const memory = new DataView(a.bytes.buffer);
+  const bytes = new Uint8Array(a.bytes.buffer);
+  if (width > 1) kernels[SPLIT[width as 2 | 4 | 8]](src, a.at, count);
+  const planes = width > 1 ? a.at : src;
+  const bits = Array.from({ length: width }, (_, p) =>
+    count > SAMPLED ? kernels.planeSample(planes + p * count, count, work) : 0,
+  );
+  let at = out + width * ENTRY;
+  // By the sample there is no chance: no plane is coded in vain.
+  const guess = bits.reduce((sum, b) => sum + (Math.min(b, 2048) * count) / 2048, 0);
+  if (at - out >= limit || guess * 0.97 > limit) return undefined;
+  for (let entry = 0; entry < width; entry++) {
+    const plane = planes + (width - 1 - entry) * count;
+    const noise = (bits[width - 1 - entry] ?? 0) > NOISE;
+    const needed = noise ? count : kernels.planeModel(plane, count, work);
+    const method = needed >= count ? RAW : needed === 3 ? CONSTANT : HUFFMAN;
+    const least = method === RAW ? count : method === CONSTANT ? 1 : needed - 16;
+    if (at - out + least >= limit) return undefined;
+    let length = least;
+    if (method === RAW) bytes.copyWithin(at, plane, plane + count);
+    else if (method === CONSTANT) bytes[at] = bytes[plane] ?? 0;
+    else length = kernels.planeEncode(plane, count, at, work);
+    memory.setUint8(out + entry * ENTRY, method);
+    memory.setUint32(out + entry * ENTRY + 1, length, true);
+    at += length;
+  }
+  return at - out < limit ? at - out : undefined;
+}
+
+/** The inverse: elements to `out` from the bytes `src` … `end`. False if they are none. Uses area `a`. */
+export function unpackPlanes(
+  bench: Bench,
+  src: number,
+  end: number,
+  count: number,
+  width: ElementWidth,
+  out: number,
+): boolean {
+  const { kernels, a, planeWork: work } = bench;
+  const memory = new DataView(a.bytes.buffer);
+  const bytes = new Uint8Array(a.bytes.buffer);
+  let at = src + width * ENTRY;
+  if (at > end) return false;
+  const planes = width > 1 ? a.at : out;
+  // The lowest plane last to be written would be overwritten by the few bytes past the end of the one before it.
+  const entries: { readonly plane: number; readonly method: number; readonly from: number; readonly to: number }[] = [];
+  for (let entry = 0; entry < width; entry++) {
+    const method = memory.getUint8(src + entry * ENTRY);
+    const length = memory.getUint32(src + entry * ENTRY + 1, true);
+    if (length > end - at) return false;
+    entries.push({ plane: planes + (width - 1 - entry) * count, method, from: at, to: at + length });
+    at += length;
+  }
+  if (at !== end) return false;
+  for (const { plane, method, from, to } of entries.reverse()) {
+    if (method === HUFFMAN) {
+      if (!kernels.planeDecode(from, to, count, plane, work)) return false;
+    } else if (method === CONSTANT) {
+      if (to - from !== 1) return false;
+      bytes.fill(bytes[from] ?? 0, plane, plane + count);
+    } else if (method === RAW) {
+      if (to - from !== count) return false;
+      bytes.copyWithin(plane, from, to);
+    } else return false;
+  }
+  if (width > 1) kernels[JOIN[width as 2 | 4 | 8]](a.at, out, count);
+  return true;
+}
