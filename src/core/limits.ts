@@ -38,6 +38,11 @@ export const LIMITS = {
   TREE_NODES: 4_000_000,
   /** Nesting of such a tree; as deep as a pickle may be. */
   TREE_DEPTH: 1_000,
+  /** Deltas on top of each other. */
+  DELTA_DEPTH: 256,
+  /** Steps in the index of a run folder, and the size of that file. */
+  RUN_STEPS: 100_000,
+  RUN_INDEX_BYTES: 256 * 1024 * 1024,
   /** One input made up, or read from an npz, for a run. */
   FEED_BYTES: 512 * 1024 * 1024,
   /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */

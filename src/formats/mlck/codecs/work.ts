@@ -51,6 +51,16 @@ function pull(
   }
 }
 
+const buffers = [new Uint8Array(), new Uint8Array()];
+
+function scratch(index: 0 | 1, length: number): Uint8Array {
+  const known = buffers[index];
+  if (known && known.length >= length) return known.subarray(0, length);
+  const fresh = new Uint8Array(length);
+  buffers[index] = fresh;
+  return fresh;
+}
+
 const lengthOf = (part: Part): number => ('bytes' in part ? part.bytes.byteLength : part.length);
 
 /** Codes the chunks of a job on this thread. */
@@ -63,8 +73,13 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   const parts: Uint8Array[] = [];
   for (let from = 0, index = job.index; from < total; from += chunkBytes, index++) {
     const length = Math.min(chunkBytes, total - from);
-    pull(raw, from, length, bench.raw.bytes, [0, 1]);
-    if (base) pull(base, from, length, bench.base.bytes, [2, 3]);
+    // Both before either is put on the bench: chunks of a tensor that is coded itself are decoded there.
+    const next = scratch(0, length);
+    pull(raw, from, length, next, [0, 1]);
+    const below = base && scratch(1, length);
+    if (base && below) pull(base, from, length, below, [2, 3]);
+    bench.raw.bytes.set(next);
+    if (below) bench.base.bytes.set(below);
     const encoded = lossy
       ? encodeLossy(bench, dtype, length, lossy, codecs)
       : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
