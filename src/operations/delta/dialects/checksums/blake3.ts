@@ -91,7 +91,7 @@ export class Blake3 {
   readonly #block = new Uint8Array(BLOCK);
   readonly #words = new Uint32Array(16);
   #filled = 0;
-  #cv = IV;
+  #cv: Uint32Array = IV;
   #blocks = 0;
   /** Whole chunks so far. */
   #chunks = 0;
@@ -116,7 +116,7 @@ export class Blake3 {
     this.#blocks++;
     if (!last) return;
     this.#chunks++;
-    let value = this.#cv;
+    let value: Uint32Array = this.#cv;
     // One subtree is merged for each zero bit that the number of chunks ends with.
     for (let count = this.#chunks; count % 2 === 0; count /= 2)
       value = compress(IV, joined(this.#stack.pop() ?? IV, value), 0, BLOCK, PARENT);
@@ -141,7 +141,7 @@ export class Blake3 {
     for (let i = this.#stack.length - 1; i >= 0; i--)
       value = compress(IV, joined(this.#stack[i] ?? IV, value), 0, BLOCK, PARENT | (i === 0 ? ROOT : 0));
     const out = Buffer.alloc(32);
-    value.forEach((word, i) => out.writeUInt32LE(word, i * 4));
+    for (const [i, word] of value.entries()) out.writeUInt32LE(word, i * 4);
     return out.toString('hex');
   }
 }
