@@ -47,5 +47,7 @@ export const LIMITS = {
   FEED_BYTES: 512 * 1024 * 1024,
   /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */
   VIEW_EXPANSION_BYTES: 64 * 1024 * 1024 * 1024,
+  /** One tensor's difference in a delta of another trainer, and its zstd form beside it: both are held in memory. */
+  DELTA_ZSTD_BYTES: 1792 * 1024 * 1024,
 } as const;
 export type LimitName = keyof typeof LIMITS;
