@@ -106,7 +106,9 @@ export const workOptions = (command: Command): Command =>
   command
     .addOption(option('--threads <n>', 'worker threads (default: one a core)', positiveInteger))
     .addOption(option('--max-memory <size>', 'bytes in flight, as 256M or 1GiB', sizeOption))
-    .addOption(option('--base <model>', 'what a delta builds on, if it is not beside it (repeatable)', collect))
+    .addOption(
+      option('--base <model>', 'what a delta builds on, if it is not beside it (repeatable)', collect),
+    )
     .option('--key-file <file>', 'key of encrypted checkpoints (or MLSER_KEY): 32 bytes, or 64 hex digits');
 
 const sizeOption = (text: string): number => parseSize(text);

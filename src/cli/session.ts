@@ -5,8 +5,8 @@ import type { BaseOptions } from '../operations/base.js';
 import { ascii } from './escape.js';
 import type { CliIo } from './io.js';
 import { printJson } from './json.js';
-import type { WorkOptions } from './options.js';
 import { keyOf } from './key.js';
+import type { WorkOptions } from './options.js';
 import { createProgress, type ShownProgress } from './progress.js';
 import { colorLevel, type Style, styleFor } from './style.js';
 

@@ -34,10 +34,14 @@ export class Bases {
   /** For the context of a reader. */
   readonly find = async (delta: DeltaInfo, files: InputFiles): Promise<Model | undefined> => {
     if (delta.depth > LIMITS.DELTA_DEPTH || ++this.#depth > LIMITS.DELTA_DEPTH)
-      throw new MlserError('E_LIMIT', `${files.label}: more than ${LIMITS.DELTA_DEPTH} deltas on top of each other`, {
-        details: { file: files.main, limit: 'DELTA_DEPTH', allowed: LIMITS.DELTA_DEPTH },
-        hint: 'fold the chain with mlser delta squash',
-      });
+      throw new MlserError(
+        'E_LIMIT',
+        `${files.label}: more than ${LIMITS.DELTA_DEPTH} deltas on top of each other`,
+        {
+          details: { file: files.main, limit: 'DELTA_DEPTH', allowed: LIMITS.DELTA_DEPTH },
+          hint: 'fold the chain with mlser delta squash',
+        },
+      );
     return (await this.#named(delta, files)) ?? (await this.#beside(delta, files));
   };
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { CODEC_NAMES, RAW } from '../../kernels/codecs/numbers.js';
 import { MlserError } from '../../errors.js';
-import { type Lossy, parseLossy } from '../../operations/delta/lossy-words.js';
+import { CODEC_NAMES, RAW } from '../../kernels/codecs/numbers.js';
 import type { DeltaOptions } from '../../operations/delta/create.js';
+import { type Lossy, parseLossy } from '../../operations/delta/lossy-words.js';
 import type { WriteReport } from '../../operations/reports.js';
 import {
   integerFlag,
@@ -50,8 +50,11 @@ export function delta(program: Command, cli: Cli): void {
   const create = command
     .command('create <base> <new> <output>')
     .summary('write a checkpoint as differences to a base');
-  onAction<CodingOptions>(cli, dialectOption(codingOptions(create)), (session, [base = '', next = '', output = ''], options) =>
-    written(session, options, [base, next, output], () => creating(session, base, next, output, options)),
+  onAction<CodingOptions>(
+    cli,
+    dialectOption(codingOptions(create)),
+    (session, [base = '', next = '', output = ''], options) =>
+      written(session, options, [base, next, output], () => creating(session, base, next, output, options)),
   );
   const apply = command
     .command('apply <base> <files...>')
@@ -61,7 +64,13 @@ export function delta(program: Command, cli: Cli): void {
     const [deltas, output] = lastOf(files, 'apply <base> <delta...> <output>');
     return written(session, options, [base, ...deltas, output], async () => {
       const { applyDeltas } = await import('../../operations/delta/apply.js');
-      return applyDeltas(base, deltas, output, { ...given(options, 'to'), ...writing(options) }, session.context);
+      return applyDeltas(
+        base,
+        deltas,
+        output,
+        { ...given(options, 'to'), ...writing(options) },
+        session.context,
+      );
     });
   });
   const squash = command
@@ -110,7 +119,11 @@ export function delta(program: Command, cli: Cli): void {
     'mlser delta squash step-180.safetensors delta.mlck squashed.mlck',
     'mlser delta squash step-180.safetensors delta.mlck squashed.mlck --level 2 --json',
   );
-  examples(verify, 'mlser delta verify runs/exp1', 'mlser delta verify delta.mlck --base step-180.safetensors');
+  examples(
+    verify,
+    'mlser delta verify runs/exp1',
+    'mlser delta verify delta.mlck --base step-180.safetensors',
+  );
   examples(log, 'mlser delta log runs/exp1', 'mlser delta log delta.mlck --base step-180.safetensors --json');
   examples(
     add,
@@ -136,7 +149,9 @@ const codingOptions = (command: Command): Command =>
   provingOptions(command)
     .addOption(listFlag('--codec <name>', `only these codecs (repeatable): ${CODECS.join(', ')}`))
     .addOption(integerFlag('--level <n>', '1: fast (default); 2: also try zstd everywhere'))
-    .addOption(valueFlag('--lossy <how>', 'round the differences: bf16-delta, int8-delta, topk=1%', parseLossy))
+    .addOption(
+      valueFlag('--lossy <how>', 'round the differences: bf16-delta, int8-delta, topk=1%', parseLossy),
+    )
     .addOption(valueFlag('--lossy-optimizer <how>', 'the same for the optimizer state', parseLossy));
 
 const dialectOption = (command: Command): Command =>
@@ -174,6 +189,11 @@ async function creating(
   output: string,
   options: CodingOptions,
 ): Promise<WriteReport> {
+  const { dialect = 'native' } = options;
+  if (dialect !== 'native') {
+    const { createForeign, foreignDialect } = await import('../../operations/delta/foreign.js');
+    return createForeign(base, next, output, foreignDialect(dialect), writing(options), session.context);
+  }
   const { createDelta } = await import('../../operations/delta/create.js');
   return createDelta(base, next, output, coding(options), session.context);
 }
@@ -197,7 +217,11 @@ async function logging(session: Session, [input = '']: readonly string[]): Promi
   return 0;
 }
 
-const adding = (session: Session, [checkpoint = '']: readonly string[], options: AddOptions): Promise<Answer> =>
+const adding = (
+  session: Session,
+  [checkpoint = '']: readonly string[],
+  options: AddOptions,
+): Promise<Answer> =>
   written(session, options, [checkpoint], async () => {
     const { addToRun } = await import('../../operations/delta/add.js');
     const wanted = { ...coding(options), ...given(options, 'keyframeEvery', 'step', 'name') };

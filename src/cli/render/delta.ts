@@ -15,7 +15,10 @@ const BAR = 20;
 const percent = (share: number): string => `${figure(share * 100)} %`;
 
 /** The steps of a run, or a chain: what each takes, as numbers and as a picture. */
-export function renderLog({ path, entries, bytes, tensorBytes, ratio }: DeltaLogReport, style: Style): string {
+export function renderLog(
+  { path, entries, bytes, tensorBytes, ratio }: DeltaLogReport,
+  style: Style,
+): string {
   const { paint } = style;
   if (entries.length === 0) return `${paint.strong(safe(path))} holds no steps yet\n`;
   const most = Math.max(...entries.map((entry) => entry.bytes), 1);

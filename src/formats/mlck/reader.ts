@@ -108,8 +108,7 @@ function readTensors(
     const { name, aliasOf, role } = record;
     if (names.has(name)) throw bad(file, name, 'stands twice');
     names.add(name);
-    const owner =
-      aliasOf === undefined ? readOwner(record, owners, opened, bases) : owners.get(aliasOf);
+    const owner = aliasOf === undefined ? readOwner(record, owners, opened, bases) : owners.get(aliasOf);
     if (!owner) throw bad(file, name, `is an alias of ${JSON.stringify(aliasOf)}, no tensor before it`);
     if (aliasOf === undefined) owners.set(name, owner);
     else aliases.set(name, aliasOf);

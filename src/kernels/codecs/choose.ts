@@ -42,7 +42,13 @@ export function encodeChunk(
 }
 
 /** What the share of elements that differ (from the base, from zero) says cannot win. */
-function isHopeless({ id }: Codec, bench: Bench, { count, width, length }: ChunkShape, changed: number, limit: number): boolean {
+function isHopeless(
+  { id }: Codec,
+  bench: Bench,
+  { count, width, length }: ChunkShape,
+  changed: number,
+  limit: number,
+): boolean {
   if (id === 17) return changed > 0.6 * count;
   if (id === 16) return limit < count / 8; // it takes a bit an element at least
   if (id !== 4) return false;

@@ -19,8 +19,6 @@ export const residual: Codec = {
     const { kernels, raw, base, stored, b, work } = bench;
     if (width === 8 || count === 0) return false;
     const end = stored.at + length;
-    return Boolean(
-      kernels.residualDecode(stored.at, end, base.at, count, width, shift, raw.at, b.at, work),
-    );
+    return Boolean(kernels.residualDecode(stored.at, end, base.at, count, width, shift, raw.at, b.at, work));
   },
 };

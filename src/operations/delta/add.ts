@@ -77,7 +77,8 @@ async function addOpened(
   return withModels([joinPath(folder, last.file)], runContext(context), async ([base]) => {
     if (!base) throw new Error('the last step is missing');
     const report = await deltaBetween({ ...request, base, baseFile: last.file }, writing, context);
-    if (!report.validation.passed || options.dryRun || !gainsNothing(report, run)) return added(report, false);
+    if (!report.validation.passed || options.dryRun || !gainsNothing(report, run))
+      return added(report, false);
     return added(await writeWhole(request, writing, context), true);
   });
 }
@@ -122,7 +123,13 @@ function identify(
       hint: 'letters, digits, - _ . and + only: choose one with --name',
     });
   const before = run.steps.at(-1)?.step;
-  if (told !== undefined && before !== undefined && before !== null && told <= before && options.name === undefined)
+  if (
+    told !== undefined &&
+    before !== undefined &&
+    before !== null &&
+    told <= before &&
+    options.name === undefined
+  )
     if (run.steps.some((known) => known.step === told)) throw stepExists('the run', name);
   return { name, step: told ?? null };
 }

@@ -1,4 +1,5 @@
 import type { WorkContext } from '../../core/format.js';
+import type { Model } from '../../core/model.js';
 import { MlserError } from '../../errors.js';
 import { baseMismatch } from '../base.js';
 import { hashModel } from '../hashes.js';
@@ -28,26 +29,62 @@ export const applyDeltas = (
   const bases = [...deltas.slice(0, -1), base];
   return withModels([last], { ...context, bases }, async ([opened]) => {
     if (!opened) throw new Error('a model is missing');
-    if (!opened.model.delta)
-      throw new MlserError('E_USAGE', `${last} is no delta: it is whole by itself`, {
-        details: { input: last },
-        hint: `to write it in another format: mlser convert ${last} ${output}`,
-      });
+    if (!opened.model.delta) return applyForeign(base, deltas, opened, output, options, context);
     await checkBase(opened, context);
-    return writeModel(
-      {
-        command: 'delta apply',
-        opened: [opened],
-        reference: opened.model,
-        intended: opened.model,
-        output,
-        options,
-        writeOptions: {},
-      },
-      context,
-    );
+    return rebuilt(opened, [opened], opened.model, output, options, context);
   });
 };
+
+const rebuilt = (
+  { input }: OpenedModel,
+  opened: readonly [OpenedModel, ...OpenedModel[]],
+  model: Model,
+  output: string,
+  options: OutputOptions,
+  context: WorkContext,
+): Promise<WriteReport> =>
+  writeModel(
+    {
+      command: 'delta apply',
+      opened,
+      reference: model,
+      intended: model,
+      output,
+      options,
+      writeOptions: {},
+    },
+    context,
+  ).then((report) => ({ ...report, input }));
+
+/** Deltas in the layouts of other programs: each is recognised by what is in it. */
+async function applyForeign(
+  base: string,
+  deltas: readonly string[],
+  last: OpenedModel,
+  output: string,
+  options: OutputOptions,
+  context: WorkContext & OpenContext,
+): Promise<WriteReport> {
+  const { dialectOf } = await import('./dialects/index.js');
+  if (!(await dialectOf(last))) throw noDelta(last, output);
+  return withModels([base, ...deltas], context, async ([from, ...opened]) => {
+    if (!from) throw new Error('a model is missing');
+    let model = from.model;
+    for (const delta of opened) {
+      const dialect = await dialectOf(delta);
+      if (!dialect) throw noDelta(delta, output);
+      model = await dialect.apply(model, delta, context);
+      await dialect.verify?.(model, delta, context);
+    }
+    return rebuilt(last, [last, ...opened, from], model, output, options, context);
+  });
+}
+
+const noDelta = ({ input }: OpenedModel, output: string): MlserError =>
+  new MlserError('E_USAGE', `${input} is no delta: it is whole by itself`, {
+    details: { input },
+    hint: `to write it in another format: mlser convert ${input} ${output}`,
+  });
 
 /** Refuses another base at once where that is cheap, or where no byte that is read would tell. */
 async function checkBase(opened: OpenedModel, context: WorkContext): Promise<void> {

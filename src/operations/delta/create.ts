@@ -1,9 +1,10 @@
 import type { CodecChoice, StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { MlserError } from '../../errors.js';
+import { BASED, CODEC_NAMES } from '../../kernels/codecs/numbers.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
-import type { CodecTotals, DeltaCreateReport } from '../reports.js';
+import type { CodecTotals, DeltaCreateReport, TensorAction } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import type { LossyOptions } from './lossy-words.js';
 import { hintOf, planDelta } from './plan.js';
@@ -74,7 +75,7 @@ export async function deltaBetween(
       opened: [next, base],
       reference: withoutGraph(next.model),
       intended,
-      ...(delta.lossy ? { changed: new Set(delta.lossy.keys()) } : {}),
+      ...(plan.changed.size > 0 ? { changed: plan.changed } : {}),
       output,
       options: { ...options, to: 'mlck' },
       writeOptions,
@@ -90,6 +91,7 @@ export async function deltaBetween(
   const content = await contentOf(output, report.validation.passed && !options.dryRun, context);
   return {
     ...report,
+    ...(stored.length > 0 ? { tensors: actionsOf(report.tensors, stored) } : {}),
     base: { content: delta.content },
     target: { content },
     ...changesOf(stored),
@@ -110,10 +112,33 @@ function withoutGraph({ graph: _, ...model }: Model): Model {
 export async function contentOf(file: string, exists: boolean, context: WorkContext): Promise<string> {
   if (!exists) return '';
   const { key } = context;
-  return withModels([file], { ...(key ? { key } : {}), findBase: async () => undefined }, async ([opened]) => {
-    return opened?.model.recordedContent ?? '';
+  return withModels(
+    [file],
+    { ...(key ? { key } : {}), findBase: async () => undefined },
+    async ([opened]) => {
+      return opened?.model.recordedContent ?? '';
+    },
+  );
+}
+
+/** What became of each tensor, and what it takes. */
+export function actionsOf(
+  tensors: readonly TensorAction[],
+  stored: readonly StoredTensor[],
+): readonly TensorAction[] {
+  const known = new Map(stored.map((tensor) => [tensor.name, tensor]));
+  return tensors.map((tensor) => {
+    const found = known.get(tensor.name);
+    if (!found) return tensor;
+    const names = [...found.codecs.keys()];
+    const building = names.some((name) => BASED_NAMES.has(name));
+    const action = found.kind === 'stored' ? (building ? 'delta' : 'store') : found.kind;
+    const bytesOut = [...found.codecs.values()].reduce((sum, codec) => sum + codec.bytesOut, 0);
+    return { ...tensor, action, bytesOut };
   });
 }
+
+const BASED_NAMES: ReadonlySet<string> = new Set([...BASED].map((id) => CODEC_NAMES.get(id) ?? ''));
 
 export function changesOf(stored: readonly StoredTensor[]): {
   readonly changedTensors: number;
@@ -123,8 +148,9 @@ export function changesOf(stored: readonly StoredTensor[]): {
   const total = own.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const changed = own.reduce((sum, tensor) => sum + tensor.changed, 0);
   return {
-    changedTensors: own.filter((tensor) => tensor.kind !== 'base' && tensor.byteLength > 0 && tensor.changed > 0)
-      .length,
+    changedTensors: own.filter(
+      (tensor) => tensor.kind !== 'base' && tensor.byteLength > 0 && tensor.changed > 0,
+    ).length,
     changedFraction: total === 0 ? 0 : changed / total,
   };
 }

@@ -45,5 +45,13 @@ function logOf(
 ): DeltaLogReport {
   const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
   const tensorBytes = entries.reduce((sum, entry) => sum + entry.tensorBytes, 0);
-  return { command: 'delta log', path, entries, bytes, tensorBytes, ratio: ratioOf(tensorBytes, bytes), findings };
+  return {
+    command: 'delta log',
+    path,
+    entries,
+    bytes,
+    tensorBytes,
+    ratio: ratioOf(tensorBytes, bytes),
+    findings,
+  };
 }

@@ -24,6 +24,8 @@ export async function hashesOf(
 export interface DeltaPlan {
   readonly intended: Model;
   readonly delta: DeltaBase;
+  /** Tensors whose values are not exactly those of `next`. */
+  readonly changed: ReadonlySet<string>;
   readonly findings: readonly Finding[];
 }
 
@@ -38,11 +40,13 @@ export async function planDelta(
   const { content, hashes } = await hashesOf(base, context);
   const byName = new Map(base.tensors.map((tensor) => [tensor.info.name, tensor]));
   const lossy = new Map<string, LossyTensor>();
+  const changed = new Set<string>();
   const findings: Finding[] = [];
   const tensors = [];
   for (const tensor of next.tensors) {
     const rounded = await lossyTensor(tensor, byName.get(tensor.info.name), options, context);
     tensors.push(rounded.tensor);
+    if (rounded.tensor !== tensor) changed.add(tensor.info.name);
     if (rounded.stored) lossy.set(tensor.info.name, rounded.stored);
     if (rounded.kept !== undefined)
       findings.push(finding('info', 'KEPT_EXACT', tensor.info.name, `stays exact: ${rounded.kept}`));
@@ -57,6 +61,7 @@ export async function planDelta(
   return {
     intended: words === undefined ? next : { ...next, tensors },
     delta: { model: base, content, hashes, info, ...(lossy.size > 0 ? { lossy } : {}) },
+    changed,
     findings,
   };
 }

@@ -67,7 +67,9 @@ async function prune(
     );
   const after: RunStep[] = [];
   for (const step of kept)
-    after.push(orphaned.includes(step) ? await rebased(step, after.at(-1), folder, run, options, context) : step);
+    after.push(
+      orphaned.includes(step) ? await rebased(step, after.at(-1), folder, run, options, context) : step,
+    );
   const thinned = { ...run, steps: depths(after) };
   await writeRun(folder, thinned);
   const named = new Set(after.map(({ file }) => file));
@@ -80,7 +82,12 @@ async function prune(
 
 const bytesOf = ({ steps }: Run): number => steps.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function keeps({ step }: RunStep, index: number, count: number, { keepLast, keepEvery }: PruneOptions): boolean {
+function keeps(
+  { step }: RunStep,
+  index: number,
+  count: number,
+  { keepLast, keepEvery }: PruneOptions,
+): boolean {
   if (keepLast !== undefined && index >= count - keepLast) return true;
   return keepEvery !== undefined && (step ?? index) % keepEvery === 0;
 }

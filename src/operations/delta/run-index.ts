@@ -74,10 +74,14 @@ function checkRun(value: unknown, file: string): Run {
   const bad = (why: string): MlserError => malformed(`${file} ${why}`, { file });
   if (!isRecord(value) || value['format'] !== 'mlser-run') throw bad('is no index of a run folder');
   if (value['version'] !== 1)
-    throw new MlserError('E_UNSUPPORTED', `${file} has version ${String(value['version'])}; this mlser reads 1`, {
-      details: { file },
-      hint: 'use a newer mlser',
-    });
+    throw new MlserError(
+      'E_UNSUPPORTED',
+      `${file} has version ${String(value['version'])}; this mlser reads 1`,
+      {
+        details: { file },
+        hint: 'use a newer mlser',
+      },
+    );
   const { steps } = value;
   if (!Array.isArray(steps) || steps.length > LIMITS.RUN_STEPS) throw bad('has no list of steps');
   const names = new Set<string>();

@@ -3,14 +3,18 @@ import { tensorBytesOf } from '../inspect.js';
 import type { OpenedModel } from '../open.js';
 import type { DeltaCreateReport } from '../reports.js';
 import { writeModel } from '../write.js';
-import { changesOf, codecsOf, contentOf, type DeltaOptions } from './create.js';
+import { actionsOf, changesOf, codecsOf, contentOf, type DeltaOptions } from './create.js';
 
 /** As that of a delta, without a base. */
 export type WholeReport = Omit<DeltaCreateReport, 'base'> & { readonly base: null };
 
 /** Writes a checkpoint that is whole by itself, packed. */
 export async function writeWhole(
-  { command, next, output }: { readonly command: string; readonly next: OpenedModel; readonly output: string },
+  {
+    command,
+    next,
+    output,
+  }: { readonly command: string; readonly next: OpenedModel; readonly output: string },
   options: DeltaOptions,
   context: WorkContext,
 ): Promise<WholeReport> {
@@ -40,6 +44,7 @@ export async function writeWhole(
   const tensorBytes = tensorBytesOf(model);
   return {
     ...report,
+    ...(stored.length > 0 ? { tensors: actionsOf(report.tensors, stored) } : {}),
     base: null,
     target: { content: await contentOf(output, report.validation.passed && !options.dryRun, context) },
     ...changesOf(stored),

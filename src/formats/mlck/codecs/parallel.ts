@@ -85,11 +85,7 @@ export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: numbe
   const raw = movablePart(job.raw);
   const base = job.base && movablePart(job.base);
   const sent: EncodeJob = { ...job, op: 'encode', raw, ...(base ? { base } : {}) };
-  const done = await jobs.run(
-    sent,
-    [...buffersOf(raw), ...buffersOf(base)],
-    Math.min(threads, MAX_WORKERS),
-  );
+  const done = await jobs.run(sent, [...buffersOf(raw), ...buffersOf(base)], Math.min(threads, MAX_WORKERS));
   if (done.op !== 'encode') throw new Error('asked to encode, was decoded');
   return done;
 }

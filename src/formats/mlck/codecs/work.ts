@@ -88,7 +88,14 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     const bytes = sealed?.bytes ?? encoded.bytes;
     const { codec, changed } = encoded;
     const { width } = shapeOf(dtype, length);
-    const sums = { codec, changed: changed * width, stored: bytes.byteLength, length, crc32: crc32(bytes), rawCrc };
+    const sums = {
+      codec,
+      changed: changed * width,
+      stored: bytes.byteLength,
+      length,
+      crc32: crc32(bytes),
+      rawCrc,
+    };
     chunks.push(sealed ? { ...sums, nonce: sealed.nonce, tag: sealed.tag } : sums);
     parts.push(bytes);
   }
@@ -105,7 +112,12 @@ export async function decodeJob(job: DecodeJob): Promise<DecodeDone> {
   const plain = seal ? stored.slice() : stored;
   if (seal && !unseal(seal, index, plain)) return { op: 'decode', raw: undefined, crc32: sum, opened: false };
   if (codec === RAW)
-    return { op: 'decode', raw: plain.length === length ? plain.slice() : undefined, crc32: sum, opened: true };
+    return {
+      op: 'decode',
+      raw: plain.length === length ? plain.slice() : undefined,
+      crc32: sum,
+      opened: true,
+    };
   const [bench] = ownBenches();
   bench.stored.bytes.set(plain);
   if (base) bench.base.bytes.set(base);

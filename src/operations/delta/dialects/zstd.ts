@@ -1,7 +1,7 @@
 import { LIMITS } from '../../../core/limits.js';
 import { readTensor, type TensorSource } from '../../../core/tensor.js';
 import { MlserError, malformed } from '../../../errors.js';
-import { loadZstd } from '../../../formats/mlck/codecs/zstd.js';
+import { loadZstd } from '../../../kernels/codecs/zstd.js';
 
 const MAGIC = 0xfd2fb528;
 /** Of the longest frame header (RFC 8878, 3.1.1). */
