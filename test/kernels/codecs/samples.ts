@@ -11,7 +11,7 @@ export function gaussian(count: number, seed = 1, channel = 512): Float64Array {
   const values = new Float64Array(count);
   let scale = 1;
   for (let i = 0; i < count; i++) {
-    if (i % channel === 0) scale = 0.02 * 2 ** (2 * next() - 1);
+    if (i % channel === 0) scale = 0.02 * 2 ** (next() - 0.5);
     values[i] = scale * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   }
   return values;
