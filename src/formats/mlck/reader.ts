@@ -108,8 +108,7 @@ function readTensors(
     const { name, aliasOf, role } = record;
     if (names.has(name)) throw bad(file, name, 'stands twice');
     names.add(name);
-    const owner =
-      aliasOf === undefined ? readOwner(record, owners, opened, bases) : owners.get(aliasOf);
+    const owner = aliasOf === undefined ? readOwner(record, owners, opened, bases) : owners.get(aliasOf);
     if (!owner) throw bad(file, name, `is an alias of ${JSON.stringify(aliasOf)}, no tensor before it`);
     if (aliasOf === undefined) owners.set(name, owner);
     else aliases.set(name, aliasOf);
@@ -166,9 +165,11 @@ function chunked(
   bases: ReadonlyMap<string, TensorSource> | undefined,
 ): TensorSource {
   const { source, threads } = opened;
-  if (record.codecs.some((codec) => BASED.has(codec)) && (!opened.delta || record.rawCrcs.length === 0))
+  const { base: named, rawCrcs } = record;
+  const building = record.codecs.some((codec) => BASED.has(codec));
+  if (building && (!opened.delta || named === undefined || rawCrcs.length === 0))
     throw bad(source.name, record.name, 'builds on a base that the file does not name');
-  const base = record.base === undefined ? undefined : baseTensor(record, info, opened, bases);
+  const base = named === undefined ? undefined : baseTensor(record, info, opened, bases);
   return chunkedTensor({
     ...{ info, storage, source, threads, recordedSha256: record.sha256 },
     ...(base ? { base } : {}),

@@ -105,6 +105,27 @@ describe('versions', () => {
     expect(both.findings).toMatchObject([{ code: 'BASE_NOT_FOUND' }]);
   });
 
+  it('a chunk that needs a base which its tensor does not name is refused', async () => {
+    const bytes = await write(checkpointModel());
+    const based = (record: object) =>
+      changed(bytes, ({ tensors }) => ({
+        delta: { base: 'ab'.repeat(32), depth: 1 },
+        tensors: tensors.map((found) =>
+          found.name === 'scalar' ? { ...found, codecs: [18], storedLengths: [8], ...record } : found,
+        ),
+      }));
+    const asDelta = async (record: object) =>
+      withFooter(await based(record), (view) => view.setUint32(52, 2, true));
+    const malformed = { code: 'E_MALFORMED', details: { tensor: 'scalar' } };
+    await expect(open(await asDelta({ rawCrcs: [1] }))).rejects.toMatchObject(malformed);
+    await expect(open(await asDelta({ base: 'scalar' }))).rejects.toMatchObject(malformed);
+    await expect(open(await changed(await asDelta({}), () => ({ delta: undefined })))).rejects.toMatchObject(
+      malformed,
+    );
+    const fine = await open(await asDelta({ base: 'scalar', rawCrcs: [1] }));
+    expect(fine.delta?.depth).toBe(1);
+  });
+
   it('a codec that we lack is refused for its tensor, not for the file', async () => {
     const bytes = await changed(await write(checkpointModel()), ({ tensors }) => ({
       tensors: tensors.map((record) =>
