@@ -13,6 +13,10 @@ export interface GlobalOptions {
 export interface WorkOptions extends GlobalOptions {
   readonly threads?: number;
   readonly maxMemory?: number;
+  /** Where a delta's base may lie. */
+  readonly base?: string[];
+  /** Opens (and closes) encrypted native checkpoints. */
+  readonly keyFile?: string;
 }
 
 export interface SelectionOptions {
@@ -101,7 +105,11 @@ function choice<T extends string>(text: string, known: readonly T[]): T {
 export const workOptions = (command: Command): Command =>
   command
     .addOption(option('--threads <n>', 'worker threads (default: one a core)', positiveInteger))
-    .addOption(option('--max-memory <size>', 'bytes in flight, as 256M or 1GiB', sizeOption));
+    .addOption(option('--max-memory <size>', 'bytes in flight, as 256M or 1GiB', sizeOption))
+    .addOption(
+      option('--base <model>', 'what a delta builds on, if it is not beside it (repeatable)', collect),
+    )
+    .option('--key-file <file>', 'key of encrypted checkpoints (or MLSER_KEY): 32 bytes, or 64 hex digits');
 
 const sizeOption = (text: string): number => parseSize(text);
 
@@ -123,12 +131,11 @@ export const deviceOption = (): Option =>
 export const levelOption = (flags: string, levels: readonly ValidationLevel[] = LEVELS): Option =>
   option(flags, `how much is proved: ${levels.join(', ')}`, (text) => choice(text, levels)).default('run');
 
-/** The options of CLI.md that all writing verbs share. */
-export const writingOptions = (command: Command): Command =>
+/** The options of CLI.md that all writing verbs share, but for the format. */
+export const provingOptions = (command: Command): Command =>
   workOptions(
     reportOptions(
       command
-        .option('--to <format>', 'output format (default: by the extension)')
         .addOption(levelOption('--validate <level>'))
         .addOption(deviceOption())
         .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
@@ -138,6 +145,10 @@ export const writingOptions = (command: Command): Command =>
         .option('--no-sync', 'do not wait for the disk (as cp; a power cut may then lose the output)'),
     ),
   );
+
+/** All of them. */
+export const writingOptions = (command: Command): Command =>
+  provingOptions(command.option('--to <format>', 'output format (default: by the extension)'));
 
 export const sizeFlag = (flags: string, description: string): Option =>
   option(flags, description, sizeOption);

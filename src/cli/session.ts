@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os';
 import type { WorkContext } from '../core/format.js';
 import type { Finding, MlserError } from '../errors.js';
+import type { BaseOptions } from '../operations/base.js';
 import { ascii } from './escape.js';
 import type { CliIo } from './io.js';
 import { printJson } from './json.js';
+import { keyOf } from './key.js';
 import type { WorkOptions } from './options.js';
 import { createProgress, type ShownProgress } from './progress.js';
 import { colorLevel, type Style, styleFor } from './style.js';
@@ -16,7 +18,7 @@ export interface Session {
   readonly io: CliIo;
   readonly json: boolean;
   readonly quiet: boolean;
-  readonly context: WorkContext;
+  readonly context: WorkContext & BaseOptions;
   readonly progress: ShownProgress;
   /** The one JSON document of this run, or the text of a report for a person. */
   print(report: unknown, render: (style: Style) => string | Promise<string>): Promise<void>;
@@ -51,6 +53,8 @@ export function openSession(io: CliIo, options: WorkOptions, signal: AbortSignal
       maxMemory: options.maxMemory ?? MAX_MEMORY,
       progress,
       signal,
+      ...(options.base ? { bases: options.base } : {}),
+      ...keyOf(options.keyFile, io.env),
     },
     async print(report, render) {
       progress.stop();

@@ -38,9 +38,16 @@ export const LIMITS = {
   TREE_NODES: 4_000_000,
   /** Nesting of such a tree; as deep as a pickle may be. */
   TREE_DEPTH: 1_000,
+  /** Deltas on top of each other. */
+  DELTA_DEPTH: 256,
+  /** Steps in the index of a run folder, and the size of that file. */
+  RUN_STEPS: 100_000,
+  RUN_INDEX_BYTES: 256 * 1024 * 1024,
   /** One input made up, or read from an npz, for a run. */
   FEED_BYTES: 512 * 1024 * 1024,
   /** One view of a storage may be at most this many times the bytes that are really there (stride 0). */
   VIEW_EXPANSION_BYTES: 64 * 1024 * 1024 * 1024,
+  /** One tensor's difference in a delta of another trainer, and its zstd form beside it: both are held in memory. */
+  DELTA_ZSTD_BYTES: 1792 * 1024 * 1024,
 } as const;
 export type LimitName = keyof typeof LIMITS;

@@ -162,13 +162,16 @@ export const isFolder = (name: string): boolean => {
 };
 
 /** Makes a folder if it is not there. What it returns takes it away again if nothing came into it. */
-export function makeFolder(folder: string): () => void {
+export function makeFolder(folder: string, options: { readonly parents?: boolean } = {}): () => void {
   if (fs.existsSync(folder)) return () => {};
-  withIo(folder, () => fs.mkdirSync(folder));
+  withIo(folder, () => fs.mkdirSync(folder, { recursive: options.parents ?? false }));
   return () => {
     if (fs.readdirSync(folder).length === 0) fs.rmdirSync(folder);
   };
 }
+
+/** Removes a file, if it is there. */
+export const removeFile = (file: string): void => withIo(file, () => fs.rmSync(file, { force: true }));
 
 export const joinPath = (folder: string, name: string): string => path.join(folder, name);
 

@@ -38,4 +38,3 @@ export class BlockReader {
     return this.pipeline.run(arena, first, second, end - start);
   }
 }
-

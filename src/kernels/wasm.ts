@@ -63,6 +63,7 @@ export interface KernelExports {
     diffs: number,
     exps: number,
     out: number,
+    aside: number,
     work: number,
   ) => number;
   readonly residualDecode: (

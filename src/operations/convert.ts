@@ -36,6 +36,8 @@ export interface ConvertOptions extends OutputOptions, TensorSelection {
   readonly metadata?: ReadonlyMap<string, MetadataValue>;
   /** npz, mlck: store compressed. */
   readonly compress?: boolean;
+  /** mlck: encrypt with the key of the context. */
+  readonly encrypt?: boolean;
   /** Allow conversions that lose more than rounding, and widen types that the output cannot hold. */
   readonly allowLossy?: boolean;
 }
@@ -76,7 +78,7 @@ export const convertModel = (
         intended,
         output,
         options,
-        writeOptions: writeOptions(options, beside),
+        writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
         findings,
         ...(intended === labelled ? {} : { rewritten: true, actions: addedTensors(labelled, intended) }),
         ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
@@ -84,6 +86,23 @@ export const convertModel = (
       context,
     );
   });
+
+function encryption(
+  { encrypt }: ConvertOptions,
+  target: FormatDescriptor,
+  { key }: WorkContext,
+): Pick<WriteOptions, 'key'> {
+  if (!encrypt) return {};
+  if (target.id !== 'mlck')
+    throw new MlserError('E_USAGE', `--encrypt: ${target.title} cannot be encrypted`, {
+      details: { format: target.id },
+      hint: 'write a native checkpoint (.mlck)',
+    });
+  if (key) return { key };
+  throw new MlserError('E_USAGE', '--encrypt: a key is missing', {
+    hint: 'name a file with --key-file, or set MLSER_KEY: openssl rand -hex 32 > key',
+  });
+}
 
 const writeOptions = (options: ConvertOptions, weightsFile: string | undefined): WriteOptions => ({
   ...(options.shardSize === undefined ? {} : { shardSize: options.shardSize }),

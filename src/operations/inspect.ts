@@ -126,3 +126,7 @@ function totals(model: Model): Pick<InspectReport, 'parameters' | 'tensorBytes' 
 
 export const bytesOf = (tensors: readonly TensorSource[]): number =>
   tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+
+/** Bytes of the tensors of a model, tied ones once. */
+export const tensorBytesOf = ({ tensors, aliases }: Pick<Model, 'tensors' | 'aliases'>): number =>
+  bytesOf(tensors.filter(({ info }) => !aliases.has(info.name)));

@@ -1,4 +1,4 @@
-import type { WorkContext, WriteOptions } from '../core/format.js';
+import type { StoredTensor, WorkContext, WriteOptions } from '../core/format.js';
 import type { Model } from '../core/model.js';
 import { type Finding, MlserError } from '../errors.js';
 import { outputPath } from '../formats/open.js';
@@ -41,11 +41,15 @@ export interface WriteRequest {
   readonly output: string;
   readonly options: OutputOptions;
   readonly writeOptions: WriteOptions;
+  /** Tensors whose values a step changed on purpose without changing their type. */
+  readonly changed?: ReadonlySet<string>;
   /** The graph computes the same with other operators: outputs may be rounded otherwise. */
   readonly rewritten?: boolean;
   /** What a tensor's line in the report says, where it is not `copy` or `cast`. */
   readonly actions?: ReadonlyMap<string, string>;
   readonly findings?: readonly Finding[];
+  /** Told how the writer stored the tensors. */
+  readonly stored?: (tensors: readonly StoredTensor[]) => void;
   /** Writes companion files of the family before the model itself (ONNX over safetensors). */
   readonly before?: (files: OutputFiles, context: WorkContext) => Promise<WriteOptions>;
 }
@@ -88,7 +92,9 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
   const files = stageOutput(output, {
     force: options.force ?? false,
     sync: options.sync ?? true,
-    inputs: request.opened.flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
+    inputs: request.opened
+      .flatMap(withBases)
+      .flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
   });
   // Its process starts while the output is written.
   const runtime =
@@ -100,6 +106,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
       ...context,
       options: { ...request.writeOptions, ...extra },
       notice: (finding) => noticed.push(finding),
+      ...(request.stored ? { stored: request.stored } : {}),
     });
     const staged = await files.stage();
     try {
@@ -109,7 +116,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
         await files.abort();
         return report(written, gate);
       }
-      for (const { files: read } of request.opened) await read.assertUnchanged();
+      for (const read of request.opened.flatMap(withBases)) await read.files.assertUnchanged();
       await files.commit();
       return report(written, gate);
     } finally {
@@ -124,8 +131,11 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
   }
 }
 
+/** The models that a delta builds on are read too. */
+const withBases = (opened: OpenedModel): OpenedModel[] => [opened, ...opened.bases.flatMap(withBases)];
+
 async function prove(
-  { opened, reference, intended, options, rewritten }: WriteRequest,
+  { opened, reference, intended, options, changed, rewritten }: WriteRequest,
   staged: InputFiles,
   runtime: Runtime | undefined,
   context: WorkContext,
@@ -139,6 +149,7 @@ async function prove(
     intended,
     staged,
     sourceFiles: opened[0].files,
+    ...(changed === undefined ? {} : { changed }),
     ...(rewritten === undefined ? {} : { rewritten }),
     ...(options.inputs === undefined ? {} : { inputs: options.inputs }),
     ...(options.labels === undefined ? {} : { labels: options.labels }),

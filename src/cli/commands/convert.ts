@@ -26,6 +26,7 @@ interface Options extends WritingOptions, SelectionOptions {
   readonly prefix?: string;
   readonly metadata?: ReadonlyMap<string, string>;
   readonly compress?: boolean;
+  readonly encrypt?: boolean;
   readonly allowLossy?: boolean;
 }
 
@@ -49,6 +50,7 @@ export function convert(program: Command, cli: Cli): void {
     .option('--prefix <text>', 'put before every tensor name')
     .addOption(pairFlag('--metadata <key=value>', 'set metadata (repeatable)'))
     .option('--compress', 'npz, mlck: store compressed')
+    .option('--encrypt', 'mlck: encrypt with the key of --key-file or MLSER_KEY')
     .option('--allow-lossy', 'accept more loss than rounding');
   onAction<Options>(cli, writingOptions(selectionOptions(command, 're')), run);
   examples(
@@ -77,7 +79,8 @@ const run = (
     const wanted = {
       ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'include', 'exclude'),
       ...given(options, 'dtype', 'shardSize', 'externalData', 'weightsFile', 'graph', 'rename', 'prefix'),
-      ...given(options, 'opset', 'metadata', 'compress', 'allowLossy', 'sync'),
+      ...given(options, 'opset', 'metadata', 'compress', 'encrypt', 'allowLossy'),
+      ...given(options, 'sync'),
       validate: options.validate,
       device: options.device,
     };

@@ -2,6 +2,7 @@ import type { TensorAction, WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';
+import { deltaSection, isDeltaReport } from './delta.js';
 import { duration, figure, plural, shape, size } from './numbers.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -11,6 +12,10 @@ const WORST = 8;
 const DONE = new Map([
   ['convert', 'converted'],
   ['meta', 'changed'],
+  ['delta create', 'made'],
+  ['delta squash', 'folded'],
+  ['delta add', 'added'],
+  ['delta apply', 'rebuilt'],
 ]);
 
 /** What was written (or would be), how large it became, and what was proved. Findings go to stderr as warnings. */
@@ -26,6 +31,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
   const head = `${verb} ${paint.strong(safe(report.input))} → ${paint.strong(safe(report.output))}`;
   const sections = [
     `${head}\n${fields([...facts(report), ...sizes(report, style)], style, '  ')}`,
+    section('Delta', isDeltaReport(report) && !report.dryRun ? deltaSection(report, style) : '', style),
     section('Plan', report.dryRun ? plan(report.tensors, style) : '', style),
     section('Largest errors', errors(report.tensors, style), style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),

@@ -3,8 +3,14 @@ import { type ByteRange, rangeTensor, type TensorInfo, type TensorSource } from 
 import { MlserError } from '../../errors.js';
 import { crc32, crc32Combine } from '../../io/crc32.js';
 import { sha256Hasher } from '../../io/hashing.js';
-import { locate, type ByteSource } from '../../io/source.js';
-import { damagedChunk, missingCodec, notOfCodec, sealedChunk, wrongResult } from '../../kernels/codecs/errors.js';
+import { type ByteSource, locate } from '../../io/source.js';
+import {
+  damagedChunk,
+  missingCodec,
+  notOfCodec,
+  sealedChunk,
+  wrongResult,
+} from '../../kernels/codecs/errors.js';
 import { loadCodecs, RAW } from '../../kernels/codecs/index.js';
 import { inOrder } from '../../kernels/jobs.js';
 import { SLOT_BYTES } from '../../kernels/wasm.js';

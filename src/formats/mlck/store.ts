@@ -16,6 +16,7 @@ import {
   type EncodeJob,
   encodeElsewhere,
   encodeHere,
+  endWorkers,
   type Part,
 } from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
@@ -101,6 +102,7 @@ export async function storePacked(
     }
   } finally {
     await pieces.return(undefined);
+    endWorkers();
   }
   sink.extendTo(at);
   return stored;

@@ -110,7 +110,12 @@ const needsBase = (level: CodedLevel | undefined, index: number): boolean =>
   level !== undefined && (codecsNow().get(chunkOf(level, index).codec)?.needsBase ?? false);
 
 /** Canonical bytes of a recipe without chunks, from byte `start` on. A base is at most turned around, never cast. */
-function readRecipe({ path: file, offset, ops }: Recipe, start: number, target: Uint8Array, files: Descriptors): void {
+function readRecipe(
+  { path: file, offset, ops }: Recipe,
+  start: number,
+  target: Uint8Array,
+  files: Descriptors,
+): void {
   preadExactly(files.reader(file), target, offset + start, path.basename(file));
   for (const op of ops) {
     if (op.op !== 'byteswap') throw new Error('a base is not cast');

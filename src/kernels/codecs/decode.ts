@@ -3,7 +3,6 @@ import { type Bench, shapeOf } from './bench.js';
 import { type Codecs, isTrap } from './codec.js';
 import { RAW } from './numbers.js';
 
-
 /**
  * The `stored` bytes in `bench.stored` (of a base: its bytes in `bench.base`) become the `length` canonical bytes in
  * `bench.raw`. False if they are none of the codec.

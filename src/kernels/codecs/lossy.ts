@@ -2,7 +2,7 @@ import type { DType } from '../../core/dtype.js';
 import type { LossyMethod } from '../../core/format.js';
 import { decodeElements, encodeElements } from '../elements.js';
 import { type Bench, type ChunkShape, shapeOf } from './bench.js';
-import { encodeChunk, type Encoded } from './choose.js';
+import { type Encoded, encodeChunk } from './choose.js';
 import type { Codec, Codecs } from './codec.js';
 import { packPlanes, unpackPlanes } from './plane-parts.js';
 

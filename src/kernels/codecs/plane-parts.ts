@@ -74,7 +74,12 @@ export function unpackPlanes(
   if (at > end) return false;
   const planes = width > 1 ? a.at : out;
   // The lowest plane last to be written would be overwritten by the few bytes past the end of the one before it.
-  const entries: { readonly plane: number; readonly method: number; readonly from: number; readonly to: number }[] = [];
+  const entries: {
+    readonly plane: number;
+    readonly method: number;
+    readonly from: number;
+    readonly to: number;
+  }[] = [];
   for (let entry = 0; entry < width; entry++) {
     const method = memory.getUint8(src + entry * ENTRY);
     const length = memory.getUint32(src + entry * ENTRY + 1, true);

@@ -104,7 +104,7 @@ export const sparseResidual: Codec = {
     const exps = b.at + Math.ceil((found * width + 128) / 64) * 64;
     const needed = kernels.residualModel(a.at, c.at, found, width, shift, b.at, exps, work);
     if (at + needed >= limit) return undefined;
-    return at + kernels.residualEncode(found, width, b.at, exps, stored.at + at, work);
+    return at + kernels.residualEncode(found, width, b.at, exps, stored.at + at, a.at, work);
   },
   decode(bench, chunk, length) {
     const { kernels, raw, base, stored, a, b, c, work } = bench;

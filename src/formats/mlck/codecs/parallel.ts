@@ -73,6 +73,9 @@ const MAX_WORKERS = 2;
 /** Chunks of all tensors that are being coded share the workers. */
 const jobs = new Jobs<CodecJob, CodecDone>('bundle/codec.cjs');
 
+/** The workers go, if they have nothing to do. */
+export const endWorkers = (): void => jobs.end();
+
 /** Jobs that are in the works at the same time, at most: with their results they bound the memory. */
 export const chunksAhead = (threads: number): number => 2 * Math.min(threads, MAX_WORKERS);
 
@@ -85,11 +88,7 @@ export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: numbe
   const raw = movablePart(job.raw);
   const base = job.base && movablePart(job.base);
   const sent: EncodeJob = { ...job, op: 'encode', raw, ...(base ? { base } : {}) };
-  const done = await jobs.run(
-    sent,
-    [...buffersOf(raw), ...buffersOf(base)],
-    Math.min(threads, MAX_WORKERS),
-  );
+  const done = await jobs.run(sent, [...buffersOf(raw), ...buffersOf(base)], Math.min(threads, MAX_WORKERS));
   if (done.op !== 'encode') throw new Error('asked to encode, was decoded');
   return done;
 }

@@ -51,6 +51,18 @@ function pull(
   }
 }
 
+const buffers = [new Uint8Array(), new Uint8Array()];
+
+function scratch(index: 0 | 1, length: number): Uint8Array {
+  const known = buffers[index];
+  if (known && known.length >= length) return known.subarray(0, length);
+  const fresh = new Uint8Array(length);
+  buffers[index] = fresh;
+  return fresh;
+}
+
+const isCoded = (part: Part): boolean => 'program' in part && part.program.coded !== undefined;
+
 const lengthOf = (part: Part): number => ('bytes' in part ? part.bytes.byteLength : part.length);
 
 /** Codes the chunks of a job on this thread. */
@@ -63,8 +75,15 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   const parts: Uint8Array[] = [];
   for (let from = 0, index = job.index; from < total; from += chunkBytes, index++) {
     const length = Math.min(chunkBytes, total - from);
-    pull(raw, from, length, bench.raw.bytes, [0, 1]);
-    if (base) pull(base, from, length, bench.base.bytes, [2, 3]);
+    // What is coded itself is decoded on the bench: first that, aside, then what can be put where it is wanted.
+    const next = isCoded(raw) ? scratch(0, length) : undefined;
+    const below = base && isCoded(base) ? scratch(1, length) : undefined;
+    if (next) pull(raw, from, length, next, [0, 1]);
+    if (base && below) pull(base, from, length, below, [2, 3]);
+    if (next) bench.raw.bytes.set(next);
+    else pull(raw, from, length, bench.raw.bytes, [0, 1]);
+    if (below) bench.base.bytes.set(below);
+    else if (base) pull(base, from, length, bench.base.bytes, [2, 3]);
     const encoded = lossy
       ? encodeLossy(bench, dtype, length, lossy, codecs)
       : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
@@ -73,7 +92,14 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     const bytes = sealed?.bytes ?? encoded.bytes;
     const { codec, changed } = encoded;
     const { width } = shapeOf(dtype, length);
-    const sums = { codec, changed: changed * width, stored: bytes.byteLength, length, crc32: crc32(bytes), rawCrc };
+    const sums = {
+      codec,
+      changed: changed * width,
+      stored: bytes.byteLength,
+      length,
+      crc32: crc32(bytes),
+      rawCrc,
+    };
     chunks.push(sealed ? { ...sums, nonce: sealed.nonce, tag: sealed.tag } : sums);
     parts.push(bytes);
   }
@@ -90,7 +116,12 @@ export async function decodeJob(job: DecodeJob): Promise<DecodeDone> {
   const plain = seal ? stored.slice() : stored;
   if (seal && !unseal(seal, index, plain)) return { op: 'decode', raw: undefined, crc32: sum, opened: false };
   if (codec === RAW)
-    return { op: 'decode', raw: plain.length === length ? plain.slice() : undefined, crc32: sum, opened: true };
+    return {
+      op: 'decode',
+      raw: plain.length === length ? plain.slice() : undefined,
+      crc32: sum,
+      opened: true,
+    };
   const [bench] = ownBenches();
   bench.stored.bytes.set(plain);
   if (base) bench.base.bytes.set(base);

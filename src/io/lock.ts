@@ -1,0 +1,54 @@
+import * as fs from 'node:fs';
+import { hostname } from 'node:os';
+import { withIo } from './disk.js';
+
+const held = new Set<string>();
+
+/** Locks of this process: given up when it ends early. */
+export function releaseLocks(): void {
+  for (const file of held) fs.rmSync(file, { force: true });
+  held.clear();
+}
+
+/**
+ * A lock file that says who holds it. Undefined if somebody else does; one whose process is gone (on this machine) is
+ * taken over. Gives what gives it back.
+ */
+export function takeLock(file: string): (() => void) | undefined {
+  for (let tries = 0; tries < 2; tries++) {
+    const fd = withIo(file, () => {
+      try {
+        return fs.openSync(file, 'wx');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
+        throw error;
+      }
+    });
+    if (fd !== undefined) {
+      withIo(file, () => fs.writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname() })));
+      fs.closeSync(fd);
+      held.add(file);
+      return () => {
+        held.delete(file);
+        fs.rmSync(file, { force: true });
+      };
+    }
+    if (!isStale(file)) return undefined;
+    fs.rmSync(file, { force: true });
+  }
+  return undefined;
+}
+
+/** Held by a process of this machine that is gone, or never finished being written. */
+function isStale(file: string): boolean {
+  try {
+    const text = fs.readFileSync(file, 'utf8');
+    if (text === '') return Date.now() - fs.statSync(file).mtimeMs > 10_000;
+    const { pid, host } = JSON.parse(text) as { pid?: unknown; host?: unknown };
+    if (host !== hostname() || typeof pid !== 'number') return false;
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
