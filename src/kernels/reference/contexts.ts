@@ -5,8 +5,10 @@ export const CLASSES = 124;
 export const MAX_CONTEXTS = 16;
 /** What a further code table costs in bits, as a rule. */
 const TABLE_COST = 200;
-/** Of large chunks of two-byte elements a quarter is counted: 1024 of each 4096. */
+/** As many elements of two bytes and more are not all counted. */
 const SAMPLED = 131072;
+/** Of those: of each 16384 bytes the first so many elements. */
+const SAMPLE = 1024;
 
 /** Neighbouring exponents that share a code. */
 export interface Context {
@@ -23,26 +25,31 @@ const joined = (a: Context, b: Context): Context => ({
   counts: a.counts.map((count, c) => count + (b.counts[c] ?? 0)),
 });
 
-/** A context for every exponent that occurs. */
-export function countClasses(
+/** Contexts for the differences of elements of `width` bytes, with the counts that their codes are made from. */
+export function contextsOf(
   differences: readonly number[],
   exponents: readonly number[],
   width: number,
 ): Context[] {
-  const contexts: Context[] = [];
-  for (const start of exponents) contexts[start] ??= { start, counts: new Uint32Array(CLASSES) };
-  const sampled = width === 2 && differences.length >= SAMPLED;
+  const sampled = width > 1 && differences.length >= SAMPLED;
+  const every = 16384 / width;
+  const counted: Context[] = [];
   for (const [i, d] of differences.entries()) {
-    if (sampled && i % 4096 >= 1024) continue;
-    const { counts } = contexts[exponents[i] ?? 0] ?? { counts: [] };
+    if (sampled && i % every >= SAMPLE) continue;
+    const start = exponents[i] ?? 0;
+    counted[start] ??= { start, counts: new Uint32Array(CLASSES) };
+    const { counts = [] } = counted[start] ?? {};
     const c = classOf(Math.abs(d));
     counts[c] = (counts[c] ?? 0) + 1;
   }
-  const present = contexts.filter((context) => context !== undefined);
+  const contexts = groupExponents(counted.filter((context) => context !== undefined));
+  if (!sampled) return contexts;
   // What the sample does not have may come all the same.
-  if (sampled)
-    for (const { counts } of present) for (let c = 0; c < 60; c++) counts[c] = 4 * (counts[c] ?? 0) + 1;
-  return present;
+  const most = differences.reduce((largest, d) => Math.max(largest, classOf(Math.abs(d))), 0);
+  return contexts.map(({ start, counts }) => ({
+    start,
+    counts: counts.map((count, c) => (c <= most ? (count * 16) / width + 1 : count)),
+  }));
 }
 
 /** log2 in 1/65536, in integers: linear between powers of two, corrected by a parabola. */
@@ -60,7 +67,7 @@ function costOf(context: Context): number {
 }
 
 /** At most 16 contexts: rare exponents join their neighbour, then always the pair that loses least, while that pays. */
-export function groupExponents(present: readonly Context[]): Context[] {
+function groupExponents(present: readonly Context[]): Context[] {
   const rare = Math.floor(present.reduce((sum, context) => sum + totalOf(context), 0) / 256);
   const contexts: Context[] = [];
   for (const context of present) {

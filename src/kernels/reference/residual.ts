@@ -1,5 +1,5 @@
 import { baseOf, classOf, lowBits } from './classes.js';
-import { CLASSES, countClasses, groupExponents, MAX_CONTEXTS } from './contexts.js';
+import { CLASSES, contextsOf, MAX_CONTEXTS } from './contexts.js';
 import { type Code, codeFor, loadCode, putSymbol, storeCode, takeSymbol } from './huffman.js';
 import { BitWriter, joinBytes, joinStreams, quarters, splitStreams } from './streams.js';
 
@@ -62,7 +62,7 @@ function at<T>(list: readonly T[], index: number): T {
  */
 export function encodeResidual(next: Uint8Array, base: Uint8Array, shape: ResidualShape): Uint8Array {
   const { differences, exponents } = differencesOf(next, base, shape);
-  const contexts = groupExponents(countClasses(differences, exponents, shape.width));
+  const contexts = contextsOf(differences, exponents, shape.width);
   const starts = contexts.map(({ start }) => start);
   const codes = contexts.map(({ counts }) => codeFor(counts));
   const streams = quarters(differences.length).map(([from, end]) => {

@@ -124,8 +124,8 @@ describe('any chunk', () => {
         "u8 zstd 936 d60eba16509f7770",
         "f32 sparse 42065 2820bfb550f3b3c6",
         "f32 palette 32798 8d8f3d3c53f1e54b",
-        "f32 residual 351622 5b6a08c3aea2c929",
-        "bf16 residual 166258 7e0be9b9ecba47a4",
+        "f32 residual 351635 b5586598e0e9415f",
+        "bf16 residual 165699 d89f70eb61daf6d3",
         "bf16 sparse-residual 88521 b1b603439829453c",
         "i64 xor-planes 90229 8744627352cecac0",
       ]

@@ -87,7 +87,7 @@ export function residualEncode(
 ): Coded & { readonly bytes: Uint8Array } {
   const n = next.length / width;
   const needed = kernels.residualModel(put(raw, next), put(base, from), n, width, shift, a.at, b.at, work);
-  return { needed, bytes: written(kernels.residualEncode(n, width, a.at, b.at, stored.at, work)) };
+  return { needed, bytes: written(kernels.residualEncode(n, width, a.at, b.at, stored.at, c.at, work)) };
 }
 
 export function residualDecode(
