@@ -69,8 +69,8 @@ type SealTensor = (record: TensorRecord) => Seal;
 
 /** Tensors are sealed each under its own name. */
 async function sealing(key: Uint8Array): Promise<SealTensor> {
-  const { sealOf } = await import('./seal.js');
-  return ({ name, nonces, tags }) => sealOf(key, name, nonces, tags);
+  const { sealOf, tensorContext } = await import('./seal.js');
+  return ({ name, nonces, tags }) => sealOf(key, tensorContext(name), nonces, tags);
 }
 
 /** The file, and what its tensors are read with. */
