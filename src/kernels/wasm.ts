@@ -87,6 +87,7 @@ export interface KernelExports {
     width: number,
     out: number,
     limit: number,
+    work: number,
   ) => number;
   readonly gatherAt: (src: number, positions: number, n: number, width: number, out: number) => void;
   readonly scatterAt: (src: number, positions: number, n: number, width: number, out: number) => void;

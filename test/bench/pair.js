@@ -37,7 +37,10 @@ export function writePair(base, moved) {
   });
   const files = [base, ...moved.keys()].map((file) => fs.openSync(file, 'w'));
   for (const fd of files) fs.writeSync(fd, head);
-  const moves = [...moved.values()].map((share, i) => ({ limit: Math.floor(share * 4294967296), next: generator(77 + i) }));
+  const moves = [...moved.values()].map((share, i) => ({
+    limit: Math.floor(share * 4294967296),
+    next: generator(77 + i),
+  }));
   const float = new Float32Array(1);
   const bits = new Uint32Array(float.buffer);
   for (const [name, shape] of list) {
@@ -49,7 +52,9 @@ export function writePair(base, moved) {
       left -= codes.length;
       for (let i = 0; i < codes.length; i++) {
         const r = next();
-        float[0] = mean + (normals[r & 65535] + normals[r >>> 16]) * Math.SQRT1_2 * scale * ((r & 1023) === 7 ? 12 : 1);
+        float[0] =
+          mean +
+          (normals[r & 65535] + normals[r >>> 16]) * Math.SQRT1_2 * scale * ((r & 1023) === 7 ? 12 : 1);
         codes[i] = (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) >>> 16;
       }
       fs.writeSync(files[0], new Uint8Array(codes.buffer));

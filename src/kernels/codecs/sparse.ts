@@ -21,7 +21,7 @@ function storePositions(
 ): { readonly found: number; readonly bytes: number } | undefined {
   const { kernels, raw, stored, b, work } = bench;
   const allowed = Math.min(MOST_POSITIONS, most);
-  const found = kernels.differingPositions(raw.at, other, count, width, b.at, allowed);
+  const found = kernels.differingPositions(raw.at, other, count, width, b.at, allowed, work);
   if (found > allowed) return undefined;
   const needed = found === 0 ? 0 : kernels.gapsModel(b.at, found, work);
   if (needed + HEAD >= limit) return undefined;
