@@ -117,7 +117,7 @@ export function differingPositions(
   limit = 1 << 20,
 ): number[] {
   const n = one.length / width;
-  const found = kernels.differingPositions(put(raw, one), put(base, other), n, width, b.at, limit);
+  const found = kernels.differingPositions(put(raw, one), put(base, other), n, width, b.at, limit, work);
   return numbers(b.bytes.subarray(0, found * 4));
 }
 
