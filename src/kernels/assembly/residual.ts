@@ -272,7 +272,7 @@ function groupExponents(work: usize): i32 {
   groups = kept;
   for (let g = 0; g < groups; g++) store<i64>(costs + (<usize>g << 3), entropyOf(rows + (<usize>g << 9)));
   const gains = work + TABLES + 8192; // i64: what joining with the next one costs
-  const spare = rows + (255 << 9);
+  const spare = work + JOINT2; // its counts were added; all 256 rows may be in use
   for (let g = 0; g + 1 < groups; g++) store<i64>(gains + (<usize>g << 3), lossOf(rows, costs, spare, g));
   while (groups > 1) {
     let best = 0;
