@@ -302,3 +302,9 @@ export interface DeltaPruneReport {
   readonly bytesOut: number;
   readonly findings: readonly Finding[];
 }
+
+export interface QuantizeReport extends WriteReport {
+  readonly scheme: string;
+  /** Accuracy before less accuracy after, with `--labels`. */
+  readonly accuracyDrop?: number;
+}

@@ -45,6 +45,10 @@ export interface WriteRequest {
   readonly changed?: ReadonlySet<string>;
   /** The graph computes the same with other operators: outputs may be rounded otherwise. */
   readonly rewritten?: boolean;
+  /** Weights are rounded to few bits, under other names: the direction of outputs counts. */
+  readonly quantized?: boolean;
+  /** The accuracy may sink by so much. */
+  readonly maxAccuracyDrop?: number;
   /** What a tensor's line in the report says, where it is not `copy` or `cast`. */
   readonly actions?: ReadonlyMap<string, string>;
   readonly findings?: readonly Finding[];
@@ -135,7 +139,7 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
 const withBases = (opened: OpenedModel): OpenedModel[] => [opened, ...opened.bases.flatMap(withBases)];
 
 async function prove(
-  { opened, reference, intended, options, changed, rewritten }: WriteRequest,
+  { opened, reference, intended, options, changed, rewritten, quantized, maxAccuracyDrop }: WriteRequest,
   staged: InputFiles,
   runtime: Runtime | undefined,
   context: WorkContext,
@@ -151,6 +155,8 @@ async function prove(
     sourceFiles: opened[0].files,
     ...(changed === undefined ? {} : { changed }),
     ...(rewritten === undefined ? {} : { rewritten }),
+    ...(quantized === undefined ? {} : { quantized }),
+    ...(maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop }),
     ...(options.inputs === undefined ? {} : { inputs: options.inputs }),
     ...(options.labels === undefined ? {} : { labels: options.labels }),
     ...(options.tolerance === undefined ? {} : { tolerance: options.tolerance }),

@@ -32,12 +32,15 @@ export interface AcceptanceRequest {
   readonly changed?: ReadonlySet<string> | undefined;
   /** The graph has other operators than the source. */
   readonly rewritten?: boolean | undefined;
+  /** Weights are rounded to few bits, under other names. */
+  readonly quantized?: boolean | undefined;
 }
 
 /** How close outputs must be: what the user said, else what the differences in the weights allow. */
 export function acceptanceOf(request: AcceptanceRequest): Acceptance {
-  const { tolerance, written, source, device, expected, changed, rewritten } = request;
+  const { tolerance, written, source, device, expected, changed, rewritten, quantized } = request;
   if (tolerance !== undefined) return { tolerance };
+  if (quantized) return ROUNDED_FURTHER;
   let loosest = device === 'cpu' ? (expected === undefined ? LOSSLESS : EXPECTED) : OTHER_DEVICE;
   if (rewritten && loosest.tolerance < REWRITTEN.tolerance) loosest = REWRITTEN;
   const before = source ? tensorMap(source) : new Map<string, never>();

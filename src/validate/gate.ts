@@ -1,6 +1,6 @@
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
-import { MlserError } from '../errors.js';
+import { type Finding, finding, MlserError } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
 import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices.js';
 import { type Runtime, startRuntime } from '../runtime/process.js';
@@ -8,7 +8,7 @@ import { acceptanceOf } from './acceptance.js';
 import { checkAgainst } from './against.js';
 import { type KnownFigures, type Proof, proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
-import type { GateResult, ValidationLevel } from './report.js';
+import type { GateResult, ValidationLevel, ValidationReport } from './report.js';
 import { type Acceptance, refusal, runGraph } from './run.js';
 import { notRunnable, type Runnable, runnable, uncallable } from './runnable.js';
 import { checkStructure, reopen } from './structure.js';
@@ -30,6 +30,10 @@ export interface GateRequest {
   readonly changed?: ReadonlySet<string>;
   /** The graph computes the same with other operators. */
   readonly rewritten?: boolean;
+  /** Weights are rounded to few bits, under other names. */
+  readonly quantized?: boolean;
+  /** The accuracy may sink by so much. */
+  readonly maxAccuracyDrop?: number;
   /** Path of an npz with feeds, and the name of the labels in it. */
   readonly inputs?: string;
   readonly labels?: string;
@@ -86,8 +90,23 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
       acceptance: acceptanceOf({ ...request, written, device }),
       context,
     });
+    verdict.add(accuracyLost(verdict.report.accuracy, request.maxAccuracyDrop));
     return verdict.result();
   });
+}
+
+/** Hundred-thousandths: accuracies are shares of samples. */
+const ACCURACY_STEP = 1e-5;
+
+function accuracyLost(
+  accuracy: ValidationReport['accuracy'],
+  allowed: number | undefined,
+): readonly Finding[] {
+  if (!accuracy || allowed === undefined || accuracy.before === undefined) return [];
+  const drop = accuracy.before - accuracy.after;
+  if (drop <= allowed + ACCURACY_STEP) return [];
+  const message = `the accuracy sinks by ${drop.toFixed(4)}; ${allowed} was allowed`;
+  return [finding('error', 'ACCURACY_LOST', 'accuracy', message)];
 }
 
 export interface ValidateRequest {

@@ -12,6 +12,7 @@ const WORST = 8;
 const DONE = new Map([
   ['convert', 'converted'],
   ['meta', 'changed'],
+  ['quantize', 'quantized'],
   ['delta create', 'made'],
   ['delta squash', 'folded'],
   ['delta add', 'added'],

@@ -1,0 +1,19 @@
+import type { GraphScheme } from '../../graph/quantize/types.js';
+import type { TensorScheme } from './tensor-scheme.js';
+
+/** A scheme by what it works on. Loaded when it is the one that runs. */
+interface SchemeEntry {
+  readonly id: string;
+  readonly title: string;
+  /** For ONNX graphs. */
+  readonly graph?: () => Promise<GraphScheme>;
+  /** For formats without a graph. */
+  readonly tensors?: () => Promise<TensorScheme>;
+}
+
+/** The registry: a line per scheme. */
+export const SCHEMES: readonly SchemeEntry[] = [
+  // a line per scheme, so that two can be added at once
+];
+
+export const schemeById = (id: string): SchemeEntry | undefined => SCHEMES.find((scheme) => scheme.id === id);

@@ -1,0 +1,9 @@
+import type { Model } from '../../core/model.js';
+import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
+
+/** A way to quantize tensors that belong to no graph. */
+export interface TensorScheme {
+  readonly id: string;
+  readonly title: string;
+  apply(model: Model, settings: QuantizeSettings): Promise<Quantized>;
+}
