@@ -307,4 +307,33 @@ export interface QuantizeReport extends WriteReport {
   readonly scheme: string;
   /** Accuracy before less accuracy after, with `--labels`. */
   readonly accuracyDrop?: number;
+  /** With `--target-size`: sizes that could be had, and the sum of the measured losses. */
+  readonly frontier?: readonly {
+    readonly bytes: number;
+    readonly loss: number;
+    readonly schemes: Readonly<Record<string, number>>;
+  }[];
+}
+
+export interface SensitivityReport {
+  readonly command: 'sensitivity';
+  readonly path: string;
+  readonly scheme: string;
+  /** Outputs were compared on made-up inputs: what it means for real ones is not known. */
+  readonly synthetic: boolean;
+  /** The weight whose quantization costs most comes first. */
+  readonly layers: readonly {
+    readonly name: string;
+    readonly scheme: string;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly weightSqnrDb: number | null;
+    readonly cosine: number | null;
+    readonly maxAbs: number;
+    readonly sqnrDb: number | null;
+    readonly accuracy?: number;
+    readonly accuracyDrop?: number;
+  }[];
+  readonly findings: readonly Finding[];
+  readonly seconds: number;
 }
