@@ -303,7 +303,22 @@ export interface DeltaPruneReport {
   readonly findings: readonly Finding[];
 }
 
+/** How fast the result is, and why. */
+export interface SpeedReport {
+  /** Median of a run on one sample, milliseconds. */
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  /** In the graph as the runtime optimises it: operators that compute with integers, and with floats. */
+  readonly integerKernels: number;
+  readonly floatKernels: number;
+  readonly dequantize: number;
+  readonly quantize: number;
+  readonly layoutCopies: number;
+  readonly notes: readonly string[];
+}
+
 export interface QuantizeReport extends WriteReport {
+  readonly speed?: SpeedReport;
   readonly scheme: string;
   /** Accuracy before less accuracy after, with `--labels`. */
   readonly accuracyDrop?: number;

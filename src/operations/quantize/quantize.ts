@@ -10,7 +10,7 @@ import type {
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { QuantizeReport, TensorAction } from '../reports.js';
+import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
@@ -88,14 +88,33 @@ export async function quantizeOpened(
     },
     context,
   );
-  const { accuracy } = report.validation;
+  const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
+  const told = passed && level === 'run' && !options.dryRun && options.only === undefined;
+  const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
   return {
     ...report,
+    ...(speed ? { speed } : {}),
     scheme: options.scheme,
     tensors: actionsOf(report.tensors, source, made, errors),
     ...(drop === undefined ? {} : { accuracyDrop: drop }),
   };
+}
+
+async function speedOf(
+  opened: OpenedModel,
+  output: string,
+  options: QuantizeOptions,
+  context: WorkContext,
+): Promise<SpeedReport | undefined> {
+  const { explainSpeed } = await import('./speed.js');
+  const { inputs } = options;
+  return explainSpeed(
+    opened,
+    output,
+    { device: 'cpu', ...(inputs === undefined ? {} : { inputs }) },
+    context,
+  );
 }
 
 type Errors = ReadonlyMap<string, NonNullable<TensorAction['error']>>;
