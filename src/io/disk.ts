@@ -170,6 +170,15 @@ export function makeFolder(folder: string, options: { readonly parents?: boolean
   };
 }
 
+/** True for a file that is there, of whatever kind. */
+export const isFile = (name: string): boolean => fs.existsSync(name);
+
+/** True if both paths lead to one file. */
+export function isSameFile(a: string, b: string): boolean {
+  const [one, two] = [a, b].map((file) => fs.statSync(file, { throwIfNoEntry: false, bigint: true }));
+  return one !== undefined && one.dev === two?.dev && one.ino === two.ino;
+}
+
 /** Removes a file, if it is there. */
 export const removeFile = (file: string): void => withIo(file, () => fs.rmSync(file, { force: true }));
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { hostname } from 'node:os';
 import { withIo } from './disk.js';
@@ -34,9 +35,21 @@ export function takeLock(file: string): (() => void) | undefined {
       };
     }
     if (!isStale(file)) return undefined;
-    fs.rmSync(file, { force: true });
+    removeStale(file);
   }
   return undefined;
+}
+
+/** Moved away first: between the look and the removal another process may have put its own lock there. */
+function removeStale(file: string): void {
+  const moved = `${file}.${randomBytes(4).toString('hex')}`;
+  try {
+    fs.renameSync(file, moved);
+    if (!isStale(moved)) fs.linkSync(moved, file);
+  } catch {
+    // Somebody else was faster: the next try tells.
+  }
+  fs.rmSync(moved, { force: true });
 }
 
 /** Held by a process of this machine that is gone, or never finished being written. */
@@ -46,6 +59,8 @@ function isStale(file: string): boolean {
     if (text === '') return Date.now() - fs.statSync(file).mtimeMs > 10_000;
     const { pid, host } = JSON.parse(text) as { pid?: unknown; host?: unknown };
     if (host !== hostname() || typeof pid !== 'number') return false;
+    // In a container the next process may have the number of the last one.
+    if (pid === process.pid) return ![...held].some((own) => file.startsWith(own));
     process.kill(pid, 0);
     return false;
   } catch (error) {

@@ -16,6 +16,7 @@ import {
   FEATURE_DELTA,
   FEATURE_ENCRYPTED,
   FORMAT_MAJOR,
+  FORMAT_MINOR,
   NONCE_BYTES,
   type Storage,
   storageEnd,
@@ -30,6 +31,11 @@ export const reader: ModelReader = {
     const frame = await readFrame(source);
     const sealed = (frame.features & FEATURE_ENCRYPTED) !== 0;
     const { key } = context;
+    if (sealed && !frame.plainHeader && frame.minor <= FORMAT_MINOR)
+      throw new MlserError('E_INTEGRITY', `${source.name}: the header was changed`, {
+        details: { file: source.name, part: 'header' },
+        hint: 'get the file again from where it was made',
+      });
     const plain = sealed
       ? (await import('./seal.js')).openManifest(key, frame.manifest, source.name)
       : frame.manifest;
