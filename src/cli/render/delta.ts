@@ -50,7 +50,7 @@ export function renderVerify({ path, passed, checks, seconds }: DeltaVerifyRepor
   const head = passed ? paint.good('verified') : paint.bad('does not verify');
   const good = checks.filter(({ ok }) => ok).length;
   const bad = checks.flatMap(({ name, error }) =>
-    error ? [`  ${paint.bad('damaged')} ${safe(name)}: ${safe(error.message)} (${error.code})`] : [],
+    error ? [`  ${paint.bad('damaged')} ${safe(name)}: ${safe(error.message)} (${safe(error.code)})`] : [],
   );
   const sum = `${good} of ${plural(checks.length, 'checkpoint')} as recorded, ${duration(seconds)}`;
   return `${[`${head} ${paint.strong(safe(path))}: ${sum}`, ...bad].join('\n')}\n`;
