@@ -14,9 +14,9 @@ import { type DType, tensorBytes } from '../../../src/core/dtype.js';
 import { LIMITS } from '../../../src/core/limits.js';
 import { type Model, tensorMap } from '../../../src/core/model.js';
 import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
-import { loadZstd } from '../../../src/kernels/codecs/zstd.js';
 import { layOut } from '../../../src/formats/safetensors/layout.js';
 import { stageOutput } from '../../../src/io/staged.js';
+import { loadZstd } from '../../../src/kernels/codecs/zstd.js';
 import {
   DIALECTS,
   type Dialect,
