@@ -109,9 +109,9 @@ export const modelOf = (tensors: readonly TensorSource[], more: Partial<Model> =
   ...more,
 });
 
-/** A copy with every `every`-th byte changed a little, from `first` on. */
-export function nudged(bytes: Uint8Array, every: number, first = 0): Uint8Array {
+/** A copy with every `every`-th byte changed, from `first` on. */
+export function nudged(bytes: Uint8Array, every: number, first = 0, by = 1): Uint8Array {
   const copy = Uint8Array.from(bytes);
-  for (let at = first; at < copy.length; at += every) copy[at] = (copy[at] ?? 0) ^ 1;
+  for (let at = first; at < copy.length; at += every) copy[at] = (copy[at] ?? 0) ^ by;
   return copy;
 }

@@ -68,13 +68,9 @@ describe('a base is found', () => {
       );
     for (const name of ['moved.safetensors', 'moved.npz', 'moved.mlck']) {
       const bases = [path.join(elsewhere, name)];
+      const work = { ...context, bases };
       expect(await contentOf(delta, { bases }), name).toBe(content);
-      await convertModel(
-        delta,
-        path.join(folder, 'out.safetensors'),
-        { ...PROVED, force: true },
-        { ...context, bases },
-      );
+      await convertModel(delta, path.join(folder, 'out.safetensors'), { ...PROVED, force: true }, work);
       expect(await contentOf(path.join(folder, 'out.safetensors'))).toBe(content);
     }
   });
