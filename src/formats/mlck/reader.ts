@@ -171,7 +171,8 @@ function chunked(
   bases: ReadonlyMap<string, TensorSource> | undefined,
 ): TensorSource {
   const { source, threads } = opened;
-  if (record.codecs.some((codec) => BASED.has(codec)) && (!opened.delta || record.rawCrcs.length === 0))
+  const complete = opened.delta && record.base !== undefined && record.rawCrcs.length > 0;
+  if (record.codecs.some((codec) => BASED.has(codec)) && !complete)
     throw bad(source.name, record.name, 'builds on a base that the file does not name');
   const base = record.base === undefined ? undefined : baseTensor(record, info, opened, bases);
   return chunkedTensor({
