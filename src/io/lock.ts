@@ -17,17 +17,7 @@ export function releaseLocks(): void {
  */
 export function takeLock(file: string): (() => void) | undefined {
   for (let tries = 0; tries < 2; tries++) {
-    const fd = withIo(file, () => {
-      try {
-        return fs.openSync(file, 'wx');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
-        throw error;
-      }
-    });
-    if (fd !== undefined) {
-      withIo(file, () => fs.writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname() })));
-      fs.closeSync(fd);
+    if (withIo(file, () => placed(file))) {
       held.add(file);
       return () => {
         held.delete(file);
@@ -40,9 +30,32 @@ export function takeLock(file: string): (() => void) | undefined {
   return undefined;
 }
 
+/** Puts a lock of ours there, whole from its first moment on. False if there is one. */
+function placed(file: string): boolean {
+  const own = beside(file);
+  try {
+    fs.writeFileSync(own, JSON.stringify({ pid: process.pid, host: hostname() }), { flag: 'wx' });
+    try {
+      fs.linkSync(own, file);
+    } catch (error) {
+      if (isThere(error)) return false;
+      fs.copyFileSync(own, file, fs.constants.COPYFILE_EXCL); // a file system without links
+    }
+    return true;
+  } catch (error) {
+    if (isThere(error)) return false;
+    throw error;
+  } finally {
+    fs.rmSync(own, { force: true });
+  }
+}
+
+const beside = (file: string): string => `${file}.${randomBytes(4).toString('hex')}.tmp`;
+const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
+
 /** Moved away first: between the look and the removal another process may have put its own lock there. */
 function removeStale(file: string): void {
-  const moved = `${file}.${randomBytes(4).toString('hex')}`;
+  const moved = beside(file);
   try {
     fs.renameSync(file, moved);
     if (!isStale(moved)) fs.linkSync(moved, file);

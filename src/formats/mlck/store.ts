@@ -17,6 +17,7 @@ import {
   encodeElsewhere,
   encodeHere,
   type Part,
+  releaseHere,
 } from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
 import { NO_STORAGE } from './manifest.js';
@@ -47,6 +48,8 @@ export async function storeRaw(
 
 /** A model of fewer bytes is coded before workers have started. */
 const PARALLEL_BYTES = 8 << 20;
+/** Writes of this process so far. */
+let writes = 0;
 /** Chunks that are coded in one go: each takes a message there and back. */
 const CHUNKS_A_JOB = 4;
 
@@ -81,8 +84,9 @@ export async function storePacked(
     const base = bases?.of(tensor);
     return base ? { tensor, sha256, kind: 'stored', base } : { tensor, sha256, kind: 'stored' };
   });
-  const encode = (job: Omit<EncodeJob, 'op'>): Promise<EncodeDone> =>
-    threads > 1 ? encodeElsewhere(job, threads) : encodeHere(job);
+  const owner = writes++;
+  const encode = (job: Omit<EncodeJob, 'op' | 'owner'>): Promise<EncodeDone> =>
+    threads > 1 ? encodeElsewhere({ ...job, owner }, threads) : encodeHere({ ...job, owner });
   const run = async (piece: Piece): Promise<EncodeDone | undefined> => piece && encode(piece);
   const pieces = inOrder(piecesOf(plans, context), run, threads > 1 ? chunksAhead(threads) : 1);
   const stored: Stored[] = [];
@@ -101,6 +105,7 @@ export async function storePacked(
     }
   } finally {
     await pieces.return(undefined);
+    if (threads === 1) await releaseHere();
   }
   sink.extendTo(at);
   return stored;

@@ -227,6 +227,24 @@ describe('a delta of', () => {
     expect(await contentOf(at('out.safetensors'))).toBe(await contentOf(at('next.safetensors')));
   });
 
+  it('files that are replaced meanwhile, time and again, is one of what they hold now', async () => {
+    const folder = newFolder();
+    const at = (name: string): string => path.join(folder, name);
+    for (const megabytes of [0.01, 9])
+      for (const threads of [1, 2])
+        for (let round = 0; round < 3; round++) {
+          const length = megabytes * 1024 * 1024 - ((megabytes * 1024 * 1024) % 4);
+          const model = (seed: number) =>
+            modelOf([tensor('w', 'f32', [length / 4], noise(length, seed * 10 + round))]);
+          await save(model(1), at('base.mlck'), { compress: round === 1 });
+          await save(model(2), at('next.safetensors'));
+          const work = testContext(threads);
+          await create(at('base.mlck'), at('next.safetensors'), at('d.mlck'), { force: true }, work);
+          const content = await contentOf(at('next.safetensors'));
+          expect(await contentOf(at('d.mlck')), `${megabytes} MB, ${threads} threads`).toBe(content);
+        }
+  });
+
   const codecs = [...CODEC_NAMES].filter(([id]) => id !== RAW && id < 24).map(([, name]) => name);
   it.each(codecs)('only %s, and at level 2, is as exact', async (name) => {
     const folder = newFolder();

@@ -13,6 +13,8 @@ export type Part =
 /** Neighbouring chunks of a tensor that are coded together. */
 export interface EncodeJob {
   readonly op: 'encode';
+  /** Which write the job belongs to: files that were opened for another one may have been replaced since. */
+  readonly owner?: number;
   readonly dtype: DType;
   /** Number of the first chunk. */
   readonly index: number;
@@ -93,6 +95,12 @@ export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: numbe
 export async function encodeHere(job: Omit<EncodeJob, 'op'>): Promise<EncodeDone> {
   const { encodeJob } = await import('./work.js');
   return encodeJob({ ...job, op: 'encode' });
+}
+
+/** Closes the files that `encodeHere` read. */
+export async function releaseHere(): Promise<void> {
+  const { release } = await import('./work.js');
+  release();
 }
 
 /** What the stored bytes decode to. Bytes in the job are gone afterwards. */

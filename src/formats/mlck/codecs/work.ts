@@ -14,6 +14,14 @@ let place: Workplace | undefined;
 /** Readers of the tensors that were coded last: the next job is mostly of the same one. */
 const readers = new Map<string, BlockReader>();
 
+let owner: number | undefined;
+
+/** Closes all files, and forgets what was read of them. */
+export function release(): void {
+  readers.clear();
+  place?.close();
+}
+
 function readerOf(part: Extract<Part, { program: unknown }>, slots: readonly [number, number]): BlockReader {
   const key = `${slots[0]} ${part.program.tensor} ${part.program.path} ${part.program.offset}`;
   const known = readers.get(key);
@@ -68,6 +76,8 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   const codecs = await loadCodecs();
   const [bench] = ownBenches();
   const { dtype, chunkBytes, raw, base, choice, lossy, seal } = job;
+  if (job.owner !== owner) release();
+  owner = job.owner;
   const total = lengthOf(raw);
   const chunks: EncodedChunk[] = [];
   const parts: Uint8Array[] = [];
