@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { hostname } from 'node:os';
 import { withIo } from './disk.js';
@@ -50,7 +49,9 @@ function placed(file: string): boolean {
   }
 }
 
-const beside = (file: string): string => `${file}.${randomBytes(4).toString('hex')}.tmp`;
+/** A name that no other process takes. */
+const beside = (file: string): string =>
+  `${file}.${process.pid}-${Math.random().toString(36).slice(2, 10)}.tmp`;
 const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
 
 /** Moved away first: between the look and the removal another process may have put its own lock there. */

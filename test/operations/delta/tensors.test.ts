@@ -239,7 +239,9 @@ describe('a delta of', () => {
           await save(model(1), at('base.mlck'), { compress: round === 1 });
           await save(model(2), at('next.safetensors'));
           const work = testContext(threads);
-          await create(at('base.mlck'), at('next.safetensors'), at('d.mlck'), { force: true }, work);
+          const options = { force: true };
+          const report = await create(at('base.mlck'), at('next.safetensors'), at('d.mlck'), options, work);
+          expect(report.validation.passed).toBe(true);
           const content = await contentOf(at('next.safetensors'));
           expect(await contentOf(at('d.mlck')), `${megabytes} MB, ${threads} threads`).toBe(content);
         }
