@@ -8,6 +8,7 @@ import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
 import type { CodecTotals, DeltaCreateReport, TensorAction } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
+import { refuseUnused } from './apply.js';
 import type { LossyOptions } from './lossy-words.js';
 import { hintOf, planDelta } from './plan.js';
 
@@ -40,8 +41,9 @@ export const squashDeltas = (
     const last = deltas.at(-1);
     if (!from || last === undefined) throw new MlserError('E_USAGE', 'a delta is missing');
     const bases = [...deltas.slice(0, -1), base];
-    return withModels([last], { ...context, bases }, ([opened]) => {
+    return withModels([last], { ...context, bases }, async ([opened]) => {
       if (!opened) throw new Error('a model is missing');
+      await refuseUnused(opened, base, deltas, context);
       return deltaBetween({ command: 'delta squash', base: from, next: opened, output }, options, context);
     });
   });

@@ -164,6 +164,33 @@ describe('another base', () => {
     });
   });
 
+  it('that was named is refused though the right one lies beside the delta', async () => {
+    const { folder, base, delta } = await pair();
+    const wrong = path.join(folder, 'wrong.mlck');
+    await convertModel(checkpoint('step0200.safetensors'), wrong, PROVED, context);
+    const details = { needed: await contentOf(base), found: await contentOf(wrong) };
+    for (const work of [
+      apply(wrong, [delta], path.join(folder, 'out.safetensors')),
+      squashDeltas(wrong, [delta], path.join(folder, 'out.mlck'), PROVED, context),
+    ])
+      expect(await refusal(work)).toMatchObject({ code: 'E_BASE_MISMATCH', details });
+  });
+
+  it('and deltas in another order are refused', async () => {
+    const folder = newFolder();
+    const steps = [160, 180, 200].map((step) => checkpoint(`step0${step}.pt`));
+    const [first, second] = ['1.mlck', '2.mlck'].map((name) => path.join(folder, name)) as [string, string];
+    await create(steps[0]!, steps[1]!, first);
+    await create(first, steps[2]!, second, {}, { ...context, ...{ bases: [steps[0]!] } });
+    await apply(steps[0]!, [first, second], path.join(folder, 'out.pt'));
+    expect(await contentOf(path.join(folder, 'out.pt'))).toBe(await contentOf(steps[2]!));
+    for (const work of [
+      apply(steps[0]!, [second, first], path.join(folder, 'x.pt')),
+      squashDeltas(steps[0]!, [second, first], path.join(folder, 'x.mlck'), PROVED, context),
+    ])
+      expect(await refusal(work)).toMatchObject({ code: 'E_USAGE', details: { delta: second } });
+  });
+
   it('without a tensor that is needed is E_BASE_MISMATCH too', async () => {
     const { folder, base, delta } = await pair();
     const part = path.join(folder, 'part.safetensors');
