@@ -25,6 +25,19 @@ export class BlockReader {
     this.#slots = [place.arena.slot(slots[0]), place.arena.slot(slots[1])];
   }
 
+  /**
+   * Canonical bytes of elements [start, end), for who is done with them before anything else is read on this thread:
+   * a whole chunk is not copied.
+   */
+  bytes(start: number, end: number): Uint8Array {
+    const { inBits } = this.#program;
+    const from = (start * inBits) / 8;
+    const chunk = this.pipeline.isEmpty
+      ? this.#chunks?.whole(from, from + this.pipeline.inBytes(start, end))
+      : undefined;
+    return chunk ?? this.read(start, end).bytes.subarray(0, this.pipeline.outBytes(start, end));
+  }
+
   /** Canonical bytes of elements [start, end) at the begin of a slot. `start` is a multiple of 8. */
   read(start: number, end: number): Slot {
     const { arena, files } = this.#place;

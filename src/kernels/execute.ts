@@ -56,8 +56,7 @@ function* copy(task: CopyTask, place: Workplace): Running {
   let offset = task.offset;
   for (let start = task.start; start < task.end; start += pipeline.blockElements) {
     const end = Math.min(task.end, start + pipeline.blockElements);
-    const block = reader.read(start, end);
-    const bytes = block.bytes.subarray(0, pipeline.outBytes(start, end));
+    const bytes = reader.bytes(start, end);
     pwriteExactly(place.files.writer(task.path), bytes, offset, name);
     if (task.crc32) crc = crc32(bytes, crc);
     hasher?.update(bytes);
@@ -79,10 +78,9 @@ function* hash(task: HashTask, place: Workplace): Running {
   const hasher = sha256Hasher();
   for (let start = task.start; start < task.end; start += pipeline.blockElements) {
     const end = Math.min(task.end, start + pipeline.blockElements);
-    const block = reader.read(start, end);
-    const length = pipeline.outBytes(start, end);
-    hasher.update(block.bytes.subarray(0, length));
-    yield length;
+    const bytes = reader.bytes(start, end);
+    hasher.update(bytes);
+    yield bytes.length;
   }
   return { ...rawCrcOf(reader, task), sha256: hasher.digest('hex') };
 }

@@ -103,12 +103,16 @@ export class Jobs<In, Out> {
     return worker;
   }
 
+  /** Ends the workers, if none is at work: their memory is wanted. */
+  end(): void {
+    clearTimeout(this.#idle);
+    if (this.#pending.size > 0) return;
+    for (const { thread } of this.#workers.splice(0)) void thread.terminate();
+  }
+
   #rest(): void {
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => {
-      if (this.#pending.size > 0) return;
-      for (const { thread } of this.#workers.splice(0)) void thread.terminate();
-    }, IDLE_MS).unref();
+    this.#idle = setTimeout(() => this.end(), IDLE_MS).unref();
   }
 }
 

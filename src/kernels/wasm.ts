@@ -63,6 +63,7 @@ export interface KernelExports {
     diffs: number,
     exps: number,
     out: number,
+    aside: number,
     work: number,
   ) => number;
   readonly residualDecode: (
@@ -86,6 +87,7 @@ export interface KernelExports {
     width: number,
     out: number,
     limit: number,
+    work: number,
   ) => number;
   readonly gatherAt: (src: number, positions: number, n: number, width: number, out: number) => void;
   readonly scatterAt: (src: number, positions: number, n: number, width: number, out: number) => void;
@@ -156,8 +158,6 @@ export class Arena {
   readonly seen: Slot;
   readonly #table: Slot;
   #tableName = '';
-  /** Two areas of 3 MiB for kernels on whole chunks (they lie over the slots). */
-  readonly areas: readonly [Slot, Slot];
   /** Areas of 4 MiB and more for codecs, and two for their tables. */
   readonly codec: { readonly areas: readonly Slot[]; readonly work: readonly [number, number] };
 
@@ -187,10 +187,6 @@ export class Arena {
     };
     this.seen = block(SEEN, 65536);
     this.#table = block(TABLE, 65536);
-    this.areas = [
-      block(FIRST_SLOT, AREA_BYTES),
-      block(FIRST_SLOT + AREA_BYTES + (64 << 10) + 256, AREA_BYTES),
-    ];
     const tables = FIRST_AREA + CODEC_AREAS * CODEC_AREA_STRIDE;
     this.codec = {
       areas: Array.from({ length: CODEC_AREAS }, (_, i) =>
@@ -221,8 +217,6 @@ export class Arena {
     return slot;
   }
 }
-
-export const AREA_BYTES = 3 << 20;
 
 function isKernels(exported: unknown): exported is KernelExports {
   return typeof exported === 'object' && exported !== null && 'compareF32' in exported;

@@ -25,7 +25,7 @@ export const inspectModel = (
 ): Promise<InspectReport> => withModel(input, context, (opened) => inspectOpened(opened, options, context));
 
 export async function inspectOpened(
-  { input, model, files }: OpenedModel,
+  { input, model, files, bases }: OpenedModel,
   options: InspectOptions,
   context: WorkContext,
 ): Promise<InspectReport> {
@@ -49,6 +49,7 @@ export async function inspectOpened(
     ...(model.graph ? { graph: graphToJson(model.graph) } : {}),
     ...(model.training ? { training: trainingToJson(model.training) } : {}),
     ...(hashes ? { content: hashes.content } : {}),
+    ...(model.delta ? { delta: { ...model.delta, found: bases.length > 0 } } : {}),
     findings: model.findings,
   };
 }

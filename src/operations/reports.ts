@@ -82,6 +82,16 @@ export interface InspectReport {
   readonly training?: TrainingEntry;
   /** Content id, with `--hashes`. */
   readonly content?: string;
+  /** The file holds differences to another model. */
+  readonly delta?: {
+    /** Content id of the base. */
+    readonly base: string;
+    readonly depth: number;
+    readonly file?: string;
+    readonly lossy?: string;
+    /** Whether the base was found. */
+    readonly found: boolean;
+  };
   readonly findings: readonly Finding[];
 }
 

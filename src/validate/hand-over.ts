@@ -1,10 +1,17 @@
+import { setImmediate } from 'node:timers/promises';
 import type { TensorSource } from '../core/tensor.js';
+import { Descriptors } from '../io/descriptors.js';
 import type { Scratch, ScratchFile } from '../io/scratch-file.js';
+import { ChunkReader } from '../kernels/codecs/chunk-reader.js';
+import { loadCodecs } from '../kernels/codecs/index.js';
 import type { PlacedSegment } from './proof-graph.js';
 import type { Segment } from './proof-plan.js';
 
 /** Places in the scratch file are multiples of this. */
 const ALIGNMENT = 64;
+
+/** Bytes that are unfolded before others get the thread. */
+const STEP_BYTES = 1 << 20;
 
 /** Segments whose bytes lie in a scratch file, for the runtime to map. */
 export interface Batch {
@@ -68,13 +75,20 @@ class TensorReader {
   #current = -1;
   #chunks: AsyncIterator<Uint8Array> | undefined;
   #rest: Uint8Array = new Uint8Array();
+  /** Of a tensor that is unfolded from chunks of local files: here, where a thread has nothing else to do. */
+  #unfolding: ChunkReader | undefined;
+  readonly #files = new Descriptors();
 
   constructor(tensors: readonly TensorSource[]) {
     this.#tensors = tensors;
   }
 
-  async copy({ tensor, bytes }: Segment, file: ScratchFile): Promise<void> {
+  async copy({ tensor, bytes, start }: Segment, file: ScratchFile): Promise<void> {
     if (tensor !== this.#current) await this.#open(tensor);
+    if (this.#unfolding) {
+      await this.#unfold(this.#unfolding, start, bytes, file);
+      return;
+    }
     for (let missing = bytes; missing > 0; ) {
       if (this.#rest.byteLength === 0) {
         const step = await this.#chunks?.next();
@@ -88,6 +102,15 @@ class TensorReader {
     }
   }
 
+  async #unfold(chunks: ChunkReader, start: number, bytes: number, file: ScratchFile): Promise<void> {
+    for (let done = 0; done < bytes; done += STEP_BYTES) {
+      const part = new Uint8Array(Math.min(STEP_BYTES, bytes - done));
+      chunks.read(start + done, part);
+      file.append(part);
+      await setImmediate(); // others want the thread too
+    }
+  }
+
   /** To the very end of the current tensor: sums are checked there. */
   async finish(): Promise<void> {
     while (this.#chunks && !(await this.#chunks.next()).done);
@@ -97,6 +120,7 @@ class TensorReader {
   async close(): Promise<void> {
     await this.#chunks?.return?.();
     this.#chunks = undefined;
+    this.#files.closeAll();
   }
 
   async #open(tensor: number): Promise<void> {
@@ -105,6 +129,10 @@ class TensorReader {
     if (!source) throw new Error(`no tensor ${tensor}`);
     this.#current = tensor;
     this.#rest = new Uint8Array();
+    const coded = source.recipe?.ops.length === 0 ? source.recipe.coded : undefined;
+    if (coded) await loadCodecs();
+    this.#unfolding = coded && new ChunkReader(coded, source.info.name, this.#files);
+    if (coded) return;
     this.#chunks = source.stream()[Symbol.asyncIterator]();
   }
 }

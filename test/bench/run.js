@@ -10,6 +10,7 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compare } from './measure.js';
 import { encoderGraph, writeSafetensors } from './model.js';
+import { replaceSection } from './results.js';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const mlser = `node ${path.resolve(here, '../../bin/mlser.js')}`;
@@ -227,17 +228,6 @@ const text = [
   '',
   ...sections,
 ].join('\n');
-const results = path.join(here, 'RESULTS.md');
-const old = fs.existsSync(results) ? fs.readFileSync(results, 'utf8') : '# Measurements\n\n';
-const begin = '<!-- begin measured -->';
-const end = '<!-- end measured -->';
-const body = `${begin}\n${text}\n${end}`;
-if (chosen.length === Object.keys(GROUPS).length)
-  fs.writeFileSync(
-    results,
-    old.includes(begin)
-      ? old.slice(0, old.indexOf(begin)) + body + old.slice(old.indexOf(end) + end.length)
-      : `${old}${body}\n`,
-  );
+if (chosen.length === Object.keys(GROUPS).length) replaceSection('measured', text);
 console.log(text);
 if (!process.env.MLSER_BENCH_DIR) fs.rmSync(dir, { recursive: true, force: true });

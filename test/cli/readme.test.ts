@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -16,7 +16,8 @@ const commands = blocks
   });
 
 const root = mkdtempSync(path.join(tmpdir(), 'mlser-readme-'));
-cpSync('fixtures/trained', path.join(root, 'fixtures/trained'), { recursive: true });
+for (const folder of ['fixtures/trained', 'fixtures/deltas'])
+  cpSync(folder, path.join(root, folder), { recursive: true });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const bin = path.resolve('bin/mlser.js');
 const run = (command: string) =>
@@ -35,6 +36,26 @@ describe('the README', () => {
     expect(ran.stderr).toBe('');
     expect(ran.status).toBe(0);
     expect(ran.stdout).toContain('98.6');
+  });
+
+  it('keeps what a training run writes with its script', () => {
+    const script = /```sh\n(# watch\.sh[\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    expect(script).toContain('delta add');
+    const from = path.join(root, 'training');
+    mkdirSync(from);
+    for (const step of ['0180', '0200'])
+      cpSync(`fixtures/trained/digits_cnn/checkpoints/step${step}.pt`, path.join(from, `step${step}.pt`));
+    writeFileSync(path.join(from, 'done'), '');
+    const body = script.replace('sleep 5', 'sleep 0.2').replaceAll(/\bmlser (?=[a-z-])/g, `node ${bin} `);
+    const ran = spawnSync('sh', ['-c', body, 'watch.sh', from, 'watched'], { cwd: root, encoding: 'utf8' });
+    expect(`${ran.status} ${ran.stderr}`).toBe('0 ');
+    expect(ran.stdout).toContain('2 of 2 checkpoints');
+    expect(readdirSync(from)).toEqual(['done']);
+    const original = run(
+      `mlser checksum ${path.resolve('fixtures/trained/digits_cnn/checkpoints/step0180.pt')} --json`,
+    );
+    const kept = run('mlser checksum watched@step-180 --json');
+    expect(JSON.parse(kept.stdout).content).toBe(JSON.parse(original.stdout).content);
   });
 
   it.each(commands.map(({ command, exit }) => [command, exit] as const))('%s', (command, exit) => {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { byteHistogram, entropyBits } from '../../src/kernels/histogram.js';
-import { joinPlanes, splitPlanes } from '../../src/kernels/planes.js';
 import * as plainBytes from '../../src/kernels/reference/bytes.js';
 import {
   castBf16ToF32,
@@ -9,7 +8,6 @@ import {
   castF32ToF16,
 } from '../../src/kernels/reference/casts.js';
 import { blockDifference } from '../../src/kernels/reference/compare.js';
-import * as plainPlanes from '../../src/kernels/reference/planes.js';
 import { blockStatistics } from '../../src/kernels/reference/statistics.js';
 import { arena } from '../../src/kernels/wasm.js';
 import { bytesOf, floats, KINDS, LENGTHS } from './samples.js';
@@ -69,16 +67,12 @@ describe.each(KINDS)('SIMD kernels equal their references on %s', (kind) => {
     }
   });
 
-  it('planes, byte order and byte counts', () => {
+  it('byte order and byte counts', () => {
     for (const values of cases) {
       const all = bytesOf(values);
       expect(byteHistogram(all)).toEqual(Float64Array.from(plainBytes.byteHistogram(all)));
       for (const width of [2, 4, 8] as const) {
         const bytes = all.slice(0, all.length - (all.length % width));
-        const planes = splitPlanes(bytes, width);
-        expect(Buffer.compare(planes, plainPlanes.splitPlanes(bytes, width))).toBe(0);
-        expect(Buffer.compare(joinPlanes(planes, width), bytes)).toBe(0);
-        expect(Buffer.compare(plainPlanes.joinPlanes(planes, width), bytes)).toBe(0);
         const swapped = bytes.slice();
         plainBytes.byteswap(swapped, width);
         here.slot(0).bytes.set(bytes);
@@ -104,23 +98,6 @@ describe('all 65,536 codes', () => {
     expect(Buffer.compare(here.slot(1).bytes.subarray(0, expected.length), expected)).toBe(0);
     here.kernels[narrow](here.slot(1).at, here.slot(2).at, 65536);
     expect(Buffer.compare(here.slot(2).bytes.subarray(0, 131072), bytesOf(codes))).toBe(0);
-  });
-});
-
-describe('byte planes', () => {
-  it('put the exponent of f32 and bf16 in the last plane', () => {
-    const planes = splitPlanes(bytesOf(Float32Array.of(1, -0.5, 3)), 4);
-    expect([...planes.slice(9)]).toEqual([127, 126, 128]);
-    expect([...planes.slice(0, 3)]).toEqual([0, 1, 0]);
-  });
-
-  it('refuse bytes that are no whole elements', () => {
-    expect(() => splitPlanes(new Uint8Array(7), 4)).toThrow(/no elements of 4 bytes/);
-  });
-
-  it('go through the reference where a chunk is larger than the arena', () => {
-    const bytes = bytesOf(floats('bits', (3 << 18) + 4));
-    expect(Buffer.compare(joinPlanes(splitPlanes(bytes, 4), 4), bytes)).toBe(0);
   });
 });
 

@@ -56,6 +56,12 @@ function title(report: InspectReport, { paint }: Style): string {
 
 function facts(report: InspectReport, style: Style): string {
   const pairs: [string, string][] = [];
+  const { delta } = report;
+  if (delta) {
+    const base = `content ${delta.base.slice(0, 12)}${delta.file === undefined ? '' : `, ${safe(delta.file)}`}`;
+    const how = [`depth ${delta.depth}`, ...(delta.lossy === undefined ? [] : [safe(delta.lossy)])];
+    pairs.push(['delta to', `${base} (${how.join(', ')})${delta.found ? '' : ', not found'}`]);
+  }
   if (report.files.length > 1)
     pairs.push(['files', `${plural(report.files.length, 'file')}: ${fileList(report)}`]);
   const tied = report.tensors.filter((tensor) => tensor.aliasOf !== undefined).length;

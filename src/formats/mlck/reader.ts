@@ -75,8 +75,8 @@ type SealTensor = (record: TensorRecord) => Seal;
 
 /** Tensors are sealed each under its own name. */
 async function sealing(key: Uint8Array): Promise<SealTensor> {
-  const { sealOf } = await import('./seal.js');
-  return ({ name, nonces, tags }) => sealOf(key, name, nonces, tags);
+  const { sealOf, tensorContext } = await import('./seal.js');
+  return ({ name, nonces, tags }) => sealOf(key, tensorContext(name), nonces, tags);
 }
 
 /** The file, and what its tensors are read with. */
@@ -171,10 +171,11 @@ function chunked(
   bases: ReadonlyMap<string, TensorSource> | undefined,
 ): TensorSource {
   const { source, threads } = opened;
-  const complete = opened.delta && record.base !== undefined && record.rawCrcs.length > 0;
-  if (record.codecs.some((codec) => BASED.has(codec)) && !complete)
+  const { base: named, rawCrcs } = record;
+  const building = record.codecs.some((codec) => BASED.has(codec));
+  if (building && (!opened.delta || named === undefined || rawCrcs.length === 0))
     throw bad(source.name, record.name, 'builds on a base that the file does not name');
-  const base = record.base === undefined ? undefined : baseTensor(record, info, opened, bases);
+  const base = named === undefined ? undefined : baseTensor(record, info, opened, bases);
   return chunkedTensor({
     ...{ info, storage, source, threads, recordedSha256: record.sha256 },
     ...(base ? { base } : {}),

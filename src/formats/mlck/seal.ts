@@ -31,7 +31,10 @@ export function sealWith(
   index: number,
   plain: Uint8Array,
 ): { readonly bytes: Uint8Array<ArrayBuffer>; readonly nonce: Uint8Array; readonly tag: Uint8Array } {
-  const hash = createHmac('sha256', nonces).update(`${context}#${index}\0`).update(plain).digest();
+  const place = `${context}#${index}`;
+  // Its length goes first: names may hold anything, and where the place ends must not depend on the bytes.
+  const said = `${Buffer.byteLength(place)} ${place}`;
+  const hash = createHmac('sha256', nonces).update(said).update(plain).digest();
   const nonce = new Uint8Array(hash.subarray(0, NONCE_BYTES));
   return { ...sealChunk(cipher, nonce, context, index, plain), nonce };
 }
@@ -45,6 +48,8 @@ export const sealOf = (key: Uint8Array, context: string, nonces: Uint8Array, tag
 });
 
 const MANIFEST = 'manifest';
+/** Of a tensor's chunks: never that of the manifest, whatever its name. */
+export const tensorContext = (name: string): string => `tensor ${name}`;
 
 /** The manifest as it is stored: nonce, tag, ciphertext. */
 export function sealManifest(key: Uint8Array, manifest: Uint8Array): Uint8Array {

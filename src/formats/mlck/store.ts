@@ -16,12 +16,13 @@ import {
   type EncodeJob,
   encodeElsewhere,
   encodeHere,
+  endWorkers,
   type Part,
   releaseHere,
 } from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
 import { NO_STORAGE } from './manifest.js';
-import { sealKeys } from './seal.js';
+import { sealKeys, tensorContext } from './seal.js';
 import type { Stored } from './writer.js';
 
 /** Stores tensors as they are: every place is known before a byte moves, so workers fill their own ranges. */
@@ -105,6 +106,7 @@ export async function storePacked(
     }
   } finally {
     await pieces.return(undefined);
+    endWorkers();
     if (threads === 1) await releaseHere();
   }
   sink.extendTo(at);
@@ -170,7 +172,7 @@ async function* piecesOf(plans: readonly TensorPlan[], context: WriteContext): A
     const common = {
       ...{ dtype, chunkBytes },
       ...(choice ? { choice } : {}),
-      ...(key ? { seal: sealKeys(key, name) } : {}),
+      ...(key ? { seal: sealKeys(key, tensorContext(name)) } : {}),
       ...(lossy ? { lossy: lossy.method } : {}),
     };
     const raws = partsOf(tensor, chunkBytes * CHUNKS_A_JOB);

@@ -21,9 +21,10 @@ const CODES: usize = 273408; // 16 × 128 × u32
 const SCRATCH: usize = 281600; // 4 KiB
 const STARTS: usize = 285696; // u32: number of contexts; u8 × 16: first exponents
 const TABLES: usize = 286720; // 16 × 2048 × u16: classes
-const SHORT: usize = 352256; // 16 × 2048 × u16: whole differences; or 16 × 256 × u32 to write with
+const SHORT: usize = 352256; // 16 × 2048 × u16: whole differences; or 16 × 256 × u64 to write with
 const CLASS_BASE: usize = 417792; // u32 × 128
 const CLASS_BITS: usize = 418304; // u8 × 128: raw bits with the sign
+const CLASS_MASK: usize = 418432; // u32 × 128: of the low bits
 /** In a table of whole differences: not short enough. */
 const LONG: u32 = 15;
 
@@ -138,25 +139,40 @@ function exponents(base: usize, n: i32, width: i32, shift: i32, out: usize): voi
       v128.store(out + i, i8x16.shr_u(i8x16.shl(v128.load(base + i), 1), shift));
 }
 
-/** Of large chunks of two-byte elements a quarter is counted, 1024 elements of each 4096. */
+/** Of large chunks of two- and four-byte elements 1024 are counted of each 4096 (four bytes) or 8192 (two). */
 const SAMPLED: i32 = 131072;
 
+/** The class of the largest difference. Reads up to a vector past the end. */
+function largestClass(n: i32, width: i32, diffs: usize): u32 {
+  const wide = (<usize>n * <usize>width) & ~15;
+  let most = i32x4.splat(0);
+  if (width == 4)
+    for (let i: usize = 0; i < wide; i += 16) most = i32x4.max_u(most, i32x4.abs(v128.load(diffs + i)));
+  else
+    for (let i: usize = 0; i < wide; i += 16) most = i16x8.max_u(most, i16x8.abs(v128.load(diffs + i)));
+  let largest: u32 = 0;
+  if (width == 4) {
+    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
+    for (let i = <usize>wide >> 2; i < <usize>n; i++) largest = max(largest, magnitude(load<i32>(diffs + (i << 2))));
+  } else {
+    most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
+    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
+    for (let i = <usize>wide >> 1; i < <usize>n; i++) largest = max(largest, magnitude(<i32>load<i16>(diffs + (i << 1))));
+  }
+  return classOf(largest);
+}
+
+// @ts-ignore: decorator
+@inline
+function isSampled(n: i32, width: i32): bool {
+  return width > 1 && n >= SAMPLED;
+}
+
 function joint<T>(n: i32, diffs: usize, exps: usize, work: usize): void {
-  if (sizeof<T>() == 2 && n >= SAMPLED) {
-    for (let from = 0; from < n; from += 4096) count<T>(from, min(n, from + 1024), diffs, exps, work);
+  if (isSampled(n, sizeof<T>())) {
+    const every = 2048 * (8 / sizeof<T>());
+    for (let from = 0; from < n; from += every) count<T>(from, min(n, from + 1024), diffs, exps, work);
     mergeCounts(work);
-    // What the sample does not have may come all the same.
-    for (let e: usize = 0; e < 256; e++) {
-      const row = work + JOINT + (e << 9);
-      for (let c: usize = 0; c < 60; c++) store<u32>(row + (c << 2), 4 * load<u32>(row + (c << 2)));
-    }
-    for (let e: usize = 0; e < 256; e++) store<u8>(work + SUMS + e, 0);
-    for (let i: usize = 0; i < <usize>n; i++) store<u8>(work + SUMS + <usize>load<u8>(exps + i), 1);
-    for (let e: usize = 0; e < 256; e++) {
-      if (load<u8>(work + SUMS + e) == 0) continue;
-      const row = work + JOINT + (e << 9);
-      for (let c: usize = 0; c < 60; c++) store<u32>(row + (c << 2), load<u32>(row + (c << 2)) + 1);
-    }
     return;
   }
   count<T>(0, n, diffs, exps, work);
@@ -256,7 +272,7 @@ function groupExponents(work: usize): i32 {
   groups = kept;
   for (let g = 0; g < groups; g++) store<i64>(costs + (<usize>g << 3), entropyOf(rows + (<usize>g << 9)));
   const gains = work + TABLES + 8192; // i64: what joining with the next one costs
-  const spare = rows + (255 << 9);
+  const spare = work + JOINT2; // its counts were added; all 256 rows may be in use
   for (let g = 0; g + 1 < groups; g++) store<i64>(gains + (<usize>g << 3), lossOf(rows, costs, spare, g));
   while (groups > 1) {
     let best = 0;
@@ -317,6 +333,15 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   else joint<i8>(n, diffs, exps, work);
   const groups = groupExponents(work);
   contextMap(groups, work);
+  if (isSampled(n, width)) {
+    // What the sample does not have may come all the same.
+    const most = <usize>largestClass(n, width, diffs);
+    for (let g: usize = 0; g < <usize>groups; g++)
+      for (let c: usize = 0; c <= most; c++) {
+        const cell = work + SUMS + (g << 9) + (c << 2);
+        store<u32>(cell, (16 / width) * load<u32>(cell) + 1);
+      }
+  }
   let bits: u64 = 0;
   let bytes = 16 + groups;
   for (let g = 0; g < groups; g++) {
@@ -346,85 +371,97 @@ function written(d: i32, codes: usize): u64 {
   return (code & 0xffff) | value | ((length + <u64>low + <u64>(m != 0)) << 48);
 }
 
-/** Differences of −128 … 127 with all their bits: bits | length << 24 (25 at most: 11, the sign and 5). */
+/** Differences of −128 … 127 with all their bits, as `written` gives them. */
 function writingTables(groups: i32, work: usize): void {
   for (let g: usize = 0; g < <usize>groups; g++) {
     const codes = work + CODES + (g << 9);
-    const table = work + SHORT + (g << 10);
-    for (let d = -128; d < 128; d++) {
-      const x = written(d, codes);
-      store<u32>(table + (<usize>(d + 128) << 2), <u32>(x & 0xffffff) | (<u32>(x >> 48) << 24));
-    }
+    const table = work + SHORT + (g << 11);
+    for (let d = -128; d < 128; d++) store<u64>(table + (<usize>(d + 128) << 3), written(d, codes));
   }
 }
 
-function encodeWide(from: i32, end: i32, diffs: usize, exps: usize, out: usize, work: usize): usize {
-  let to = out;
-  let acc: u64 = 0;
-  let bits: u64 = 0;
-  for (let i = <usize>from; i < <usize>end; i++) {
-    const row = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
-    const x = written(load<i32>(diffs + (i << 2)), work + CODES + (row << 9));
-    acc |= (x & 0xffffffffffff) << bits;
-    bits += x >> 48;
-    store<u64>(to, acc);
-    to += <usize>(bits >> 3);
-    acc >>= bits & ~7;
-    bits &= 7;
-  }
-  if (bits > 0) store<u8>(to++, <u8>acc);
-  return to;
+// @ts-ignore: decorator
+@inline
+function writtenAt<T>(i: usize, diffs: usize, exps: usize, work: usize): u64 {
+  const row = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
+  const d = <i32>load<T>(diffs + i * sizeof<T>());
+  if (sizeof<T>() < 4 && <u32>(d + 128) < 256)
+    return load<u64>(work + SHORT + 1024 + (row << 11) + <usize>(d << 3));
+  return written(d, work + CODES + (row << 9));
 }
 
-function encodeNarrow<T>(from: i32, end: i32, diffs: usize, exps: usize, out: usize, work: usize): usize {
-  let to = out;
-  let acc: u64 = 0;
-  let bits: u64 = 0;
-  let i = <usize>from;
-  const last = <usize>end;
-  const table = work + SHORT + 512;
-  while (i + 1 < last) {
-    const d0 = <i32>load<T>(diffs + i * sizeof<T>());
-    const d1 = <i32>load<T>(diffs + (i + 1) * sizeof<T>());
-    const r0 = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
-    const r1 = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i + 1) << 2));
-    if (<u32>(d0 + 128) < 256 && <u32>(d1 + 128) < 256) {
-      const x0 = load<u32>(table + (r0 << 10) + <usize>(d0 << 2));
-      const x1 = load<u32>(table + (r1 << 10) + <usize>(d1 << 2));
-      acc |= <u64>(x0 & 0xffffff) << bits;
-      bits += <u64>(x0 >> 24);
-      acc |= <u64>(x1 & 0xffffff) << bits;
-      bits += <u64>(x1 >> 24);
-    } else {
-      const x0 = written(d0, work + CODES + (r0 << 9));
-      acc |= (x0 & 0xffffffffffff) << bits;
-      bits += x0 >> 48;
-      const x1 = written(d1, work + CODES + (r1 << 9));
-      acc |= (x1 & 0xffffffffffff) << bits;
-      bits += x1 >> 48;
-    }
-    store<u64>(to, acc);
-    to += <usize>(bits >> 3);
-    acc >>= bits & ~7;
-    bits &= 7;
+const VALUE: u64 = 0xffffffffffff;
+/** Where the second stream of a pair ended. */
+let secondEnd: usize = 0;
+
+/** Two streams at a time, so that neither waits for itself: the second one goes to `aside`. Gives the end of the first. */
+function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): usize {
+  let to0 = out;
+  let to1 = aside;
+  let acc0: u64 = 0;
+  let acc1: u64 = 0;
+  let bits0: u64 = 0;
+  let bits1: u64 = 0;
+  let i = from;
+  let j = middle;
+  // Two short ones go out together: 7 bits that are left over, and 25 each at most.
+  while (sizeof<T>() < 4 && j + 1 < end) {
+    const x = writtenAt<T>(i, diffs, exps, work);
+    const y = writtenAt<T>(j, diffs, exps, work);
+    const u = writtenAt<T>(i + 1, diffs, exps, work);
+    const v = writtenAt<T>(j + 1, diffs, exps, work);
     i += 2;
+    j += 2;
+    acc0 |= (x & VALUE) << bits0;
+    acc1 |= (y & VALUE) << bits1;
+    bits0 += x >> 48;
+    bits1 += y >> 48;
+    acc0 |= (u & VALUE) << bits0;
+    acc1 |= (v & VALUE) << bits1;
+    bits0 += u >> 48;
+    bits1 += v >> 48;
+    store<u64>(to0, acc0);
+    store<u64>(to1, acc1);
+    to0 += <usize>(bits0 >> 3);
+    to1 += <usize>(bits1 >> 3);
+    acc0 >>= bits0 & ~7;
+    acc1 >>= bits1 & ~7;
+    bits0 &= 7;
+    bits1 &= 7;
   }
-  if (i < last) {
-    const row = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
-    const x = written(<i32>load<T>(diffs + i * sizeof<T>()), work + CODES + (row << 9));
-    acc |= (x & 0xffffffffffff) << bits;
-    bits += x >> 48;
-    store<u64>(to, acc);
-    to += <usize>(bits >> 3);
-    acc >>= bits & ~7;
-    bits &= 7;
+  while (j < end) {
+    const x = writtenAt<T>(i++, diffs, exps, work);
+    const y = writtenAt<T>(j++, diffs, exps, work);
+    acc0 |= (x & VALUE) << bits0;
+    acc1 |= (y & VALUE) << bits1;
+    bits0 += x >> 48;
+    bits1 += y >> 48;
+    store<u64>(to0, acc0);
+    store<u64>(to1, acc1);
+    to0 += <usize>(bits0 >> 3);
+    to1 += <usize>(bits1 >> 3);
+    acc0 >>= bits0 & ~7;
+    acc1 >>= bits1 & ~7;
+    bits0 &= 7;
+    bits1 &= 7;
   }
-  if (bits > 0) store<u8>(to++, <u8>acc);
-  return to;
+  while (i < middle) {
+    const x = writtenAt<T>(i++, diffs, exps, work);
+    acc0 |= (x & VALUE) << bits0;
+    bits0 += x >> 48;
+    store<u64>(to0, acc0);
+    to0 += <usize>(bits0 >> 3);
+    acc0 >>= bits0 & ~7;
+    bits0 &= 7;
+  }
+  if (bits0 > 0) store<u8>(to0++, <u8>acc0);
+  if (bits1 > 0) store<u8>(to1++, <u8>acc1);
+  secondEnd = to1;
+  return to0;
 }
 
-/** Writes what `residualModel` saw last. Gives the bytes written. */
-export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, out: usize, work: usize): i32 {
+/** Writes what `residualModel` saw last. `aside`: room for a stream. Gives the bytes written. */
+export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): i32 {
   const groups = load<u32>(work + STARTS);
   store<u8>(out, <u8>groups);
   memory.copy(out + 1, work + STARTS + 5, <usize>groups - 1);
@@ -434,15 +471,21 @@ export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, ou
   const head = to;
   to += 12;
   if (width < 4) writingTables(groups, work);
-  const quarter = (n + 3) >> 2;
-  for (let q = 0; q < 4; q++) {
-    const from = min(n, q * quarter);
-    const end = min(n, from + quarter);
+  const all = <usize>n;
+  const quarter = (all + 3) >> 2;
+  for (let q: usize = 0; q < 4; q += 2) {
+    const from = min(all, q * quarter);
+    const middle = min(all, from + quarter);
+    const end = min(all, middle + quarter);
     const start = to;
-    if (width == 4) to = encodeWide(from, end, diffs, exps, to, work);
-    else if (width == 2) to = encodeNarrow<i16>(from, end, diffs, exps, to, work);
-    else to = encodeNarrow<i8>(from, end, diffs, exps, to, work);
-    if (q < 3) store<u32>(head + (<usize>q << 2), <u32>(to - start));
+    if (width == 4) to = encodePair<i32>(from, middle, end, diffs, exps, to, aside, work);
+    else if (width == 2) to = encodePair<i16>(from, middle, end, diffs, exps, to, aside, work);
+    else to = encodePair<i8>(from, middle, end, diffs, exps, to, aside, work);
+    store<u32>(head + (q << 2), <u32>(to - start));
+    const second = secondEnd - aside;
+    memory.copy(to, aside, second);
+    to += second;
+    if (q == 0) store<u32>(head + 4, <u32>second);
   }
   return <i32>(to - out);
 }
@@ -452,6 +495,7 @@ function classTables(work: usize): void {
     const low = lowBits(c);
     store<u32>(work + CLASS_BASE + (<usize>c << 2), c < 4 ? c : (4 | (c & 3)) << low);
     store<u8>(work + CLASS_BITS + <usize>c, <u8>(c == 0 ? 0 : low + 1));
+    store<u32>(work + CLASS_MASK + (<usize>c << 2), (1 << low) - 1);
   }
 }
 
@@ -481,10 +525,10 @@ function readLong(w: u64, row: usize, work: usize): u64 {
   const length = x & 15;
   const c = <usize>(x >> 4);
   const v = w >> <u64>length;
+  // Class 0 has no sign: its magnitude is 0 whatever bit stands there.
   const raw = <u32>load<u8>(work + CLASS_BITS + c);
-  const low = (<u32>(v >> 1)) & ((<u32>1 << ((raw - 1) & 31)) - 1);
-  const m = load<u32>(work + CLASS_BASE + (c << 2)) + (raw == 0 ? 0 : low);
-  const s = raw == 0 ? 0 : <u32>0 - (<u32>v & 1);
+  const m = load<u32>(work + CLASS_BASE + (c << 2)) + (<u32>(v >> 1) & load<u32>(work + CLASS_MASK + (c << 2)));
+  const s = <u32>0 - (<u32>v & 1);
   return <u64>((m ^ s) - s) | (<u64>(length + raw) << 32);
 }
 

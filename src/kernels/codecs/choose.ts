@@ -49,6 +49,8 @@ function isHopeless(
   changed: number,
   limit: number,
 ): boolean {
+  // Half a bit an element, found with the base: what does without it does not come near.
+  if (id < 16 && limit < count / 16) return true;
   if (id === 17) return changed > 0.6 * count;
   if (id === 16) return limit < count / 8; // it takes a bit an element at least
   if (id !== 4) return false;

@@ -15,14 +15,14 @@ export class ChunkReader {
   readonly #coded: Coded;
   readonly #tensor: string;
   readonly #files: Descriptors;
-  readonly #chunk: Uint8Array;
+  /** The chunk read last, where parts of it are asked for. */
+  #chunk: Uint8Array = new Uint8Array();
   #index = -1;
 
   constructor(coded: Coded, tensor: string, files: Descriptors) {
     this.#coded = coded;
     this.#tensor = tensor;
     this.#files = files;
-    this.#chunk = new Uint8Array(Math.min(coded.chunkBytes, coded.length));
   }
 
   /** The bytes from `start` on, as many as `target` takes. */
@@ -39,9 +39,21 @@ export class ChunkReader {
     }
   }
 
+  /**
+   * The bytes [start, end) where they lie, if they are a whole chunk: valid until this thread decodes another one.
+   * Undefined if they are not.
+   */
+  whole(start: number, end: number): Uint8Array | undefined {
+    const { chunkBytes, length } = this.#coded;
+    const index = start / chunkBytes;
+    if (!Number.isInteger(index) || end !== Math.min(length, start + chunkBytes)) return undefined;
+    return this.#unfold(index, end - start);
+  }
+
   #load(index: number): Uint8Array {
     const { chunkBytes, length } = this.#coded;
     const bytes = Math.min(chunkBytes, length - index * chunkBytes);
+    if (this.#chunk.length === 0) this.#chunk = new Uint8Array(Math.min(chunkBytes, length));
     const chunk = this.#chunk.subarray(0, bytes);
     if (index === this.#index) return chunk;
     this.#index = -1;

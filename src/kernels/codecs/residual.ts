@@ -9,11 +9,11 @@ export const residual: Codec = {
   name: 'residual',
   needsBase: true,
   encode(bench, { count, width, shift }, limit) {
-    const { kernels, raw, base, stored, a, b, work } = bench;
+    const { kernels, raw, base, stored, a, b, c, work } = bench;
     if (width === 8 || count === 0) return undefined;
     const needed = kernels.residualModel(raw.at, base.at, count, width, shift, a.at, b.at, work);
     if (needed >= limit) return undefined;
-    return kernels.residualEncode(count, width, a.at, b.at, stored.at, work);
+    return kernels.residualEncode(count, width, a.at, b.at, stored.at, c.at, work);
   },
   decode(bench, { count, width, shift }, length) {
     const { kernels, raw, base, stored, b, work } = bench;

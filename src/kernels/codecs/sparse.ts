@@ -21,7 +21,7 @@ function storePositions(
 ): { readonly found: number; readonly bytes: number } | undefined {
   const { kernels, raw, stored, b, work } = bench;
   const allowed = Math.min(MOST_POSITIONS, most);
-  const found = kernels.differingPositions(raw.at, other, count, width, b.at, allowed);
+  const found = kernels.differingPositions(raw.at, other, count, width, b.at, allowed, work);
   if (found > allowed) return undefined;
   const needed = found === 0 ? 0 : kernels.gapsModel(b.at, found, work);
   if (needed + HEAD >= limit) return undefined;
@@ -104,7 +104,7 @@ export const sparseResidual: Codec = {
     const exps = b.at + Math.ceil((found * width + 128) / 64) * 64;
     const needed = kernels.residualModel(a.at, c.at, found, width, shift, b.at, exps, work);
     if (at + needed >= limit) return undefined;
-    return at + kernels.residualEncode(found, width, b.at, exps, stored.at + at, work);
+    return at + kernels.residualEncode(found, width, b.at, exps, stored.at + at, a.at, work);
   },
   decode(bench, chunk, length) {
     const { kernels, raw, base, stored, a, b, c, work } = bench;

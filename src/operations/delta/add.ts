@@ -131,7 +131,7 @@ function identify(
   options: AddOptions,
 ): { readonly name: string; readonly step: number | null } {
   const stem = files.main.replace(/\.(safetensors\.index\.json|bin\.index\.json|[a-z0-9]+)$/i, '');
-  const told = options.step ?? stepOf(model) ?? stepOf({ file: stem });
+  const told = options.step ?? stepOf(model) ?? stepInName(stem);
   const name = options.name ?? (told === undefined ? stem : `step-${told}`);
   if (!/^[\w][\w.+-]*$/.test(name))
     throw new MlserError('E_USAGE', `${JSON.stringify(name)} cannot be the name of a step`, {
@@ -150,12 +150,15 @@ function identify(
   return { name, step: told ?? null };
 }
 
-function stepOf(from: Model | { readonly file: string }): number | undefined {
-  if ('file' in from) {
-    const digits = /(\d+)(?!.*\d)/.exec(from.file)?.[1];
-    const value = digits === undefined ? undefined : Number(digits);
-    return value !== undefined && Number.isSafeInteger(value) ? value : undefined;
-  }
-  const step = from.training?.step;
-  return step !== undefined && Number.isSafeInteger(step) && step >= 0 ? step : undefined;
+/** What the training state says, or the metadata. */
+function stepOf({ training, metadata }: Model): number | undefined {
+  const told = [training?.step, metadata.get('step'), metadata.get('global_step')];
+  return told.map(Number).find((step) => Number.isSafeInteger(step) && step >= 0);
+}
+
+/** `step0180.bf16` is step 180, and so are `checkpoint-180` and `180`; `model2` is no step. */
+function stepInName(stem: string): number | undefined {
+  const digits = /step[-_. ]?(\d+)/i.exec(stem)?.[1] ?? /(?:^|[-_. ])(\d+)(?=[-_. ]|$)/.exec(stem)?.[1];
+  const step = digits === undefined ? undefined : Number(digits);
+  return step !== undefined && Number.isSafeInteger(step) ? step : undefined;
 }

@@ -1,105 +1,57 @@
 import * as zlib from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { DTYPES, type DType, tensorBytes } from '../../../src/core/dtype.js';
-import { encodeChunk } from '../../../src/formats/mlck/codecs/choose.js';
-import { loadCodec, loadCodecs } from '../../../src/formats/mlck/codecs/index.js';
-import { planeWidth } from '../../../src/formats/mlck/codecs/planes.js';
-import { loadZstd } from '../../../src/formats/mlck/codecs/zstd.js';
-import { sha256Hex } from '../../../src/io/hashing.js';
+import type { Model } from '../../../src/core/model.js';
+import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
+import { CODEC_NAMES } from '../../../src/kernels/codecs/numbers.js';
+import { loadZstd } from '../../../src/kernels/codecs/zstd.js';
 import { numbered, weights } from '../../support/checkpoint-model.js';
+import { sampleModel } from '../../support/sample-model.js';
+import { manifestOf, open, write } from './files.js';
+
+/** Codecs in files; test/kernels/codecs has those of the chunks themselves. */
 
 const zeros = new Uint8Array(1 << 20);
-/** Neither bytes nor planes of it compress. */
-const noise = Uint8Array.from(
-  { length: 4096 },
-  ((state) => () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 24;
-  })(7),
-);
 
-const bf16 = (bytes: Uint8Array): Uint8Array => bytes.filter((_, i) => i % 4 >= 2);
+const modelOf = (...tensors: Model['tensors']): Model => ({ ...sampleModel('u8'), tensors });
+const f32 = (bytes: Uint8Array) =>
+  memoryTensor({ name: 'w', dtype: 'f32', shape: [bytes.length / 4] }, bytes);
+const u8 = (bytes: Uint8Array) => memoryTensor({ name: 'w', dtype: 'u8', shape: [bytes.length] }, bytes);
 
-describe('codecs', () => {
-  it('every codec gives back what it was given, for every type', async () => {
-    for (const codec of await loadCodecs())
-      for (const dtype of DTYPES) {
-        if (dtype === 'str') continue;
-        const bytes = numbered(tensorBytes(dtype, [4, 256]), 1);
-        const stored = codec.encode(bytes, dtype);
-        if (stored) {
-          expect(stored.byteLength).toBeLessThan(bytes.byteLength);
-          expect(Buffer.compare(codec.decode(stored, bytes.byteLength, dtype) ?? zeros, bytes), dtype).toBe(
-            0,
-          );
-        } else expect(planeWidth(dtype) === undefined || codec.name === 'planes').toBe(true);
-      }
+/** The names of the codecs of the only tensor. */
+async function codecsOf(file: Uint8Array): Promise<(string | undefined)[]> {
+  const [record] = (await manifestOf(file)).tensors;
+  return (record?.codecs ?? []).map((codec) => CODEC_NAMES.get(codec));
+}
+
+describe('a compressed file', () => {
+  it('has a codec for each chunk, and gives back what it was given', async () => {
+    const bytes = weights(300_000);
+    bytes.fill(0, 1 << 20); // the second chunk
+    const file = await write(modelOf(f32(bytes)), { compress: true });
+    expect(await codecsOf(file)).toEqual(['planes-huffman', 'sparse']);
+    const [tensor] = (await open(file)).tensors;
+    expect(Buffer.compare(await readTensor(tensor!), bytes)).toBe(0);
   });
 
-  it('weights go into planes and lose a share of their bytes: 16 % of f32, 30 % of bf16', async () => {
-    const codecs = await loadCodecs();
-    const f32 = weights(1 << 18);
-    const packed = encodeChunk(f32, 'f32', codecs);
-    expect(packed.codec).toBe(2);
-    expect(packed.bytes.byteLength / f32.byteLength).toBeLessThan(0.86);
-    const half = bf16(f32);
-    const packedHalf = encodeChunk(half, 'bf16', codecs);
-    expect(packedHalf.codec).toBe(2);
-    expect(packedHalf.bytes.byteLength / half.byteLength).toBeLessThan(0.71);
-  });
-
-  it('never stores more than raw', async () => {
-    const codecs = await loadCodecs();
-    expect(encodeChunk(noise, 'f32', codecs)).toEqual({ codec: 0, bytes: noise });
-    expect(encodeChunk(noise.subarray(0, 1), 'u8', codecs).codec).toBe(0);
-    expect(encodeChunk(zeros, 'u8', codecs)).toMatchObject({ codec: 1 });
-    expect(encodeChunk(zeros, 'u8', codecs).bytes.byteLength).toBeLessThan(200);
-  });
-
-  it('writes the same bytes on every version of Node', async () => {
-    const codecs = await loadCodecs();
-    const hashes = await Promise.all(
-      (['f32', 'u8', 'f64', 'bf16'] as const).map(async (dtype) => {
-        const { bytes } = encodeChunk(dtype === 'u8' ? numbered(100_000) : weights(1 << 16), dtype, codecs);
-        return (await sha256Hex([bytes])).slice(0, 16);
-      }),
-    );
-    expect(hashes).toMatchInlineSnapshot(`
-      [
-        "7cf118a96fea67dc",
-        "d60eba16509f7770",
-        "c35f0c02ce40417b",
-        "3d40f14c133fe30f",
-      ]
-    `);
-  });
-
-  it('refuses stored bytes that are none of the codec, or of another length', async () => {
-    for (const codec of await loadCodecs()) {
-      const raw = weights(1000);
-      const stored = codec.encode(raw, 'f32') ?? new Uint8Array();
-      const no = (bytes: Uint8Array, length: number, dtype: DType = 'f32') =>
-        expect(codec.decode(bytes, length, dtype)).toBe(undefined);
-      no(stored, 3996);
-      no(stored, 4004);
-      no(stored.subarray(0, -1), 4000);
-      no(new Uint8Array(), 4000);
-      no(noise, 4000);
-      if (codec.name === 'planes') {
-        no(stored, 4000, 'u8');
-        no(Buffer.concat([stored, stored]), 4000);
-        const longer = Uint8Array.from(stored);
-        longer[4] = 0x7f; // a plane of 2 GB
-        no(longer, 4000);
-        const method = Uint8Array.from(stored);
-        method[0] = 9;
-        no(method, 4000);
-      }
+  it('has only the codecs that were allowed', async () => {
+    const bytes = weights(300_000);
+    for (const [only, want] of [
+      [['planes'], ['planes', 'planes']],
+      [['zstd'], ['zstd', 'zstd']],
+      [[], []],
+    ] as const) {
+      const file = await write(modelOf(f32(bytes)), { compress: true, codecs: { level: 2, only } });
+      expect(await codecsOf(file)).toEqual(want);
+      expect(Buffer.compare(await readTensor((await open(file)).tensors[0]!), bytes)).toBe(0);
     }
   });
 
-  it('numbers without a codec have none', () => {
-    for (const id of [0, 3, 255, 2 ** 32 - 1]) expect(loadCodec(id)).toBe(undefined);
+  it('unfolds at most 1024 times: a chunk of nothing still has its place', async () => {
+    const file = await write(modelOf(u8(zeros)), { compress: true });
+    const [record] = (await manifestOf(file)).tensors;
+    expect(record?.storedLengths[0]).toBeLessThan(20);
+    expect(file.byteLength).toBeGreaterThan(1024);
+    expect(Buffer.compare(await readTensor((await open(file)).tensors[0]!), zeros)).toBe(0);
   });
 });
 

@@ -41,7 +41,7 @@ describe.each([
     const read = await open(await write(model, options));
     expect(read.findings).toEqual([]);
     expect(read.format).toBe('mlck');
-    expect(read.formatVersion).toBe('1.0');
+    expect(read.formatVersion).toBe('1.1');
     await expectSame(read, model);
   });
 

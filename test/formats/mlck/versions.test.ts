@@ -84,9 +84,46 @@ describe('versions', () => {
     );
   });
 
-  it('features that a reader must know are refused', async () => {
-    const newer = withFooter(await write(checkpointModel()), (view) => view.setUint32(52, 1, true));
-    await expect(open(newer)).rejects.toMatchObject({ code: 'E_UNSUPPORTED', details: { features: 1 } });
+  it('features that a reader must know are refused, unless it knows them', async () => {
+    for (const features of [4, 5, 2 ** 31]) {
+      const newer = withFooter(await write(checkpointModel()), (view) => view.setUint32(52, features, true));
+      await expect(open(newer)).rejects.toMatchObject({ code: 'E_UNSUPPORTED', details: { features } });
+    }
+    const encrypted = withFooter(await write(checkpointModel()), (view) => view.setUint32(52, 1, true));
+    await expect(open(encrypted)).rejects.toMatchObject({ code: 'E_USAGE' });
+  });
+
+  it('a delta says so in its footer and in its manifest', async () => {
+    const bytes = await write(checkpointModel());
+    const onlyFooter = withFooter(bytes, (view) => view.setUint32(52, 2, true));
+    await expect(open(onlyFooter)).rejects.toMatchObject({ code: 'E_MALFORMED' });
+    const delta = { base: 'ab'.repeat(32), depth: 1 };
+    const onlyManifest = await changed(bytes, () => ({ delta }));
+    await expect(open(onlyManifest)).rejects.toMatchObject({ code: 'E_MALFORMED' });
+    const both = await open(withFooter(onlyManifest, (view) => view.setUint32(52, 2, true)));
+    expect(both.delta).toEqual(delta);
+    expect(both.findings).toMatchObject([{ code: 'BASE_NOT_FOUND' }]);
+  });
+
+  it('a chunk that needs a base which its tensor does not name is refused', async () => {
+    const bytes = await write(checkpointModel());
+    const based = (record: object) =>
+      changed(bytes, ({ tensors }) => ({
+        delta: { base: 'ab'.repeat(32), depth: 1 },
+        tensors: tensors.map((found) =>
+          found.name === 'scalar' ? { ...found, codecs: [18], storedLengths: [8], ...record } : found,
+        ),
+      }));
+    const asDelta = async (record: object) =>
+      withFooter(await based(record), (view) => view.setUint32(52, 2, true));
+    const malformed = { code: 'E_MALFORMED', details: { tensor: 'scalar' } };
+    await expect(open(await asDelta({ rawCrcs: [1] }))).rejects.toMatchObject(malformed);
+    await expect(open(await asDelta({ base: 'scalar' }))).rejects.toMatchObject(malformed);
+    await expect(open(await changed(await asDelta({}), () => ({ delta: undefined })))).rejects.toMatchObject(
+      malformed,
+    );
+    const fine = await open(await asDelta({ base: 'scalar', rawCrcs: [1] }));
+    expect(fine.delta?.depth).toBe(1);
   });
 
   it('a codec that we lack is refused for its tensor, not for the file', async () => {
@@ -126,6 +163,6 @@ it('the footer is what the specification says', () => {
   const footer = encodeFooter(0x0102, Uint8Array.of(1, 2, 3));
   expect(footer.byteLength).toBe(64);
   expect([...footer.subarray(0, 16)]).toEqual([2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
-  expect([...footer.subarray(48, 56)]).toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
+  expect([...footer.subarray(48, 56)]).toEqual([1, 0, 1, 0, 0, 0, 0, 0]);
   expect(Buffer.from(footer.subarray(60)).toString('latin1')).toBe('KCLM');
 });

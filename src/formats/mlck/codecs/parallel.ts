@@ -75,6 +75,9 @@ const MAX_WORKERS = 2;
 /** Chunks of all tensors that are being coded share the workers. */
 const jobs = new Jobs<CodecJob, CodecDone>('bundle/codec.cjs');
 
+/** The workers go, if they have nothing to do. */
+export const endWorkers = (): void => jobs.end();
+
 /** Jobs that are in the works at the same time, at most: with their results they bound the memory. */
 export const chunksAhead = (threads: number): number => 2 * Math.min(threads, MAX_WORKERS);
 

@@ -69,6 +69,8 @@ function scratch(index: 0 | 1, length: number): Uint8Array {
   return fresh;
 }
 
+const isCoded = (part: Part): boolean => 'program' in part && part.program.coded !== undefined;
+
 const lengthOf = (part: Part): number => ('bytes' in part ? part.bytes.byteLength : part.length);
 
 /** Codes the chunks of a job on this thread. */
@@ -83,13 +85,15 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   const parts: Uint8Array[] = [];
   for (let from = 0, index = job.index; from < total; from += chunkBytes, index++) {
     const length = Math.min(chunkBytes, total - from);
-    // Both before either is put on the bench: chunks of a tensor that is coded itself are decoded there.
-    const next = scratch(0, length);
-    pull(raw, from, length, next, [0, 1]);
-    const below = base && scratch(1, length);
+    // What is coded itself is decoded on the bench: first that, aside, then what can be put where it is wanted.
+    const next = isCoded(raw) ? scratch(0, length) : undefined;
+    const below = base && isCoded(base) ? scratch(1, length) : undefined;
+    if (next) pull(raw, from, length, next, [0, 1]);
     if (base && below) pull(base, from, length, below, [2, 3]);
-    bench.raw.bytes.set(next);
+    if (next) bench.raw.bytes.set(next);
+    else pull(raw, from, length, bench.raw.bytes, [0, 1]);
     if (below) bench.base.bytes.set(below);
+    else if (base) pull(base, from, length, bench.base.bytes, [2, 3]);
     const encoded = lossy
       ? encodeLossy(bench, dtype, length, lossy, codecs)
       : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
