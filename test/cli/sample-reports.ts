@@ -111,6 +111,7 @@ export const inspectReport: InspectReport = {
   },
   training: { step: 200, epoch: 9, loss: 0.25, learningRate: 1e-3, optimizer: 'Adam', state: { lr: 1 } },
   content: SHA,
+  delta: { base: SHA, depth: 2, file: 'step-180.mlck', lossy: 'weights int8-delta', found: false },
   findings,
 };
 

@@ -33,7 +33,7 @@ export function renderLog(
     ],
     entries.map((entry) => [
       safe(entry.name),
-      entry.content?.slice(0, 12) ?? '–',
+      safe(entry.content?.slice(0, 12) ?? '–'),
       entry.base === null ? 'whole' : `delta, depth ${entry.depth}`,
       size(entry.bytes),
       `${figure(entry.ratio)}×`,

@@ -153,7 +153,8 @@ function identify(
 /** What the training state says, or the metadata. */
 function stepOf({ training, metadata }: Model): number | undefined {
   const told = [training?.step, metadata.get('step'), metadata.get('global_step')];
-  return told.map(Number).find((step) => Number.isSafeInteger(step) && step >= 0);
+  const numbers = told.map((step) => (/^\d+$/.test(String(step)) ? Number(step) : Number.NaN)); // null is not step 0
+  return numbers.find((step) => Number.isSafeInteger(step));
 }
 
 /** `step0180.bf16` is step 180, and so are `checkpoint-180` and `180`; `model2` is no step. */

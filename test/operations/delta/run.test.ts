@@ -177,6 +177,15 @@ describe('adding', () => {
     });
     const plain = await save(modelOf([tensor('w', 'f32', [4])]), path.join(newFolder(), 'plain.safetensors'));
     expect(await add(plain, folder)).toMatchObject({ name: 'plain', step: null });
+    const named = async (name: string, step: null | number | string) => {
+      const metadata = new Map([['step', step]]);
+      const model = modelOf([tensor('w', 'f32', [4], noise(16, name.length))], { metadata });
+      return add(await save(model, path.join(newFolder(), name)), path.join(newFolder(), 'run'));
+    };
+    expect(await named('model2.mlck', null)).toMatchObject({ name: 'model2', step: null });
+    expect(await named('model2.mlck', '30')).toMatchObject({ name: 'step-30', step: 30 });
+    expect(await named('llama-7b.mlck', -1)).toMatchObject({ name: 'llama-7b', step: null });
+    expect(await named('checkpoint-40.mlck', 'many')).toMatchObject({ name: 'step-40', step: 40 });
     expect(await verifyDelta(folder, context)).toMatchObject({ passed: true });
   });
 
