@@ -21,6 +21,8 @@ export interface EncodeJob {
   readonly chunkBytes: number;
   readonly raw: Part;
   readonly base?: Part;
+  /** What changes are counted against, where that is not `base`. */
+  readonly before?: Part;
   readonly choice?: CodecChoice;
   readonly lossy?: LossyMethod;
   readonly seal?: SealKeys;
@@ -89,8 +91,14 @@ const movablePart = (part: Part): Part => ('bytes' in part ? { bytes: movable(pa
 export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: number): Promise<EncodeDone> {
   const raw = movablePart(job.raw);
   const base = job.base && movablePart(job.base);
-  const sent: EncodeJob = { ...job, op: 'encode', raw, ...(base ? { base } : {}) };
-  const done = await jobs.run(sent, [...buffersOf(raw), ...buffersOf(base)], Math.min(threads, MAX_WORKERS));
+  const before = job.before && movablePart(job.before);
+  const sent: EncodeJob = {
+    ...{ ...job, op: 'encode', raw },
+    ...(base ? { base } : {}),
+    ...(before ? { before } : {}),
+  };
+  const moved = [...buffersOf(raw), ...buffersOf(base), ...buffersOf(before)];
+  const done = await jobs.run(sent, moved, Math.min(threads, MAX_WORKERS));
   if (done.op !== 'encode') throw new Error('asked to encode, was decoded');
   return done;
 }
