@@ -6,6 +6,7 @@ import { hashModel } from '../hashes.js';
 import type { OpenedModel } from '../open.js';
 import { lossyTensor } from './lossy.js';
 import { describeLossy, type LossyOptions } from './lossy-words.js';
+import { predictionsBetween } from './predictions.js';
 
 /** The content id and the hashes of a base: as its file records them, or computed. */
 export async function hashesOf(
@@ -65,9 +66,15 @@ export async function planDelta(
     ...(file === undefined ? {} : { file }),
     ...(words === undefined ? {} : { lossy: words }),
   };
+  // What is rounded is another model than the one that the optimizer made.
+  const predictions = words === undefined ? await predictionsBetween(base, next) : new Map<string, never>();
   return {
     intended: words === undefined ? next : { ...next, tensors },
-    delta: { model: base, content, hashes, info, ...(lossy.size > 0 ? { lossy } : {}) },
+    delta: {
+      ...{ model: base, content, hashes, info },
+      ...(lossy.size > 0 ? { lossy } : {}),
+      ...(predictions.size > 0 ? { predictions } : {}),
+    },
     changed,
     findings,
   };
