@@ -31,7 +31,7 @@ function forget(key: string): void {
 /**
  * The bytes [start, end) of a tensor, a chunk or so. What has to be unfolded is kept for a while: where deltas lie on
  * top of each other, several predictions of a level want the same chunks of the level below, and each would unfold them
- * anew, down to the bottom.
+ * anew, down to the bottom. The bytes are shared: whoever changes or moves them takes a copy.
  */
 export async function recentBytes(tensor: TensorSource, start: number, end: number): Promise<Uint8Array> {
   if (tensor.recipe && !tensor.recipe.coded) return pulled(tensor, start, end);
@@ -45,7 +45,7 @@ export async function recentBytes(tensor: TensorSource, start: number, end: numb
     forget(oldest);
   }
   try {
-    return (await kept.bytes).slice(); // whoever asked may move it to a worker
+    return await kept.bytes;
   } catch (error) {
     if (recent.get(key) === kept) forget(key);
     throw error;
@@ -53,11 +53,12 @@ export async function recentBytes(tensor: TensorSource, start: number, end: numb
 }
 
 async function pulled(tensor: TensorSource, start: number, end: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(end - start);
+  let bytes: Uint8Array | undefined;
   let at = 0;
   for await (const part of tensor.stream({ start, end })) {
-    bytes.set(part, at);
+    if (part.byteLength === end - start) bytes = part;
+    else (bytes ??= new Uint8Array(end - start)).set(part, at);
     at += part.byteLength;
   }
-  return bytes;
+  return bytes ?? new Uint8Array(end - start);
 }

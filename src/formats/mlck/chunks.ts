@@ -148,7 +148,7 @@ async function decode(tensor: Chunked, chunk: Chunk, threads: number): Promise<U
     known?.needsBase && base ? await recentBytes(base, chunk.start, chunk.start + chunk.length) : undefined;
   const job = {
     ...{ stored, codec, length, dtype: storage.dtype, index },
-    ...(below ? { base: below } : {}),
+    ...(below ? { base: threads > 1 ? below.slice() : below } : {}), // what goes to a worker is gone here
     ...(seal ? { seal } : {}),
   };
   const found = await (threads > 1 ? decodeElsewhere(job, threads) : decodeHere(job));

@@ -38,7 +38,7 @@ export async function predictionsBetween(base: Model, next: Model): Promise<Map<
   let failures = 0;
   for (const { old, after } of pairs) {
     const second = secondOf(after);
-    if (await trial.saves(after.second, second)) found.set(after.second, second);
+    if ((await trial.saved(after.second, second)) > 0) found.set(after.second, second);
     if (failures >= MOST_FAILURES) continue;
     const weight = await weightOf(old, after, trial, weights);
     if (weight) found.set(...weight);
@@ -69,21 +69,22 @@ async function weightOf(
   const names = weights.get(shape) ?? [];
   const named = names.filter((name) => name === after.key || name.endsWith(`.${after.key}`));
   const rest = names.filter((name) => !named.includes(name)).slice(0, MOST_TRIES);
-  for (const name of [...named, ...rest])
-    for (const scalars of stepsOf(old.group, after)) {
-      const prediction: Prediction = {
-        kind: 'adam-weight',
-        first: after.first,
-        second: after.second,
-        scalars,
-      };
-      if (!(await trial.saves(name, prediction))) continue;
-      weights.set(
-        shape,
-        names.filter((other) => other !== name),
-      );
-      return [name, prediction];
+  const { first, second } = after;
+  const steps = stepsOf(old.group, after);
+  const predictions = steps.map((scalars): Prediction => ({ kind: 'adam-weight', first, second, scalars }));
+  for (const name of [...named, ...rest]) {
+    // The wrong learning rate saves something too: the best one counts.
+    let best: Prediction | undefined;
+    let most = 0;
+    for (const prediction of predictions) {
+      const saved = await trial.saved(name, prediction);
+      if (saved > most) [best, most] = [prediction, saved];
     }
+    if (!best) continue;
+    const others = names.filter((other) => other !== name);
+    weights.set(shape, others);
+    return [name, best];
+  }
   return undefined;
 }
 
@@ -124,7 +125,8 @@ class Trial {
     return String(this.#next.get(name)?.info.shape);
   }
 
-  async saves(name: string, prediction: Prediction): Promise<boolean> {
+  /** Bytes of the sample that a prediction saves; 0 where it is not worth its record. */
+  async saved(name: string, prediction: Prediction): Promise<number> {
     const next = this.#next.get(name);
     const base = this.#base.get(name);
     const { first } = prediction;
@@ -132,18 +134,19 @@ class Trial {
       prediction.kind === 'adam-weight'
         ? [base, this.#next.get(first), this.#next.get(prediction.second)]
         : [base, this.#base.get(first), this.#next.get(first)];
-    if (!next || next.byteLength === 0) return false;
+    if (!next || next.byteLength === 0) return 0;
     const blocks: Uint8Array[] = [];
     for (const input of [next, ...inputs]) {
-      if (input?.info.dtype !== 'f32' || input.byteLength !== next.byteLength) return false;
+      if (input?.info.dtype !== 'f32' || input.byteLength !== next.byteLength) return 0;
       blocks.push(await sampleOf(input));
     }
     const [wanted, ...given] = blocks;
     const [plain] = given;
-    if (!wanted || !plain) return false;
+    if (!wanted || !plain) return 0;
     const without = await codedBytes(wanted, plain);
     const saved = without - (await codedBytes(wanted, predict(prediction, given)));
-    return saved > without * WORTH && (saved * next.byteLength) / wanted.byteLength > RECORD_BYTES;
+    const all = (saved * next.byteLength) / wanted.byteLength;
+    return saved > without * WORTH && all > RECORD_BYTES ? saved : 0;
   }
 }
 
