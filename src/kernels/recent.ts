@@ -57,7 +57,10 @@ async function pulled(tensor: TensorSource, start: number, end: number): Promise
   let at = 0;
   for await (const part of tensor.stream({ start, end })) {
     if (part.byteLength === end - start) bytes = part;
-    else (bytes ??= new Uint8Array(end - start)).set(part, at);
+    else {
+      bytes ??= new Uint8Array(end - start);
+      bytes.set(part, at);
+    }
     at += part.byteLength;
   }
   return bytes ?? new Uint8Array(end - start);
