@@ -17,7 +17,9 @@ describe.each(KINDS)('a predicted step on %s equals the reference bit for bit', 
         const [a, b, c] = [floats(kind, count, 3), floats(kind, count, 4), floats(kind, count, 5)];
         const reference = of === 'adam-weight' ? adamWeight : adamSecond;
         const prediction: Prediction =
-          of === 'adam-weight' ? { kind: of, first: '', second: '', scalars } : { kind: of, first: '', scalars };
+          of === 'adam-weight'
+            ? { kind: of, first: '', second: '', scalars }
+            : { kind: of, first: '', scalars };
         const found = predict(prediction, [a, b, c].map(bytesOf));
         const expected = bytesOf(reference(a, b, c, scalars));
         expect(Buffer.compare(found, expected), `${count} ${scalars.join(' ')}`).toBe(0);
