@@ -124,7 +124,7 @@ type TensorPlan = { readonly tensor: TensorSource; readonly sha256: string } & (
 
 function withPredictions(plans: readonly TensorPlan[], delta: DeltaBase): TensorPlan[] {
   const own = new Set(plans.flatMap(({ kind, tensor }) => (kind === 'twin' ? [] : [tensor.info.name])));
-  const tensors = plans.map(({ tensor }) => exact(tensor));
+  const tensors = plans.map(({ tensor }) => tensor);
   const predictedOf = predictionsOf(delta, tensors, (name) => own.has(name));
   return plans.map((plan) => {
     const predicted = plan.kind === 'stored' && plan.base ? predictedOf(plan.tensor) : undefined;

@@ -125,6 +125,44 @@ describe.each(RUNS)('between two steps of $run', ({ run, steps, moments }) => {
   });
 });
 
+describe('an optimizer is understood', () => {
+  const [base, next] = [fixture('adam-100'), fixture('adam-101')] as const;
+
+  it('that does not tell Adam from AdamW', async () => {
+    const silent = edited('decoupled_weight_decay', () => ({ kind: 'none' }));
+    for (const { steps, moments } of RUNS) {
+      const found = kindsOf(await between(fixture(steps[0]), fixture(steps[1]), silent));
+      for (const weight of Object.keys(moments)) expect(found[weight], weight).toBe('adam-weight');
+    }
+  });
+
+  it('that counts steps in plain numbers', async () => {
+    const plain = (model: Model): Model =>
+      edited('step', () => ({ kind: 'int', value: BigInt(model.training!.step!) }))(model);
+    expect(await between(base, next, plain)).toEqual(await between(base, next));
+  });
+
+  it('that knows its parameters by name', async () => {
+    const byName = (model: Model): Model => {
+      const names = model.tensors.map(({ info }) => info.name).filter((name) => name.startsWith('model.'));
+      const named = (node: StateNode): StateNode =>
+        node.kind === 'int'
+          ? { kind: 'string', value: names[Number(node.value)]!.replace('model.', '') }
+          : node;
+      const inState = edited('state', (node) =>
+        node.kind === 'dict'
+          ? { ...node, entries: node.entries.map(([key, value]) => [named(key), value] as const) }
+          : node,
+      );
+      const inGroups = edited('params', (node) =>
+        'items' in node ? { ...node, items: node.items.map(named) } : node,
+      );
+      return inGroups(inState(model));
+    };
+    expect(await between(base, next, byName)).toEqual(await between(base, next));
+  });
+});
+
 describe('nothing is predicted', () => {
   const [base, next] = [fixture('adam-100'), fixture('adam-101')] as const;
 
