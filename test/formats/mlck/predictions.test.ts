@@ -171,6 +171,7 @@ describe('tensors that build on predictions', () => {
       from('short'),
       from('none'),
       from('m', 'none'),
+      from('m', 'w'),
       from('v'),
     ]) {
       const predictions = new Map([['w', prediction], ...[...PREDICTIONS].slice(1)]);
