@@ -93,7 +93,8 @@ export function predictionsOf(
     const before = prediction.kind === 'adam-second' ? [bases.get(first)] : [];
     const inputs = [bases.get(info.name), ...before, ...names.map((name) => own.get(name))];
     const [base, one, other] = inputs;
-    const circular = predictions.has(first) || predictions.get(names[1] ?? '')?.kind === 'adam-weight';
+    const circular =
+      predictions.has(first) || names.some((name) => predictions.get(name)?.kind === 'adam-weight');
     if (circular || !names.every(stores) || !base || !one || !other) return undefined;
     if (inputs.some((input) => input?.info.dtype !== 'f32' || input.byteLength !== byteLength))
       return undefined;
