@@ -1,15 +1,17 @@
-import { type DType, dtypeFacts } from '../../core/dtype.js';
+import type { DType } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { decodeElements, encodeElements, packedBytes } from '../elements.js';
-import { isSubByte, packCodes } from '../packing.js';
 import { type Granularity, Groups } from './groups.js';
-import { integersOf } from './integers.js';
-import { type Affine, affineOf, type Rounding } from './parameters.js';
+import { nbitsOf } from './nbits.js';
+import { affineOf, type Rounding } from './parameters.js';
+import { Rounder } from './rounder.js';
 import { f32Values, mapped } from './values.js';
 
 export interface AffineSpec extends Rounding, Granularity {
   /** Of the stored scales: f32 (default), or the type that the graph computes with. */
   readonly scaleType?: 'f32' | 'f16' | 'bf16';
+  /** How scales are chosen and values rounded: as QuantizeLinear (default), or as MatMulNBits. */
+  readonly rule?: 'linear' | 'nbits';
 }
 
 export interface AffineTensor {
@@ -32,6 +34,12 @@ export interface Ranges {
   readonly max: Float32Array;
   /** No NaN and no infinity among the values. */
   readonly finite: boolean;
+}
+
+/** Scale and zero point of every group. */
+export interface Parameters {
+  readonly scales: Float32Array;
+  readonly zeros: Int32Array;
 }
 
 /** One pass over the values; memory for the ends only. */
@@ -65,9 +73,17 @@ function widen(
   return check === 0;
 }
 
-/** Scale and zero point of every group. */
-export function parametersOf({ min, max }: Ranges, spec: AffineSpec): readonly Affine[] {
-  return Array.from(min, (low, i) => affineOf(low, max[i] ?? 0, spec));
+export function parametersOf({ min, max }: Ranges, spec: AffineSpec): Parameters {
+  const scales = new Float32Array(min.length);
+  const zeros = new Int32Array(min.length);
+  for (let i = 0; i < min.length; i++) {
+    const [low, high] = [min[i] ?? 0, max[i] ?? 0];
+    const { scale, zeroPoint } =
+      spec.rule === 'nbits' ? nbitsOf(low, high, spec.dtype, spec.symmetric) : affineOf(low, high, spec);
+    scales[i] = scale;
+    zeros[i] = zeroPoint;
+  }
+  return { scales, zeros };
 }
 
 /**
@@ -89,27 +105,33 @@ export function withParameters(
   tensor: TensorSource,
   spec: AffineSpec,
   groups: Groups,
-  parameters: readonly Affine[],
+  { scales, zeros }: Parameters,
 ): AffineTensor {
-  const { dtype, scaleType = 'f32' } = spec;
-  // A scale that is too small for the type would become zero.
-  const least = scaleType === 'f16' ? 2 ** -24 : 0;
-  const scales = Float64Array.from(parameters, ({ scale }) => Math.max(scale, least));
-  const scale = encoded(scaleType, scales);
+  const { dtype, scaleType = 'f32', rule = 'linear' } = spec;
+  const { info } = tensor;
+  const scale = encodeScales(scaleType, scales);
   // What is stored is what counts: values are divided by the scale after its rounding.
-  const stored = roundedTo(scaleType, scale, scales.length);
-  const zeros = Float64Array.from(parameters, ({ zeroPoint }) => zeroPoint);
-  const rounder = new Rounder(spec, groups, stored, zeros);
+  const rounder = new Rounder(dtype, groups, decoded(scaleType, scale, scales.length), zeros, rule);
   return {
     codes: mapped(tensor, dtype, (values, at) => rounder.codes(values, at)),
     shape: groups.shape,
     scaleType,
     scale,
-    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, zeros) } : {}),
-    dequantized: mapped(tensor, tensor.info.dtype, (values, at) =>
-      encoded(tensor.info.dtype, rounder.dequantized(values, at)),
+    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, Float64Array.from(zeros)) } : {}),
+    dequantized: mapped(tensor, info.dtype, (values, at) =>
+      encoded(info.dtype, rounder.dequantized(values, at)),
     ),
   };
+}
+
+/** Bytes of scales. */
+export function encodeScales(dtype: DType, scales: ArrayLike<number>): Uint8Array {
+  // A scale that is too small for the type would become zero.
+  const least = dtype === 'f16' ? 2 ** -24 : 0;
+  const held = Float64Array.from(scales, (scale) =>
+    scale !== 0 && Math.abs(scale) < least ? Math.sign(scale) * least : scale,
+  );
+  return encoded(dtype, held);
 }
 
 function encoded(dtype: DType, values: Float64Array): Uint8Array {
@@ -118,74 +140,10 @@ function encoded(dtype: DType, values: Float64Array): Uint8Array {
   return out;
 }
 
-/** Scales as they are read back. */
-function roundedTo(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
+function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
   const out = new Float64Array(count);
   decodeElements(dtype, bytes, count, out);
   return Float32Array.from(out);
-}
-
-/** Values to integers and back, piece by piece. */
-class Rounder {
-  readonly #spec: AffineSpec;
-  readonly #groups: Groups;
-  readonly #scales: Float32Array;
-  readonly #zeros: Float64Array;
-  readonly #low: number;
-  readonly #high: number;
-
-  constructor(spec: AffineSpec, groups: Groups, scales: Float32Array, zeros: Float64Array) {
-    this.#spec = spec;
-    this.#groups = groups;
-    this.#scales = scales;
-    this.#zeros = zeros;
-    ({ low: this.#low, high: this.#high } = integersOf(spec.dtype));
-  }
-
-  /** Integers of a piece that begins at element `at`, each as a number. */
-  #integers(values: Float32Array, at: number): Int32Array {
-    const out = new Int32Array(values.length);
-    const [low, high] = [this.#low, this.#high];
-    this.#groups.visit(at, at + values.length, (start, length, group, steps) => {
-      const step = steps ? 1 : 0;
-      for (let i = start - at, g = group; i < start - at + length; i++, g += step) {
-        // The quotient of two f32 as f32, half to even: 1.5 · 2^52 takes the fraction away.
-        const q =
-          Math.fround((values[i] ?? 0) / (this.#scales[g] ?? 1)) + 6755399441055744 - 6755399441055744;
-        const whole = q + (this.#zeros[g] ?? 0);
-        out[i] = whole < low ? low : whole > high ? high : whole;
-      }
-    });
-    return out;
-  }
-
-  codes(values: Float32Array, at: number): Uint8Array {
-    const integers = this.#integers(values, at);
-    const { bits } = dtypeFacts(this.#spec.dtype);
-    if (bits === 16) return new Uint8Array(Int16Array.from(integers).buffer);
-    const bytes = Uint8Array.from(integers, (q) => q & 255);
-    if (!isSubByte(bits)) return bytes;
-    const mask = 2 ** bits - 1;
-    const packed = new Uint8Array(Math.ceil((bytes.length * bits) / 8));
-    packCodes(
-      bytes.map((q) => q & mask),
-      bits,
-      bytes.length,
-      packed,
-    );
-    return packed;
-  }
-
-  dequantized(values: Float32Array, at: number): Float64Array {
-    const integers = this.#integers(values, at);
-    const out = new Float64Array(values.length);
-    this.#groups.visit(at, at + values.length, (start, length, group, steps) => {
-      const step = steps ? 1 : 0;
-      for (let i = start - at, g = group; i < start - at + length; i++, g += step)
-        out[i] = Math.fround(((integers[i] ?? 0) - (this.#zeros[g] ?? 0)) * (this.#scales[g] ?? 1));
-    });
-    return out;
-  }
 }
 
 /** Bytes of what is stored in place of a tensor. */
