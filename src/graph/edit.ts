@@ -101,6 +101,23 @@ export class GraphEdit {
     return this.#tensors.has(name) && ((this.#proto.irVersion ?? 0n) < 4n || !this.inputNames.has(name));
   }
 
+  /** Values of the main graph that sub-graphs take. */
+  get captured(): ReadonlySet<string> {
+    const names = new Set<string>();
+    const look = (nodes: readonly NodeProto[], inner: boolean): void => {
+      for (const { input, attribute } of nodes) {
+        if (inner) for (const name of input) names.add(name);
+        for (const { g, graphs } of attribute)
+          for (const graph of g ? [g, ...graphs] : graphs) {
+            for (const { name } of graph.output) names.add(name ?? '');
+            look(graph.node, true);
+          }
+      }
+    };
+    look(this.#nodes, false);
+    return names;
+  }
+
   /** Nodes of the main graph by the values they take. */
   consumers(): ReadonlyMap<string, readonly EditNode[]> {
     const map = new Map<string, EditNode[]>();
@@ -138,6 +155,11 @@ export class GraphEdit {
   /** Another tensor under the name of an initializer. */
   replaceTensor(name: string, tensor: TensorSource): void {
     this.#tensors.set(name, { ...tensor, info: { ...tensor.info, name } });
+  }
+
+  /** Leaves an initializer out: a node makes the value of that name now. */
+  drop(name: string): void {
+    this.#tensors.delete(name);
   }
 
   /** A node from its description, not yet in the graph. */
