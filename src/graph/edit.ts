@@ -177,14 +177,18 @@ export class GraphEdit {
     this.#nodes = [...nodes, ...this.#nodes];
   }
 
-  /** The rewritten model. Initializers that nothing takes any more are left out. */
+  /**
+   * The rewritten model. Initializers that nothing takes any more are left out. Before IR 4 every initializer was an
+   * input too, which new ones are not: such a model becomes IR 4, where its constants are no inputs.
+   */
   finish(): Model {
+    const formal = (this.#proto.irVersion ?? 0n) < 4n;
     const graph: GraphProto = { ...this.#graph, node: this.#nodes };
     const draft: ModelProto = { ...this.#proto, graph };
     const { used } = namesOf(draft);
     const messages = new Map(this.#graph.initializer.map((message) => [message.name ?? '', message]));
     const inputs = this.inputNames;
-    const kept = [...this.#tensors].filter(([name]) => used.has(name) || inputs.has(name));
+    const kept = [...this.#tensors].filter(([name]) => used.has(name) || (!formal && inputs.has(name)));
     const initializer = kept.map(([name, { info }]) => {
       const message = messages.get(name);
       const dataType = onnxTypeOf(info.dtype)?.id;
@@ -196,15 +200,17 @@ export class GraphEdit {
     const opsetImport = [...this.#domains].map(([domain, version]) =>
       create('OperatorSetIdProto', { domain, version: BigInt(version) }),
     );
+    const noInputs = formal ? new Set([...gone, ...changed]) : gone;
     const proto: ModelProto = {
       ...this.#proto,
+      ...(formal ? { irVersion: 4n } : {}),
       opsetImport,
       graph: {
         ...graph,
         initializer,
         // Types that were noted for values which are made otherwise now would be wrong.
         valueInfo: graph.valueInfo.filter(({ name }) => !changed.has(name ?? '')),
-        input: graph.input.filter(({ name }) => !gone.has(name ?? '')),
+        input: graph.input.filter(({ name }) => !noInputs.has(name ?? '')),
       },
     };
     const main = new Set(messages.keys());
@@ -212,6 +218,7 @@ export class GraphEdit {
     const names = new Set(kept.map(([name]) => name));
     return {
       ...this.#model,
+      ...(formal ? { formatVersion: 'IR 4' } : {}),
       tensors: [...kept.map(([, tensor]) => tensor), ...others],
       aliases: new Map(
         [...this.#model.aliases].filter(
