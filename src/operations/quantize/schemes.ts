@@ -28,6 +28,11 @@ export const SCHEMES: readonly SchemeEntry[] = [
     title: 'weights as 2-bit integers, a scale a block of 16',
     graph: async () => (await import('../../graph/quantize/int2-weights.js')).int2Weights,
   },
+  {
+    id: 'int8-dynamic',
+    title: 'int8 weights, activations quantized at run time',
+    graph: async () => (await import('../../graph/quantize/dynamic.js')).int8Dynamic,
+  },
 ];
 
 export const schemeById = (id: string): SchemeEntry | undefined => SCHEMES.find((scheme) => scheme.id === id);
