@@ -27,11 +27,12 @@ export function turnedTensor(tensor: TensorSource): TensorSource {
   return { ...rest, ...turned };
 }
 
-/** Bytes that a tensor computes, readable at any place. */
+/** Bytes that a tensor computes, readable at any place. Each window of the view computes them again: few large ones. */
 const sourceOf = (tensor: TensorSource): ByteSource => ({
   name: tensor.info.name,
   size: tensor.byteLength,
   derived: true,
+  sequential: true,
   read: (offset, length) => {
     const part = { start: offset, end: offset + length };
     return readTensor({ ...tensor, byteLength: length, stream: () => tensor.stream(part) });
