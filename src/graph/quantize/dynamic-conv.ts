@@ -7,8 +7,8 @@ import type { DynamicGraph, NodeList } from './dynamic-graph.js';
  *
  * Its weights are unsigned unless signed ones are asked for. onnxruntime up to 1.23, native and in browsers, has no
  * kernel for signed ones: the session is not even made. 1.24 has one, which is slower (1.30, one thread, four small
- * shapes: 1.2 to 3.3 times on a processor with VNNI, 1.5 to 7.3 times in WebAssembly). MatMulInteger takes both everywhere, and there signed ones are faster.
- * The weights have one scale for all channels: the kernel refuses more than one zero point.
+ * shapes: 1.2 to 3.3 times on a processor with VNNI, 1.5 to 7.3 times in WebAssembly). MatMulInteger takes both
+ * everywhere. The weights have one scale for all channels: the kernel refuses more than one zero point.
  */
 export async function dynamicConv(graph: DynamicGraph, node: EditNode): Promise<NodeList | undefined> {
   const [x = '', w = '', bias = ''] = node.input;
