@@ -37,20 +37,19 @@ const mlser = (...args) =>
 const run = (command) => execFileSync('bash', ['-c', command], { stdio: ['ignore', 'ignore', 'ignore'] });
 const percent = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
 
-/** What the peers make of a pair, in bytes. */
-function peers(base, next) {
+/** What the peers make of a pair, in bytes: at their best, or at their fast levels for a gigabyte. */
+function peers(base, next, fast = false) {
   const out = at('peer.out');
-  const measure = (command) => {
+  const measure = (tool, command) => {
+    if (!has(tool)) return undefined;
     fs.rmSync(out, { force: true });
     run(command);
     return size(out);
   };
   return {
-    zstd: has('zstd') ? measure(`zstd -q -3 -f ${next} -o ${out}`) : undefined,
-    patch: has('zstd')
-      ? measure(`zstd -q -19 --long=31 --patch-from=${base} -f ${next} -o ${out}`)
-      : undefined,
-    xdelta: has('xdelta3') ? measure(`xdelta3 -9 -e -f -s ${base} ${next} ${out}`) : undefined,
+    zstd: measure('zstd', `zstd -q -3 -f ${next} -o ${out}`),
+    patch: measure('zstd', `zstd -q -${fast ? 3 : 19} --long=31 --patch-from=${base} -f ${next} -o ${out}`),
+    xdelta: measure('xdelta3', `xdelta3 -${fast ? 1 : 9} -e -f -s ${base} ${next} ${out}`),
   };
 }
 
@@ -66,6 +65,11 @@ function realPairs() {
     'digits CNN 180 → 200, f32 with Adam',
     path.join(digits, 'step0180.pt'),
     path.join(digits, 'step0200.pt'),
+  ]);
+  list.push([
+    'digits CNN 180 → 200, bf16 with Adam',
+    path.join(digits, 'step0180.bf16.safetensors'),
+    path.join(digits, 'step0200.bf16.safetensors'),
   ]);
   if (checkpoints) {
     const gpt = (step) => path.join(checkpoints, `gpt_s${step}.safetensors`);
@@ -119,7 +123,7 @@ async function generatedPairs() {
     const next = at(`p${share}.safetensors`);
     const delta = at(`d${share}.mlck`);
     const made = mlser('delta', 'create', base, next, delta, '--force', '--validate', 'weights');
-    const { zstd, patch, xdelta } = bigPeers(base, next);
+    const { zstd, patch, xdelta } = peers(base, next, true);
     const times = (bytes) => (bytes === undefined ? '–' : (made.tensorBytes / bytes).toFixed(1));
     const best = (made.tensorBytes * bound(share / 100)) / 16;
     sizes.push(
@@ -187,23 +191,6 @@ async function generatedPairs() {
     ...lines,
     '',
   ];
-}
-
-/** Of a gigabyte: the fast levels. */
-function bigPeers(base, next) {
-  const out = at('peer.out');
-  const measure = (command) => {
-    fs.rmSync(out, { force: true });
-    run(command);
-    return size(out);
-  };
-  return {
-    zstd: has('zstd') ? measure(`zstd -q -3 -f ${next} -o ${out}`) : undefined,
-    patch: has('zstd')
-      ? measure(`zstd -q -3 --long=31 --patch-from=${base} -f ${next} -o ${out}`)
-      : undefined,
-    xdelta: has('xdelta3') ? measure(`xdelta3 -1 -e -f -B 1073741824 -s ${base} ${next} ${out}`) : undefined,
-  };
 }
 
 /** The exponent plane of trained weights: what coders make of it. */
