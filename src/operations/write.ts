@@ -174,7 +174,8 @@ const notProved = (device: string): GateResult => ({
   tensorErrors: new Map(),
 });
 
-async function filesOf(staged: InputFiles): Promise<FileEntry[]> {
+/** The staged files and their sizes. */
+export async function filesOf(staged: InputFiles): Promise<FileEntry[]> {
   const names = await staged.list();
   return Promise.all(names.map(async (name) => ({ name, bytes: (await staged.open(name)).size })));
 }

@@ -3,7 +3,7 @@
 //   MLSER_BENCH_DIR          where generated models go (about 8 GB; default: a temporary folder)
 //   MLSER_BENCH_CHECKPOINTS  more checkpoints of a real run (gpt_s1000.safetensors, …): without them their rows are left out
 //   MLSER_BENCH_RUNS         runs a command, interleaved (default 5)
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
@@ -37,20 +37,19 @@ const mlser = (...args) =>
 const run = (command) => execFileSync('bash', ['-c', command], { stdio: ['ignore', 'ignore', 'ignore'] });
 const percent = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
 
-/** What the peers make of a pair, in bytes. */
-function peers(base, next) {
+/** What the peers make of a pair, in bytes: at their best, or at their fast levels for a gigabyte. */
+function peers(base, next, fast = false) {
   const out = at('peer.out');
-  const measure = (command) => {
+  const measure = (tool, command) => {
+    if (!has(tool)) return undefined;
     fs.rmSync(out, { force: true });
     run(command);
     return size(out);
   };
   return {
-    zstd: has('zstd') ? measure(`zstd -q -3 -f ${next} -o ${out}`) : undefined,
-    patch: has('zstd')
-      ? measure(`zstd -q -19 --long=31 --patch-from=${base} -f ${next} -o ${out}`)
-      : undefined,
-    xdelta: has('xdelta3') ? measure(`xdelta3 -9 -e -f -s ${base} ${next} ${out}`) : undefined,
+    zstd: measure('zstd', `zstd -q -3 -f ${next} -o ${out}`),
+    patch: measure('zstd', `zstd -q -${fast ? 3 : 19} --long=31 --patch-from=${base} -f ${next} -o ${out}`),
+    xdelta: measure('xdelta3', `xdelta3 -${fast ? 1 : 9} -e -f -s ${base} ${next} ${out}`),
   };
 }
 
@@ -66,6 +65,11 @@ function realPairs() {
     'digits CNN 180 → 200, f32 with Adam',
     path.join(digits, 'step0180.pt'),
     path.join(digits, 'step0200.pt'),
+  ]);
+  list.push([
+    'digits CNN 180 → 200, bf16 with Adam',
+    path.join(digits, 'step0180.bf16.safetensors'),
+    path.join(digits, 'step0200.bf16.safetensors'),
   ]);
   if (checkpoints) {
     const gpt = (step) => path.join(checkpoints, `gpt_s${step}.safetensors`);
@@ -119,7 +123,7 @@ async function generatedPairs() {
     const next = at(`p${share}.safetensors`);
     const delta = at(`d${share}.mlck`);
     const made = mlser('delta', 'create', base, next, delta, '--force', '--validate', 'weights');
-    const { zstd, patch, xdelta } = bigPeers(base, next);
+    const { zstd, patch, xdelta } = peers(base, next, true);
     const times = (bytes) => (bytes === undefined ? '–' : (made.tensorBytes / bytes).toFixed(1));
     const best = (made.tensorBytes * bound(share / 100)) / 16;
     sizes.push(
@@ -189,23 +193,6 @@ async function generatedPairs() {
   ];
 }
 
-/** Of a gigabyte: the fast levels. */
-function bigPeers(base, next) {
-  const out = at('peer.out');
-  const measure = (command) => {
-    fs.rmSync(out, { force: true });
-    run(command);
-    return size(out);
-  };
-  return {
-    zstd: has('zstd') ? measure(`zstd -q -3 -f ${next} -o ${out}`) : undefined,
-    patch: has('zstd')
-      ? measure(`zstd -q -3 --long=31 --patch-from=${base} -f ${next} -o ${out}`)
-      : undefined,
-    xdelta: has('xdelta3') ? measure(`xdelta3 -1 -e -f -B 1073741824 -s ${base} ${next} ${out}`) : undefined,
-  };
-}
-
 /** The exponent plane of trained weights: what coders make of it. */
 async function entropyCoding() {
   const { exponentPlane, huffman } = await import('./codec-speed.js');
@@ -239,10 +226,13 @@ async function entropyCoding() {
       ['ours, four-stream Huffman', { bytes: ours.bytes, speed: ours.encode, back: ours.decode }],
       ['entropy bound', { bytes: (plane.length * entropy) / 8, speed: undefined }],
     ];
-    for (const [name, { bytes, speed, back }] of entries)
+    for (const [name, made] of entries) {
+      if (!made) continue; // a peer that is not installed
+      const { bytes, speed, back } = made;
       rows.push(
         `| ${title} | ${name} | ${((100 * bytes) / plane.length).toFixed(2)} % | ${((8 * bytes) / plane.length).toFixed(3)} | ${speed?.toFixed(2) ?? '–'} | ${back?.toFixed(2) ?? '–'} |`,
       );
+    }
   }
   return [
     '### Exponent bytes (4 MiB plane): what coders make of them, one core, GB/s of plane bytes',
@@ -254,11 +244,14 @@ async function entropyCoding() {
   ];
 }
 
+/** What zstd's own benchmark says of the plane: its last line reads `name : 4096 -> 2048 (x2.0), 230.1 MB/s, 1030.0 MB/s`. */
 function zstdOf(plane, level) {
-  if (!has('zstd')) return { bytes: Number.NaN, speed: undefined };
+  if (!has('zstd')) return undefined;
   fs.writeFileSync(at('plane.bin'), plane);
-  run(`zstd -q -${level} -f ${at('plane.bin')} -o ${at('plane.zst')}`);
-  return { bytes: size(at('plane.zst')), speed: undefined };
+  const { stdout, stderr } = spawnSync('zstd', [`-b${level}`, '-i2', at('plane.bin')], { encoding: 'utf8' });
+  const said = /-> *(\d+) \(x[\d.]+\), *([\d.]+) MB\/s, *([\d.]+) MB\/s/.exec(stdout + stderr);
+  if (!said) return undefined;
+  return { bytes: Number(said[1]), speed: Number(said[2]) / 1e3, back: Number(said[3]) / 1e3 };
 }
 
 async function codecs() {

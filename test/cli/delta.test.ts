@@ -52,6 +52,7 @@ describe('delta on the command line', () => {
       [`delta create ${PAIR} {}/d.mlck --lossy int4`, /--lossy "int4"/],
       [`delta create ${PAIR} {}/d.mlck --lossy-optimizer topk=0`, /--lossy-optimizer "topk=0"/],
       [`delta create ${PAIR} {}/d.mlck --dialect other`, /--dialect "other"/],
+      [`delta create ${PAIR} {}/d --dialect slime-xor --lossy int8`, /--lossy means nothing/],
       ['delta apply {}/180.safetensors {}/d.mlck', /missing/],
       ['delta squash {}/180.safetensors {}/d.mlck', /missing/],
       ['delta add {}/180.safetensors', /--to/],

@@ -110,6 +110,20 @@ describe('pages', () => {
   });
 });
 
+it('each size has its own ratio beside it: that of files, and that of a delta of tensors', () => {
+  const report = {
+    ...sample.deltaReport,
+    dryRun: false,
+    bytesIn: 3000,
+    bytesOut: 1000,
+    tensorBytes: 2000,
+    ratio: 2,
+  };
+  const text = renderWrite(report, style);
+  expect(text).toMatch(/after +1 kB .* 3 times smaller/);
+  expect(text).toContain('2 kB of tensors in 1 kB: 2 times smaller');
+});
+
 describe('reports in full', () => {
   it('satisfy their schemas', () => {
     expect(schemaErrors('inspect', sample.inspectReport)).toEqual([]);

@@ -211,11 +211,24 @@ async function creating(
 ): Promise<WriteReport> {
   const { dialect = 'native' } = options;
   if (dialect !== 'native') {
+    refuseNativeOptions(options, dialect);
     const { createForeign, foreignDialect } = await import('../../operations/delta/foreign.js');
     return createForeign(base, next, output, foreignDialect(dialect), writing(options), session.context);
   }
   const { createDelta } = await import('../../operations/delta/create.js');
   return createDelta(base, next, output, coding(options), session.context);
+}
+
+/** What only native deltas have a place for is never silently left out. */
+function refuseNativeOptions(options: CodingOptions, dialect: string): void {
+  const { codec, level, lossy, lossyOptimizer, keyFile } = options;
+  const given = { codec, level, lossy, 'lossy-optimizer': lossyOptimizer, 'key-file': keyFile };
+  const [name] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return;
+  throw new MlserError('E_USAGE', `--${name} means nothing to --dialect ${dialect}`, {
+    details: { dialect, option: name },
+    hint: 'leave it out, or write a native delta',
+  });
 }
 
 async function verifying(session: Session, [input = '']: readonly string[]): Promise<Answer> {

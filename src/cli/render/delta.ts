@@ -91,8 +91,10 @@ export function deltaSection(report: DeltaCreateReport | DeltaAddReport, style: 
     style,
     '  ',
   );
+  const whole = report.base === null; // there is nothing that it could differ from
+  const changed = `${plural(report.changedTensors, 'tensor')} changed, ${percent(report.changedFraction)} of the elements`;
   const facts = [
-    `${plural(report.changedTensors, 'tensor')} changed, ${percent(report.changedFraction)} of the elements`,
+    ...(whole ? [] : [changed]),
     `${size(report.tensorBytes)} of tensors in ${size(report.bytesOut)}: ${change(report.ratio)}`,
     ...('keyframe' in report
       ? [`step ${safe(report.name)}, ${report.keyframe ? 'a keyframe' : `depth ${report.depth}`}`]

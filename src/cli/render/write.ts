@@ -71,7 +71,8 @@ function actions(tensors: readonly TensorAction[]): string {
   return tensors.length === 0 ? 'none' : `${plural(tensors.length, 'tensor')}: ${parts.join(', ')}`;
 }
 
-function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): [string, string][] {
+/** Of the files: the report's own ratio may be that of something else (a delta's is of its tensors). */
+function sizes({ bytesIn, bytesOut }: WriteReport, style: Style): [string, string][] {
   const most = Math.max(bytesIn, bytesOut, 1);
   const texts = [size(bytesIn), size(bytesOut)] as const;
   const width = Math.max(texts[0].length, texts[1].length);
@@ -79,7 +80,7 @@ function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): [string
     `${text.padStart(width)}  ${style.paint.name(bar(bytes / most, BAR, style))}`;
   return [
     ['before', line(texts[0], bytesIn)],
-    ['after', `${line(texts[1], bytesOut)}  ${change(ratio)}`],
+    ['after', `${line(texts[1], bytesOut)}  ${change(bytesOut === 0 ? 0 : bytesIn / bytesOut)}`],
   ];
 }
 

@@ -4,6 +4,7 @@
 // Stored gaps of `n` > 0 ascending positions: a code table (huffman.ts, storeLengths), u32 × 3: bytes of the first three
 // of four streams of a quarter of the positions each, u32 × 4: the first position of each stream, the streams: of every
 // further position its distance to the one before, less one.
+import { classOf, lowBits } from './classes';
 import { huffmanCodes, huffmanLengths, loadTable, SLOTS, storedLengthBytes, storeLengths } from './huffman';
 
 /** Classes of gaps below 2^24, as those of residual.ts. */
@@ -109,14 +110,6 @@ export function scatterAt(src: usize, positions: usize, n: i32, width: i32, out:
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function classOf(m: u32): u32 {
-  if (m < 4) return m;
-  const k = 32 - clz<u32>(m);
-  return ((k - 2) << 2) | ((m >> (k - 3)) & 3);
-}
-
 /** Makes the code of `n` positions. Gives the bytes that `gapsEncode` will write (a few more at most). */
 export function gapsModel(positions: usize, n: i32, work: usize): i32 {
   const counts = work + COUNTS;
@@ -145,12 +138,6 @@ export function gapsModel(positions: usize, n: i32, work: usize): i32 {
   for (let c: u32 = 0; c < <u32>CLASSES; c++)
     bits += <u64>load<u32>(counts + (<usize>c << 2)) * <u64>(<u32>load<u8>(work + LENGTHS + c) + lowBits(c));
   return <i32>(bits >> 3) + 32 + storedLengthBytes(counts, CLASSES);
-}
-
-// @ts-ignore: decorator
-@inline
-function lowBits(c: u32): u32 {
-  return c < 4 ? 0 : (c >> 2) - 1;
 }
 
 /** Code and low bits of a gap: bits | length << 48. */

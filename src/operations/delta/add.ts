@@ -8,6 +8,7 @@ import type { DeltaAddReport, DeltaCreateReport } from '../reports.js';
 import { type DeltaOptions, deltaBetween } from './create.js';
 import { EMPTY_RUN, freshFile, isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
 import { changingRun } from './run-lock.js';
+import { settledRun } from './run-passing.js';
 import { type WholeReport, writeWhole } from './whole.js';
 
 export interface AddOptions extends DeltaOptions {
@@ -50,7 +51,7 @@ async function addOpened(
   context: WorkContext & OpenContext,
 ): Promise<DeltaAddReport> {
   const isRun = await isRunFolder(folder);
-  const run = isRun ? await readRun(folder) : EMPTY_RUN;
+  const run = !isRun ? EMPTY_RUN : await (options.dryRun ? readRun(folder) : settledRun(folder));
   const { name, step } = identify(opened, run, folder, options);
   const file = freshFile(name, run, (wanted) => isForeign(joinPath(folder, wanted), opened, isRun));
   const output = joinPath(folder, file);

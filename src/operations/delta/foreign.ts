@@ -10,7 +10,7 @@ import { hashModel } from '../hashes.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
 import type { DeltaCreateReport } from '../reports.js';
-import type { OutputOptions } from '../write.js';
+import { filesOf, type OutputOptions } from '../write.js';
 import { DIALECTS, type Dialect, dialectById } from './dialects/index.js';
 import { hashesOf } from './plan.js';
 
@@ -69,9 +69,7 @@ async function write(
     const findings = await dialect.write(base.model, next.model, files, context);
     const staged = await files.stage();
     try {
-      const written = await Promise.all(
-        (await staged.list()).map(async (name) => ({ name, bytes: (await staged.open(name)).size })),
-      );
+      const written = await filesOf(staged);
       const result = await reread(staged, dialect, base.model, context);
       const weights = await checkWeights(
         { written: result, intended: next.model, source: next.model },

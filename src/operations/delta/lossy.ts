@@ -2,9 +2,18 @@ import type { LossyMethod, LossyTensor, WorkContext } from '../../core/format.js
 import type { ByteRange, TensorSource } from '../../core/tensor.js';
 import { chunkBytesFor } from '../../formats/mlck/layout.js';
 import { canBeLossy, roundChunk } from '../../kernels/codecs/lossy.js';
-import type { LossyOptions } from './lossy-words.js';
+import type { Lossy, LossyOptions } from './lossy-words.js';
 import { bytesOf } from './range-bytes.js';
 import { topChanges } from './top-changes.js';
+
+/** What becomes of a tensor, how and against what it is rounded, or why it is not. */
+export interface LossyOutcome {
+  readonly tensor: TensorSource;
+  readonly how?: Lossy;
+  readonly base?: TensorSource;
+  readonly stored?: LossyTensor;
+  readonly kept?: string;
+}
 
 /** The tensor as it will be read back, and what the writer needs to know; or why it stays as it is. */
 export async function lossyTensor(
@@ -12,15 +21,18 @@ export async function lossyTensor(
   base: TensorSource | undefined,
   { lossy, lossyOptimizer }: LossyOptions,
   context: WorkContext,
-): Promise<{ readonly tensor: TensorSource; readonly stored?: LossyTensor; readonly kept?: string }> {
+): Promise<LossyOutcome> {
   const wanted = isOptimizer(tensor) ? lossyOptimizer : lossy;
   if (!wanted || tensor.byteLength === 0) return { tensor };
   const { dtype } = tensor.info;
   if (!canBeLossy(dtype)) return { tensor, kept: `differences of ${dtype} are not rounded` };
   if (base?.info.dtype !== dtype || base.byteLength !== tensor.byteLength)
     return { tensor, kept: 'the base has no such tensor' };
-  if (typeof wanted !== 'string') return { tensor: await topChanges(tensor, base, wanted.topk, context) };
+  const rounding = { how: wanted, base };
+  if (typeof wanted !== 'string')
+    return { ...rounding, tensor: await topChanges(tensor, base, wanted.topk, context) };
   return {
+    ...rounding,
     tensor: roundedTensor(tensor, base, wanted),
     stored: { original: tensor, method: wanted },
   };

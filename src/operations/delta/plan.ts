@@ -5,6 +5,7 @@ import { type Finding, finding, MlserError } from '../../errors.js';
 import { hashModel } from '../hashes.js';
 import type { OpenedModel } from '../open.js';
 import { lossyTensor } from './lossy.js';
+import { holdToBounds, type RoundedTensor } from './lossy-bound.js';
 import { describeLossy, type LossyOptions } from './lossy-words.js';
 import { predictionsBetween } from './predictions.js';
 
@@ -49,16 +50,22 @@ export async function planDelta(
   const byName = new Map(base.tensors.map((tensor) => [tensor.info.name, tensor]));
   const lossy = new Map<string, LossyTensor>();
   const changed = new Set<string>();
+  const bounded: RoundedTensor[] = [];
   const findings: Finding[] = [];
   const tensors = [];
   for (const tensor of next.tensors) {
     const rounded = await lossyTensor(tensor, byName.get(tensor.info.name), options, context);
     tensors.push(rounded.tensor);
-    if (rounded.tensor !== tensor) changed.add(tensor.info.name);
+    if (rounded.how !== undefined && rounded.base) {
+      changed.add(tensor.info.name);
+      const { how, base: before } = rounded;
+      bounded.push({ base: before, next: tensor, result: rounded.tensor, how });
+    }
     if (rounded.stored) lossy.set(tensor.info.name, rounded.stored);
     if (rounded.kept !== undefined)
       findings.push(finding('info', 'KEPT_EXACT', tensor.info.name, `stays exact: ${rounded.kept}`));
   }
+  findings.push(...(await holdToBounds(bounded, context)));
   const words = describeLossy(options);
   const info: DeltaInfo = {
     base: content,

@@ -1,12 +1,13 @@
 import type { WorkContext } from '../../core/format.js';
 import { MlserError } from '../../errors.js';
-import { joinPath, removeFile } from '../../io/disk.js';
+import { joinPath } from '../../io/disk.js';
 import { type OpenContext, withModels } from '../open.js';
 import type { DeltaPruneReport } from '../reports.js';
 import { KEYFRAME_EVERY } from './add.js';
 import { type DeltaOptions, deltaBetween } from './create.js';
 import { freshFile, isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
 import { changingRun } from './run-lock.js';
+import { replaceRun, settledRun } from './run-passing.js';
 import { writeWhole } from './whole.js';
 
 export interface PruneOptions extends DeltaOptions {
@@ -19,7 +20,7 @@ export interface PruneOptions extends DeltaOptions {
 /**
  * Thins a run folder. Steps that stay and build on one that goes are written again, against what stays, under new names;
  * then the index is replaced; then files that it no longer names are removed. Whenever it is interrupted, the folder
- * holds the old run or the new one.
+ * holds the old run or the new one, and the next change of the run removes what is of no use to either.
  */
 export async function pruneRun(
   folder: string,
@@ -43,7 +44,7 @@ async function prune(
   options: PruneOptions,
   context: WorkContext & OpenContext,
 ): Promise<DeltaPruneReport> {
-  const run = await readRun(folder);
+  const run = await (options.dryRun ? readRun(folder) : settledRun(folder));
   const { steps } = run;
   const stays = steps.map((step, i) => keeps(step, i, steps.length, options));
   const kept = steps.filter((_, i) => stays[i]);
@@ -70,23 +71,23 @@ async function prune(
       { ...run, steps: kept },
       orphaned.map(({ name }) => name),
     );
+  const fresh = new Map(orphaned.map((step) => [step, freshFile(step.name, run, () => false)]));
+  if (fresh.size > 0) await writeRun(folder, { ...run, passing: [...fresh.values()] });
   let after: RunStep[] = [];
+  let thinned: Run;
   try {
     for (const step of kept) {
-      const next = orphaned.includes(step)
-        ? await rebased(step, after.at(-1), folder, run, options, context)
+      const file = fresh.get(step);
+      const next = file
+        ? await rebased({ ...step, file }, step.file, after.at(-1), folder, options, context)
         : step;
       after = depths([...after, next]);
     }
-    await writeRun(folder, { ...run, steps: after });
+    thinned = await replaceRun(folder, run, { ...run, steps: after });
   } catch (error) {
-    const before = new Set(steps.map(({ file }) => file));
-    for (const { file } of after) if (!before.has(file)) removeFile(joinPath(folder, file));
+    await settledRun(folder).catch(() => undefined); // on a full disk the next change does it
     throw error;
   }
-  const thinned = { ...run, steps: after };
-  const named = new Set(after.map(({ file }) => file));
-  for (const { file } of steps) if (!named.has(file)) removeFile(joinPath(folder, file));
   return report(
     thinned,
     orphaned.map(({ name }) => name),
@@ -115,19 +116,18 @@ function withoutBase(kept: readonly RunStep[]): RunStep[] {
   });
 }
 
-/** The step again, as a delta to the one that now comes before it, or whole. */
+/** The step of `from` again in a file of its own, as a delta to the one that now comes before it, or whole. */
 async function rebased(
   step: RunStep,
+  from: string,
   last: RunStep | undefined,
   folder: string,
-  run: Run,
   options: DeltaOptions,
   context: WorkContext & OpenContext,
 ): Promise<RunStep> {
-  const file = freshFile(step.name, run, () => false);
-  const output = joinPath(folder, file);
+  const output = joinPath(folder, step.file);
   const before = last && last.depth + 1 < KEYFRAME_EVERY ? last : undefined; // chains do not grow longer
-  const paths = [step, ...(before ? [before] : [])].map((known) => joinPath(folder, known.file));
+  const paths = [from, ...(before ? [before.file] : [])].map((file) => joinPath(folder, file));
   return withModels(paths, context, async ([opened, base]) => {
     if (!opened) throw new Error('a step is missing');
     const request = { command: 'delta prune', next: opened, output };
@@ -142,7 +142,7 @@ async function rebased(
         hint: 'mlser delta verify tells which step is damaged',
       });
     const { bytesOut: bytes } = report;
-    return { ...step, file, bytes, base: before?.content ?? null };
+    return { ...step, bytes, base: before?.content ?? null };
   });
 }
 

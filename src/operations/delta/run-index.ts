@@ -28,6 +28,8 @@ export interface Run {
   readonly format: 'mlser-run';
   readonly version: 1;
   readonly steps: readonly RunStep[];
+  /** Files that a change of the run makes or gives up: what no step names of them when the next change begins, goes. */
+  readonly passing?: readonly string[];
 }
 
 export const EMPTY_RUN: Run = { format: 'mlser-run', version: 1, steps: [] };
@@ -91,9 +93,15 @@ function checkRun(value: unknown, file: string): Run {
     names.add(step.name);
     return step;
   });
-  return { format: 'mlser-run', version: 1, steps: checked };
+  const { passing = [] } = value;
+  if (!Array.isArray(passing) || passing.length > LIMITS.RUN_STEPS || !passing.every(isStepFile))
+    throw bad('has no list of passing files');
+  return { format: 'mlser-run', version: 1, steps: checked, ...(passing.length > 0 ? { passing } : {}) };
 }
 
+/** A native checkpoint in the folder itself. */
+const isStepFile = (value: unknown): value is string =>
+  typeof value === 'string' && /^[^/\\]+\.mlck$/.test(value);
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isId = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
@@ -106,8 +114,7 @@ function isStep(value: unknown): value is RunStep {
   return (
     typeof name === 'string' &&
     (step === null || isCount(step)) &&
-    typeof file === 'string' &&
-    /^[^/\\]+\.mlck$/.test(file) &&
+    isStepFile(file) &&
     isId(content) &&
     (base === null || isId(base)) &&
     isCount(depth) &&

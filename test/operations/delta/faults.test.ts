@@ -94,6 +94,10 @@ async function expectSound(
   await addToRun(files[last - 1]!, folder, PROVED, context);
   expect(await contentOf(`${folder}@${last}`), what).toBe(contents[last - 1]);
   expect(fs.existsSync(path.join(folder, LOCK)), what).toBe(false);
+  const useless = new Set(fs.readdirSync(folder).filter((file) => file.endsWith('.mlck')));
+  for (const { file } of (await readRun(folder)).steps) useless.delete(file);
+  useless.delete(`step-${STEPS + 1}.mlck`); // of an add that was interrupted: the same add again takes its place
+  expect([...useless], what).toEqual([]);
 }
 
 const BEFORE = [1, 2, 3, 4, 5];

@@ -2,6 +2,8 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { addToRun } from '../../../src/operations/delta/add.js';
 import type { DeltaOptions } from '../../../src/operations/delta/create.js';
+import { lossyTensor } from '../../../src/operations/delta/lossy.js';
+import { holdToBounds } from '../../../src/operations/delta/lossy-bound.js';
 import { parseLossy } from '../../../src/operations/delta/lossy-words.js';
 import { verifyDelta } from '../../../src/operations/delta/verify.js';
 import { diffModels } from '../../../src/operations/diff.js';
@@ -222,5 +224,28 @@ describe('a lossy chain', () => {
     const [first, last] = [await distance(160), await distance(200)];
     expect(first).toBeGreaterThan(0);
     expect(last).toBeLessThan(first * 2);
+  });
+});
+
+describe('what a method promises is held against the values', () => {
+  const values = f32(Array.from({ length: 2000 }, (_, i) => Math.sin(i)));
+  const stepped = f32(Array.from({ length: 2000 }, (_, i) => Math.sin(i) + 1e-3 * Math.cos(3 * i)));
+  const of = (bytes: Uint8Array) => tensor('w', 'f32', [2000], bytes);
+
+  it('a result within the bound is told with its worst error', async () => {
+    for (const how of ['bf16-delta', 'int8-delta'] as const) {
+      const { tensor: result } = await lossyTensor(of(stepped), of(values), { lossy: how }, context);
+      const findings = await holdToBounds([{ base: of(values), next: of(stepped), result, how }], context);
+      expect(findings).toMatchObject([{ code: 'LOSSY_ERROR', subject: 'w' }]);
+    }
+  });
+
+  it('a result outside of it is refused by name', async () => {
+    for (const how of ['bf16-delta', 'int8-delta', { topk: 0.01 }] as const) {
+      const far = typeof how === 'string' ? of(values) : of(stepped);
+      await expect(
+        holdToBounds([{ base: of(values), next: of(stepped), result: far, how }], context),
+      ).rejects.toMatchObject({ code: 'E_VALIDATION', details: { tensor: 'w' } });
+    }
   });
 });

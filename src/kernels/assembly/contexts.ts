@@ -1,0 +1,184 @@
+// Which exponents of the base share a code: counts of classes by exponent, and the joining of neighbours.
+// Reference: ../reference/contexts.ts.
+import { classOf, magnitude } from './classes';
+import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, ROWS, STARTS, SUMS, TABLES } from './residual-work';
+
+/** Of large chunks of two- and four-byte elements 1024 are counted of each 4096 (four bytes) or 8192 (two). */
+const SAMPLED: i32 = 131072;
+
+/** The class of the largest difference. Reads up to a vector past the end. */
+export function largestClass(n: i32, width: i32, diffs: usize): u32 {
+  const wide = (<usize>n * <usize>width) & ~15;
+  let most = i32x4.splat(0);
+  if (width == 4)
+    for (let i: usize = 0; i < wide; i += 16) most = i32x4.max_u(most, i32x4.abs(v128.load(diffs + i)));
+  else
+    for (let i: usize = 0; i < wide; i += 16) most = i16x8.max_u(most, i16x8.abs(v128.load(diffs + i)));
+  let largest: u32 = 0;
+  if (width == 4) {
+    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
+    for (let i = <usize>wide >> 2; i < <usize>n; i++) largest = max(largest, magnitude(load<i32>(diffs + (i << 2))));
+  } else {
+    most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
+    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
+    for (let i = <usize>wide >> 1; i < <usize>n; i++) largest = max(largest, magnitude(<i32>load<i16>(diffs + (i << 1))));
+  }
+  return classOf(largest);
+}
+
+// @ts-ignore: decorator
+@inline
+export function isSampled(n: i32, width: i32): bool {
+  return width > 1 && n >= SAMPLED;
+}
+
+export function joint<T>(n: i32, diffs: usize, exps: usize, work: usize): void {
+  if (isSampled(n, sizeof<T>())) {
+    const every = 2048 * (8 / sizeof<T>());
+    for (let from = 0; from < n; from += every) count<T>(from, min(n, from + 1024), diffs, exps, work);
+    mergeCounts(work);
+    return;
+  }
+  count<T>(0, n, diffs, exps, work);
+  mergeCounts(work);
+}
+
+function count<T>(from: i32, end: i32, diffs: usize, exps: usize, work: usize): void {
+  // Two tables: equal neighbours do not wait for each other.
+  const n = <usize>end;
+  let i = <usize>from;
+  const even = i + ((n - i) & ~1);
+  while (i < even) {
+    const c0 = classOf(magnitude(<i32>load<T>(diffs + i * sizeof<T>())));
+    const cell0 = work + JOINT + (<usize>load<u8>(exps + i) << 9) + (<usize>c0 << 2);
+    store<u32>(cell0, load<u32>(cell0) + 1);
+    const c1 = classOf(magnitude(<i32>load<T>(diffs + (i + 1) * sizeof<T>())));
+    const cell1 = work + JOINT2 + (<usize>load<u8>(exps + i + 1) << 9) + (<usize>c1 << 2);
+    store<u32>(cell1, load<u32>(cell1) + 1);
+    i += 2;
+  }
+  if (i < n) {
+    const c = classOf(magnitude(<i32>load<T>(diffs + i * sizeof<T>())));
+    const cell = work + JOINT + (<usize>load<u8>(exps + i) << 9) + (<usize>c << 2);
+    store<u32>(cell, load<u32>(cell) + 1);
+  }
+}
+
+function mergeCounts(work: usize): void {
+  for (let e: usize = 0; e < 131072; e += 512) add(work + JOINT + e, work + JOINT2 + e);
+}
+
+/** log2 in 1/65536, of 1 … 2^32 − 1; linear between powers of two and corrected by a parabola: enough to choose by. */
+// @ts-ignore: decorator
+@inline
+function log2(x: u32): i64 {
+  const k = 31 - clz<u32>(x);
+  const f = k <= 16 ? <i64>(x << (16 - k)) - 65536 : <i64>(x >> (k - 16)) - 65536;
+  return (<i64>k << 16) + f + ((f * (65536 - f) * 22544) >> 32);
+}
+
+/** Bits that the counts of one context cost, in 1/65536. */
+function entropyOf(row: usize): i64 {
+  let total: u32 = 0;
+  let sum: i64 = 0;
+  for (let c: usize = 0; c < <usize>CLASSES << 2; c += 4) {
+    const count = load<u32>(row + c);
+    if (count == 0) continue;
+    total += count;
+    sum -= <i64>count * log2(count);
+  }
+  return total == 0 ? 0 : sum + <i64>total * log2(total);
+}
+
+/** Bits that a further table costs, in 1/65536. */
+const TABLE_COST: i64 = 200 << 16;
+
+/**
+ * Joins neighbouring exponents into at most MAX_CONTEXTS contexts: always the pair that loses least, while more
+ * are left than allowed or a table costs more than it saves. Sums lie in SUMS, first exponents in STARTS.
+ */
+export function groupExponents(work: usize): i32 {
+  const costs = work + TABLES; // i64 of a group; free until tables are made
+  const starts = work + TABLES + 4096; // u8 × 256, u32 × 256
+  const rows = work + JOINT;
+  let groups = 0;
+  // A group a present exponent; rows are moved together.
+  let total: u32 = 0;
+  for (let e = 0; e < 256; e++) {
+    const row = rows + (<usize>e << 9);
+    let sum: u32 = 0;
+    for (let c: usize = 0; c < <usize>CLASSES << 2; c += 4) sum += load<u32>(row + c);
+    if (sum == 0) continue;
+    total += sum;
+    if (groups != e) memory.copy(rows + (<usize>groups << 9), row, 512);
+    store<u8>(starts + groups, <u8>e);
+    store<u32>(starts + 256 + (<usize>groups << 2), sum);
+    groups++;
+  }
+  // Rare exponents join their neighbour at once.
+  const rare = total >> 8;
+  let kept = 0;
+  for (let g = 0; g < groups; g++) {
+    const sum = load<u32>(starts + 256 + (<usize>g << 2));
+    if (kept > 0 && (sum < rare || load<u32>(starts + 256 + (<usize>(kept - 1) << 2)) < rare)) {
+      add(rows + (<usize>(kept - 1) << 9), rows + (<usize>g << 9));
+      const before = starts + 256 + (<usize>(kept - 1) << 2);
+      store<u32>(before, load<u32>(before) + sum);
+      continue;
+    }
+    if (kept != g) {
+      memory.copy(rows + (<usize>kept << 9), rows + (<usize>g << 9), 512);
+      store<u8>(starts + kept, load<u8>(starts + g));
+      store<u32>(starts + 256 + (<usize>kept << 2), sum);
+    }
+    kept++;
+  }
+  groups = kept;
+  for (let g = 0; g < groups; g++) store<i64>(costs + (<usize>g << 3), entropyOf(rows + (<usize>g << 9)));
+  const gains = work + TABLES + 8192; // i64: what joining with the next one costs
+  const spare = work + JOINT2; // its counts were added; all 256 rows may be in use
+  for (let g = 0; g + 1 < groups; g++) store<i64>(gains + (<usize>g << 3), lossOf(rows, costs, spare, g));
+  while (groups > 1) {
+    let best = 0;
+    for (let g = 1; g + 1 < groups; g++)
+      if (load<i64>(gains + (<usize>g << 3)) < load<i64>(gains + (<usize>best << 3))) best = g;
+    const loss = load<i64>(gains + (<usize>best << 3));
+    if (groups <= MAX_CONTEXTS && loss > TABLE_COST) break;
+    const row = rows + (<usize>best << 9);
+    store<i64>(costs + (<usize>best << 3), load<i64>(costs + (<usize>best << 3)) + load<i64>(costs + (<usize>(best + 1) << 3)) + loss);
+    add(row, row + 512);
+    const rest = groups - best - 2;
+    memory.copy(row + 512, row + 1024, <usize>rest << 9);
+    memory.copy(costs + (<usize>(best + 1) << 3), costs + (<usize>(best + 2) << 3), <usize>rest << 3);
+    memory.copy(gains + (<usize>(best + 1) << 3), gains + (<usize>(best + 2) << 3), <usize>rest << 3);
+    memory.copy(starts + best + 1, starts + best + 2, <usize>rest);
+    groups--;
+    if (best > 0) store<i64>(gains + (<usize>(best - 1) << 3), lossOf(rows, costs, spare, best - 1));
+    if (best + 1 < groups) store<i64>(gains + (<usize>best << 3), lossOf(rows, costs, spare, best));
+  }
+  store<u32>(work + STARTS, <u32>groups);
+  store<u8>(starts, 0); // exponents below the first one that occurs
+  memory.copy(work + STARTS + 4, starts, <usize>groups);
+  memory.copy(work + SUMS, rows, <usize>groups << 9);
+  return groups;
+}
+
+function add(row: usize, other: usize): void {
+  for (let c: usize = 0; c < 512; c += 16)
+    v128.store(row + c, i32x4.add(v128.load(row + c), v128.load(other + c)));
+}
+
+function lossOf(rows: usize, costs: usize, spare: usize, g: i32): i64 {
+  const row = rows + (<usize>g << 9);
+  memory.copy(spare, row, 512);
+  add(spare, row + 512);
+  return entropyOf(spare) - load<i64>(costs + (<usize>g << 3)) - load<i64>(costs + (<usize>(g + 1) << 3));
+}
+
+export function contextMap(groups: i32, work: usize): void {
+  let g = 0;
+  for (let e = 0; e < 256; e++) {
+    while (g + 1 < groups && <i32>load<u8>(work + STARTS + 5 + g) <= e) g++;
+    store<u32>(work + ROWS + (<usize>e << 2), <u32>g);
+  }
+}

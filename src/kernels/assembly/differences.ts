@@ -1,0 +1,93 @@
+// Elements as ordered integers, their differences to those of a base, and the exponents of the base.
+
+// The ordered integer of a float: all bits turned over if it is negative, else the sign bit. Integers are as they are
+// (`shift` 0): only differences count. `shift`: bits right of the exponent in an element shifted left by one.
+// @ts-ignore: decorator
+@inline
+function ordered4(x: v128, floats: bool): v128 {
+  if (!floats) return x;
+  return v128.xor(x, v128.or(i32x4.shr_s(x, 31), i32x4.splat(0x80000000)));
+}
+// @ts-ignore: decorator
+@inline
+function ordered2(x: v128, floats: bool): v128 {
+  if (!floats) return x;
+  return v128.xor(x, v128.or(i16x8.shr_s(x, 15), i16x8.splat(<i16>0x8000)));
+}
+// @ts-ignore: decorator
+@inline
+function ordered1(x: v128, floats: bool): v128 {
+  if (!floats) return x;
+  return v128.xor(x, v128.or(i8x16.shr_s(x, 7), i8x16.splat(<i8>0x80)));
+}
+// @ts-ignore: decorator
+@inline
+function disordered4(o: v128, floats: bool): v128 {
+  if (!floats) return o;
+  return v128.xor(o, v128.or(v128.not(i32x4.shr_s(o, 31)), i32x4.splat(0x80000000)));
+}
+// @ts-ignore: decorator
+@inline
+function disordered2(o: v128, floats: bool): v128 {
+  if (!floats) return o;
+  return v128.xor(o, v128.or(v128.not(i16x8.shr_s(o, 15)), i16x8.splat(<i16>0x8000)));
+}
+// @ts-ignore: decorator
+@inline
+function disordered1(o: v128, floats: bool): v128 {
+  if (!floats) return o;
+  return v128.xor(o, v128.or(v128.not(i8x16.shr_s(o, 7)), i8x16.splat(<i8>0x80)));
+}
+
+/** Differences to the base, as many bytes as the elements. Reads and writes up to a vector past the end. */
+export function differences(src: usize, base: usize, n: i32, width: i32, floats: bool, out: usize): void {
+  const bytes = <usize>n * <usize>width;
+  if (width == 4)
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, i32x4.sub(ordered4(v128.load(src + i), floats), ordered4(v128.load(base + i), floats)));
+  else if (width == 2)
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, i16x8.sub(ordered2(v128.load(src + i), floats), ordered2(v128.load(base + i), floats)));
+  else
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, i8x16.sub(ordered1(v128.load(src + i), floats), ordered1(v128.load(base + i), floats)));
+}
+
+/** The inverse: `out` holds differences and is given the elements. */
+export function applyDifferences(base: usize, n: i32, width: i32, floats: bool, out: usize): void {
+  const bytes = <usize>n * <usize>width;
+  if (width == 4)
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, disordered4(i32x4.add(ordered4(v128.load(base + i), floats), v128.load(out + i)), floats));
+  else if (width == 2)
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, disordered2(i16x8.add(ordered2(v128.load(base + i), floats), v128.load(out + i)), floats));
+  else
+    for (let i: usize = 0; i < bytes; i += 16)
+      v128.store(out + i, disordered1(i8x16.add(ordered1(v128.load(base + i), floats), v128.load(out + i)), floats));
+}
+
+/** The exponents of the base, a byte each. Reads and writes up to four vectors past the end. */
+export function exponents(base: usize, n: i32, width: i32, shift: i32, out: usize): void {
+  const count = <usize>n;
+  if (shift == 0) memory.fill(out, 0, count + 64);
+  else if (width == 4)
+    for (let i: usize = 0; i < count; i += 16) {
+      const at = base + (i << 2);
+      const a = i32x4.shr_u(i32x4.shl(v128.load(at), 1), shift);
+      const b = i32x4.shr_u(i32x4.shl(v128.load(at, 16), 1), shift);
+      const c = i32x4.shr_u(i32x4.shl(v128.load(at, 32), 1), shift);
+      const d = i32x4.shr_u(i32x4.shl(v128.load(at, 48), 1), shift);
+      v128.store(out + i, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_u(a, b), i16x8.narrow_i32x4_u(c, d)));
+    }
+  else if (width == 2)
+    for (let i: usize = 0; i < count; i += 16) {
+      const at = base + (i << 1);
+      const a = i16x8.shr_u(i16x8.shl(v128.load(at), 1), shift);
+      const b = i16x8.shr_u(i16x8.shl(v128.load(at, 16), 1), shift);
+      v128.store(out + i, i8x16.narrow_i16x8_u(a, b));
+    }
+  else
+    for (let i: usize = 0; i < count; i += 16)
+      v128.store(out + i, i8x16.shr_u(i8x16.shl(v128.load(base + i), 1), shift));
+}
