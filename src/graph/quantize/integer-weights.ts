@@ -1,11 +1,11 @@
 import type { Model } from '../../core/model.js';
-import { type Finding, finding, MlserError } from '../../errors.js';
+import { type Finding, MlserError } from '../../errors.js';
 import { type AffineSpec, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
 import { matrixSpec, type NBitsSpec, nbitsMatrix } from '../../kernels/quantize/matmul-nbits.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { GraphEdit } from '../edit.js';
-import { convertOpset } from '../opset.js';
+import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
 import { dequantizeGathered, dequantizeInFront, opsetFor } from './dequantize.js';
 import { multiplyNBits } from './nbits-node.js';
 import type { Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
@@ -36,15 +36,11 @@ export async function quantizeWeights(
   settings: QuantizeSettings,
 ): Promise<Quantized> {
   checkBlock(settings.block);
-  const findings: Finding[] = [];
-  let edit = await GraphEdit.open(source);
-  const needed = Math.max(0, ...plansOf(edit, scheme, settings).map(opsetOf));
-  if (needed > edit.opset()) {
-    const converted = await convertOpset(source, needed);
-    const why = `${scheme.id} needs operator set ${needed} (DequantizeLinear)`;
-    findings.push(finding('info', 'OPSET_RAISED', 'graph', why), ...converted.findings);
-    edit = await GraphEdit.open(converted.model);
-  }
+  const plain = await GraphEdit.open(source);
+  const needed = Math.max(0, ...plansOf(plain, scheme, settings).map(opsetOf));
+  const why = `${scheme.id} needs operator set ${needed} (DequantizeLinear)`;
+  const { edit, findings: raised } = await openAtLeast(source, needed, why);
+  const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
   for (const plan of plansOf(edit, scheme, settings)) {
     const done = await quantizeOne(edit, plan, scheme, settings);
@@ -104,8 +100,7 @@ async function quantizeOne(
   if (!tensor) throw new Error(`${name} is not in the graph`);
   const spec = specOf(plan);
   const all = await fitted(tensor, spec);
-  if (!all)
-    return finding('warning', 'KEPT_NOT_FINITE', name, 'it has NaN or infinite values: it stays as it is');
+  if (!all) return keptNotFinite(name);
   const parameters = settings.method === 'mse' ? await leastSquares(tensor, spec, all) : all;
   const facts = { name, scheme: scheme.id };
   if (plan.kind === 'nbits') {
@@ -117,8 +112,7 @@ async function quantizeOne(
   }
   const affine = withParameters(tensor, spec, parameters);
   const bytesOut = storedBytes(affine);
-  if (bytesOut >= tensor.byteLength)
-    return finding('info', 'KEPT_SMALL', name, `with its scales it would not get smaller: it stays as it is`);
+  if (bytesOut >= tensor.byteLength) return keptSmall(name);
   if (weight.op === 'Gather' && !weight.shared) dequantizeGathered(edit, weight, affine, spec);
   else dequantizeInFront(edit, weight, affine, spec);
   return { ...facts, dtypeOut: spec.dtype, bytesOut, dequantized: affine.dequantized };

@@ -1,6 +1,7 @@
 import type { DType } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { decodeElements, encodeElements, packedBytes } from '../elements.js';
+import { decodeElements } from '../elements.js';
+import { encoded } from './codes.js';
 import { type Granularity, Groups } from './groups.js';
 import { nbitsOf } from './nbits.js';
 import { affineOf, type Rounding } from './parameters.js';
@@ -137,12 +138,6 @@ export function encodeScales(dtype: DType, scales: ArrayLike<number>): Uint8Arra
     scale !== 0 && Math.abs(scale) < least ? Math.sign(scale) * least : scale,
   );
   return encoded(dtype, held);
-}
-
-function encoded(dtype: DType, values: Float64Array): Uint8Array {
-  const out = new Uint8Array(packedBytes(dtype, values.length));
-  encodeElements(dtype, values, values.length, out);
-  return out;
 }
 
 function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {

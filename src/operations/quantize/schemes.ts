@@ -33,6 +33,41 @@ export const SCHEMES: readonly SchemeEntry[] = [
     title: 'int8 weights, activations quantized at run time',
     graph: async () => (await import('../../graph/quantize/dynamic.js')).int8Dynamic,
   },
+  {
+    id: 'nf4',
+    title: 'weights as 4-bit normal floats, a scale for 64',
+    graph: async () => (await import('../../graph/quantize/block-floats.js')).nf4Weights,
+  },
+  {
+    id: 'mxfp4',
+    title: 'weights as E2M1, a power of two for 32',
+    graph: async () => (await import('../../graph/quantize/block-floats.js')).mxfp4Weights,
+  },
+  {
+    id: 'palette-8',
+    title: 'weights as codes of 256 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(8),
+  },
+  {
+    id: 'palette-6',
+    title: 'weights as codes of 64 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(6),
+  },
+  {
+    id: 'palette-4',
+    title: 'weights as codes of 16 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(4),
+  },
+  {
+    id: 'palette-3',
+    title: 'weights as codes of 8 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(3),
+  },
+  {
+    id: 'palette-2',
+    title: 'weights as codes of 4 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(2),
+  },
 ];
 
 export const schemeById = (id: string): SchemeEntry | undefined => SCHEMES.find((scheme) => scheme.id === id);
