@@ -149,3 +149,20 @@ function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
 /** Bytes of what is stored in place of a tensor. */
 export const storedBytes = ({ codes, scale, zeroPoint }: AffineTensor): number =>
   codes.byteLength + scale.length + (zeroPoint?.length ?? 0);
+
+/** The f32 values that integers stand for. */
+export function integersBack(
+  codes: TensorSource,
+  groups: Groups,
+  { scales, zeros }: Parameters,
+): TensorSource {
+  return mapped(codes, 'f32', (integers, at) => {
+    const out = new Float32Array(integers.length);
+    groups.visit(at, at + integers.length, (start, length, group, steps) => {
+      const step = steps ? 1 : 0;
+      for (let i = start - at, g = group; i < start - at + length; i++, g += step)
+        out[i] = ((integers[i] ?? 0) - (zeros[g] ?? 0)) * (scales[g] ?? 0);
+    });
+    return new Uint8Array(out.buffer);
+  });
+}
