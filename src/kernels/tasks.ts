@@ -68,8 +68,35 @@ export interface CompareTask extends Range {
   readonly figures: DType | undefined;
 }
 
+/** Columns of a K × N matrix as blocks of integers (MatMulNBits), written to a file. `start` and `end`: see `taskBytes`. */
+export interface BlocksTask extends Range {
+  readonly kind: 'blocks';
+  /** Of the whole matrix, f32 as it lies in the file. */
+  readonly program: Program;
+  readonly rows: number;
+  readonly columns: number;
+  /** Columns [first, last). */
+  readonly first: number;
+  readonly last: number;
+  readonly bits: 2 | 4 | 8;
+  readonly block: number;
+  readonly symmetric: boolean;
+  readonly path: string;
+  /** Where codes, scales and zero points of the whole matrix begin. */
+  readonly codesAt: number;
+  readonly scalesAt: number;
+  readonly zerosAt: number;
+}
+
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
-export type Task = CopyTask | HashTask | StatisticsTask | HistogramTask | DistinctTask | CompareTask;
+export type Task =
+  | CopyTask
+  | HashTask
+  | StatisticsTask
+  | HistogramTask
+  | DistinctTask
+  | CompareTask
+  | BlocksTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -89,6 +116,8 @@ export interface TaskResult {
   /** Undefined: more than 65,536. */
   readonly distinct?: number;
   readonly difference?: DifferencePart;
+  /** Σ(a−b)², Σa², Σb², largest |a−b|, largest |a−b|÷|a|; the last is NaN if a value was not finite, else 0. */
+  readonly errors?: Float64Array;
 }
 
 /** [0, count) in ranges of `step` elements. */

@@ -119,6 +119,22 @@ export interface KernelExports {
     found: number,
     out: number,
   ) => number;
+  readonly nbitsBlock: (
+    ...args: [
+      src: number,
+      stride: number,
+      rows: number,
+      columns: number,
+      bits: number,
+      symmetric: number,
+      out: number,
+      outStride: number,
+      scales: number,
+      zeros: number,
+      blocks: number,
+      sums: number,
+    ]
+  ) => void;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
   readonly adamWeight: (
     ...args: [

@@ -12,5 +12,5 @@ const WEIGHTS: IntegerWeights = {
 export const int4Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 4-bit integers, a scale a block of 32',
-  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
 };

@@ -12,5 +12,5 @@ const WEIGHTS: IntegerWeights = {
 export const int8Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 8-bit integers, a scale a channel',
-  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
 };

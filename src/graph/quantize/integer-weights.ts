@@ -1,8 +1,20 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, MlserError } from '../../errors.js';
 import { type AffineSpec, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
+import {
+  type MatrixJob,
+  type QuantizedMatrices,
+  type QuantizedMatrix,
+  quantizeMatrices,
+} from '../../kernels/quantize/blocks-pool.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
-import { matrixSpec, type NBitsSpec, nbitsMatrix } from '../../kernels/quantize/matmul-nbits.js';
+import {
+  matrixSpec,
+  type NBitsMatrix,
+  type NBitsSpec,
+  nbitsMatrix,
+} from '../../kernels/quantize/matmul-nbits.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { GraphEdit } from '../edit.js';
 import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
@@ -34,6 +46,7 @@ export async function quantizeWeights(
   source: Model,
   scheme: IntegerWeights,
   settings: QuantizeSettings,
+  context?: WorkContext,
 ): Promise<Quantized> {
   checkBlock(settings.block);
   const plain = await GraphEdit.open(source);
@@ -42,13 +55,51 @@ export async function quantizeWeights(
   const { edit, findings: raised } = await openAtLeast(source, needed, why);
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
-  for (const plan of plansOf(edit, scheme, settings)) {
-    const done = await quantizeOne(edit, plan, scheme, settings);
+  const plans = plansOf(edit, scheme, settings);
+  const pooled = await matricesOf(edit, plans, settings, context);
+  for (const plan of plans) {
+    const known = pooled?.done.get(plan.weight.name);
+    const done =
+      plan.kind === 'nbits' && known
+        ? takeMatrix(edit, plan.weight, plan.nbits, known, scheme)
+        : await quantizeOne(edit, plan, scheme, settings);
     if ('code' in done) findings.push(done);
     else quantized.push(done);
   }
-  return { model: edit.finish(), quantized, findings };
+  return { model: edit.finish(), quantized, findings, ...(pooled ? { release: pooled.release } : {}) };
 }
+
+/** Blocks of matrices that the pool can make by itself. */
+async function matricesOf(
+  edit: GraphEdit,
+  plans: readonly Plan[],
+  { method }: QuantizeSettings,
+  context: WorkContext | undefined,
+): Promise<QuantizedMatrices | undefined> {
+  if (!context || method === 'mse') return undefined;
+  const jobs = plans.flatMap((plan): MatrixJob[] => {
+    const tensor = edit.tensor(plan.weight.name);
+    return plan.kind === 'nbits' && tensor ? [{ tensor, spec: plan.nbits }] : [];
+  });
+  return quantizeMatrices(jobs, context);
+}
+
+function takeMatrix(
+  edit: GraphEdit,
+  weight: Weight,
+  spec: NBitsSpec,
+  { matrix, loss }: QuantizedMatrix,
+  { id }: IntegerWeights,
+): QuantizedTensor | Finding {
+  const { name } = weight;
+  if (!matrix) return keptNotFinite(name);
+  multiplyNBits(edit, weight, matrix, spec);
+  const { dequantized } = matrix;
+  return { name, scheme: id, dtypeOut: matrixSpec(spec).dtype, bytesOut: bytesOf(matrix), dequantized, loss };
+}
+
+const bytesOf = ({ packed, scales, zeroPoints }: NBitsMatrix): number =>
+  packed.byteLength + scales.byteLength + (zeroPoints?.byteLength ?? 0);
 
 const opsetOf = (plan: Plan): number => (plan.kind === 'nbits' ? 0 : opsetFor(plan.spec));
 
@@ -105,10 +156,9 @@ async function quantizeOne(
   const facts = { name, scheme: scheme.id };
   if (plan.kind === 'nbits') {
     const matrix = nbitsMatrix(tensor, plan.nbits, parameters);
-    const { packed, scales, zeroPoints, dequantized } = matrix;
     multiplyNBits(edit, weight, matrix, plan.nbits);
-    const bytesOut = packed.byteLength + scales.length + (zeroPoints?.length ?? 0);
-    return { ...facts, dtypeOut: spec.dtype, bytesOut, dequantized };
+    const { dequantized } = matrix;
+    return { ...facts, dtypeOut: spec.dtype, bytesOut: bytesOf(matrix), dequantized };
   }
   const affine = withParameters(tensor, spec, parameters);
   const bytesOut = storedBytes(affine);
