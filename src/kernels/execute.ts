@@ -7,6 +7,7 @@ import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
 import { blocks } from './quantize/blocks-task.js';
+import { ends, linear } from './quantize/linear-task.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -43,6 +44,10 @@ export function execute(task: Task, place: Workplace): Running {
       return compare(task, place);
     case 'blocks':
       return blocks(task, place);
+    case 'ends':
+      return ends(task, place);
+    case 'linear':
+      return linear(task, place);
   }
 }
 

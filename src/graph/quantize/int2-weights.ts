@@ -1,4 +1,5 @@
-import { type IntegerWeights, quantizeWeights } from './integer-weights.js';
+import type { IntegerWeights } from './integer-plan.js';
+import { quantizeWeights } from './integer-weights.js';
 import type { GraphScheme } from './types.js';
 
 const WEIGHTS: IntegerWeights = {

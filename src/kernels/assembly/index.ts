@@ -9,4 +9,4 @@ export { residualDecode, residualEncode, residualModel } from './residual';
 export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
 export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
-export { nbitsBlock } from './quantize';
+export { columnEnds, linearRow, nbitsBlock, rowEnds } from './quantize';

@@ -19,6 +19,22 @@ function largest(x: v128): f64 {
   return <f64>max(a, max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)));
 }
 
+/** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
+// @ts-ignore: decorator
+@inline
+function small(x: v128): v128 {
+  return v128.and(f32x4.add(x, f32x4.splat(8388608)), i32x4.splat(0x7fffff));
+}
+
+/** The largest |a−b|÷|a|. Divisions are slow, and mostly nothing is larger than what was there. Zeros have no error. */
+// @ts-ignore: decorator
+@inline
+function withRelative(most: v128, error: v128, x: v128): v128 {
+  const size = f32x4.abs(x);
+  if (!v128.any_true(f32x4.gt(error, f32x4.mul(most, size)))) return most;
+  return f32x4.pmax(most, v128.andnot(f32x4.div(error, size), f32x4.eq(size, f32x4.splat(0))));
+}
+
 /** Lanes of columns that are there. */
 // @ts-ignore: decorator
 @inline
@@ -97,8 +113,8 @@ export function nbitsBlock(
       const whole = f32x4.floor(sum);
       // Halves away from zero; below zero everything becomes zero.
       const up = v128.and(f32x4.ge(f32x4.sub(sum, whole), half), one);
-      const code = f32x4.min(f32x4.max(f32x4.add(whole, up), none), top);
-      word = v128.or(word, i32x4.shl(i32x4.trunc_sat_f32x4_s(code), filled * bits));
+      const code = f32x4.pmin(f32x4.pmax(f32x4.add(whole, up), none), top);
+      word = v128.or(word, i32x4.shl(small(code), filled * bits));
       filled++;
       if (filled == perWord) {
         v128.store32_lane(to + place, word, 0);
@@ -115,8 +131,7 @@ export function nbitsBlock(
       aa = f32x4.add(aa, f32x4.mul(x, x));
       bb = f32x4.add(bb, f32x4.mul(back, back));
       most = f32x4.pmax(most, error);
-      const part = v128.andnot(f32x4.div(error, f32x4.abs(x)), f32x4.eq(x, none));
-      relative = f32x4.pmax(relative, part);
+      relative = withRelative(relative, error, x);
     }
     if (filled > 0) {
       v128.store32_lane(to + place, word, 0);
@@ -142,4 +157,124 @@ export function nbitsBlock(
     store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
     store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
   }
+}
+
+/** Least and greatest value of every column, widened; gives what is NaN if a value was not finite, else 0. */
+export function columnEnds(src: usize, rows: i32, columns: i32, low: usize, high: usize): f32 {
+  let odd = f32x4.splat(0);
+  const stride = <usize>columns << 2;
+  for (let column = 0; column < columns; column += 4) {
+    const there = lanesBelow(columns - column);
+    const at = <usize>column << 2;
+    let a = v128.load(low + at);
+    let b = v128.load(high + at);
+    for (let row = 0, from = src + at; row < rows; row++, from += stride) {
+      const x = v128.load(from);
+      a = f32x4.pmin(a, x);
+      b = f32x4.pmax(b, x);
+      odd = f32x4.add(odd, v128.and(f32x4.sub(x, x), there));
+    }
+    v128.store(low + at, a);
+    v128.store(high + at, b);
+  }
+  return (
+    f32x4.extract_lane(odd, 0) + f32x4.extract_lane(odd, 1) + f32x4.extract_lane(odd, 2) + f32x4.extract_lane(odd, 3)
+  );
+}
+
+/** The same of one run of values: two f32 at `ends`. */
+export function rowEnds(src: usize, count: i32, ends: usize): f32 {
+  let odd = f32x4.splat(0);
+  let a = v128.load32_splat(src);
+  let b = a;
+  const end = src + (<usize>count << 2);
+  let at = src;
+  for (; at + 16 <= end; at += 16) {
+    const x = v128.load(at);
+    a = f32x4.pmin(a, x);
+    b = f32x4.pmax(b, x);
+    odd = f32x4.add(odd, f32x4.sub(x, x));
+  }
+  for (; at < end; at += 4) {
+    const x = v128.load32_splat(at);
+    a = f32x4.pmin(a, x);
+    b = f32x4.pmax(b, x);
+    odd = f32x4.add(odd, f32x4.sub(x, x));
+  }
+  let low = f32x4.extract_lane(a, 0);
+  let high = f32x4.extract_lane(b, 0);
+  for (let lane = 1; lane < 4; lane++) {
+    // Lanes cannot be indexed by a variable: turned instead.
+    a = v128.shuffle<i32>(a, a, 1, 2, 3, 0);
+    b = v128.shuffle<i32>(b, b, 1, 2, 3, 0);
+    low = min(low, f32x4.extract_lane(a, 0));
+    high = max(high, f32x4.extract_lane(b, 0));
+  }
+  store<f32>(ends, low);
+  store<f32>(ends, high, 4);
+  return (
+    f32x4.extract_lane(odd, 0) + f32x4.extract_lane(odd, 1) + f32x4.extract_lane(odd, 2) + f32x4.extract_lane(odd, 3)
+  );
+}
+
+/**
+ * A run of values as 8-bit integers: `q = clip(round half even(x / scale) + zero)`. `step` is 4 where every value has a
+ * scale and a zero point of its own (f32, side by side), else 0. Errors are added to `sums` as by `nbitsBlock`.
+ */
+export function linearRow(
+  src: usize,
+  count: i32,
+  scales: usize,
+  zeros: usize,
+  step: i32,
+  low: f32,
+  high: f32,
+  dst: usize,
+  sums: usize,
+): void {
+  const none = f32x4.splat(0);
+  const bottom = f32x4.splat(low);
+  const top = f32x4.splat(high);
+  let squares = none;
+  let aa = none;
+  let bb = none;
+  let most = none;
+  let relative = none;
+  let scale = v128.load32_splat(scales);
+  let zero = v128.load32_splat(zeros);
+  for (let i = 0; i < count; i += 4) {
+    const there = lanesBelow(count - i);
+    const x = v128.and(v128.load(src + (<usize>i << 2)), there);
+    if (step) {
+      scale = v128.load(scales + (<usize>i << 2));
+      zero = v128.load(zeros + (<usize>i << 2));
+    }
+    const whole = f32x4.add(f32x4.nearest(f32x4.div(x, scale)), zero);
+    const code = f32x4.pmin(f32x4.pmax(whole, bottom), top);
+    // Low bytes are the integers, of either sign.
+    const words = f32x4.add(code, f32x4.splat(12582912));
+    const bytes = v128.shuffle<i8>(words, words, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    v128.store32_lane(dst + i, bytes, 0);
+    const back = v128.and(f32x4.mul(f32x4.sub(code, zero), scale), there);
+    const error = f32x4.abs(f32x4.sub(x, back));
+    squares = f32x4.add(squares, f32x4.mul(error, error));
+    aa = f32x4.add(aa, f32x4.mul(x, x));
+    bb = f32x4.add(bb, f32x4.mul(back, back));
+    most = f32x4.pmax(most, error);
+    relative = withRelative(relative, error, x);
+    // Sums of f32 stay short, so that they stay exact enough.
+    if ((i & 1023) == 1020) {
+      store<f64>(sums, load<f64>(sums) + across(squares));
+      store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+      store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+      squares = none;
+      aa = none;
+      bb = none;
+    }
+  }
+  store<f64>(sums, load<f64>(sums) + across(squares));
+  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
+  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
 }

@@ -1,13 +1,12 @@
 import type { WorkContext } from '../../core/format.js';
-import { rangeTensor, type TensorInfo, type TensorSource } from '../../core/tensor.js';
-import { joinPath, openDisk } from '../../io/disk.js';
-import { createScratch } from '../../io/scratch-file.js';
+import type { TensorSource } from '../../core/tensor.js';
 import { withPool } from '../pool.js';
 import { programOf } from '../program.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { columnsAtOnce, fitsAreas } from './blocks-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { matrixShapes, type NBitsMatrix, type NBitsSpec, refitted } from './matmul-nbits.js';
+import { ScratchTensors } from './scratch-tensors.js';
 
 export interface MatrixJob {
   readonly tensor: TensorSource;
@@ -39,53 +38,30 @@ export async function quantizeMatrices(
   jobs: readonly MatrixJob[],
   context: WorkContext,
 ): Promise<QuantizedMatrices> {
-  if (jobs.length === 0) return { done: new Map(), release: () => {} };
-  const scratch = createScratch();
+  const scratch = new ScratchTensors();
   try {
-    const file = scratch.create();
-    const path = joinPath(scratch.folder, file.name);
-    let size = 0;
-    const place = (bytes: number): number => {
-      const at = size;
-      size += Math.ceil(bytes / 64) * 64;
-      return at;
-    };
-    const plans = jobs.flatMap((job) => planOf(job, path, place) ?? []);
+    const plans = jobs.flatMap((job) => planOf(job, scratch) ?? []);
     const results = await withPool(context, (pool) =>
       pool.run(
         plans.flatMap(({ tasks }) => tasks),
         context.signal,
       ),
     );
-    const source = openDisk(path);
-    const read = (info: TensorInfo, at: number): TensorSource =>
-      rangeTensor(info, { ...source, derived: true, read: source.read.bind(source) }, at);
     const done = new Map<string, QuantizedMatrix>();
     let at = 0;
     for (const plan of plans) {
       const own = results.slice(at, at + plan.tasks.length);
       at += plan.tasks.length;
-      done.set(plan.tensor.info.name, gathered(plan, own, read));
+      done.set(plan.tensor.info.name, gathered(plan, own, scratch));
     }
-    return {
-      done,
-      release() {
-        source.close();
-        file.remove();
-        scratch.remove();
-      },
-    };
+    return { done, release: () => scratch.release() };
   } catch (error) {
-    scratch.remove();
+    scratch.release();
     throw error;
   }
 }
 
-function planOf(
-  { tensor, spec }: MatrixJob,
-  path: string,
-  place: (bytes: number) => number,
-): Planned | undefined {
+function planOf({ tensor, spec }: MatrixJob, scratch: ScratchTensors): Planned | undefined {
   const { dtype, shape } = tensor.info;
   const program = programOf(tensor);
   const { bits, block, symmetric } = spec;
@@ -95,10 +71,10 @@ function planOf(
   if (spec.scaleType === 'f16' || !fitsAreas(rows, block)) return undefined;
   const { packed, scales, zeros } = matrixShapes(shape, spec);
   const common = {
-    ...{ kind: 'blocks' as const, program, rows, columns, bits, block, symmetric, path },
-    codesAt: place(product(packed)),
-    scalesAt: place(product(scales) * 4),
-    zerosAt: symmetric ? 0 : place(product(zeros)),
+    ...{ kind: 'blocks' as const, program, rows, columns, bits, block, symmetric, path: scratch.path },
+    codesAt: scratch.place(product(packed)),
+    scalesAt: scratch.place(product(scales) * 4),
+    zerosAt: symmetric ? 0 : scratch.place(product(zeros)),
   };
   const step = columnsAtOnce(rows, block, bits);
   const tasks: BlocksTask[] = [];
@@ -114,7 +90,7 @@ const product = (sizes: readonly number[]): number => sizes.reduce((all, size) =
 function gathered(
   { tensor, spec, tasks }: Planned,
   results: readonly TaskResult[],
-  read: (info: TensorInfo, at: number) => TensorSource,
+  scratch: ScratchTensors,
 ): QuantizedMatrix {
   const { name, shape } = tensor.info;
   const loss = lossOf(
@@ -125,9 +101,11 @@ function gathered(
   if (!loss.finite || !task) return { loss };
   const shapes = matrixShapes(shape, spec);
   const matrix: NBitsMatrix = {
-    packed: read({ name, dtype: 'u8', shape: shapes.packed }, task.codesAt),
-    scales: read({ name, dtype: 'f32', shape: shapes.scales }, task.scalesAt),
-    ...(spec.symmetric ? {} : { zeroPoints: read({ name, dtype: 'u8', shape: shapes.zeros }, task.zerosAt) }),
+    packed: scratch.tensor({ name, dtype: 'u8', shape: shapes.packed }, task.codesAt),
+    scales: scratch.tensor({ name, dtype: 'f32', shape: shapes.scales }, task.scalesAt),
+    ...(spec.symmetric
+      ? {}
+      : { zeroPoints: scratch.tensor({ name, dtype: 'u8', shape: shapes.zeros }, task.zerosAt) }),
     dequantized: refitted(tensor, spec),
   };
   return { matrix, loss };
