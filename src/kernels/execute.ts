@@ -6,6 +6,8 @@ import { sha256Hasher } from '../io/hashing.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
+import { blocks } from './quantize/blocks-task.js';
+import { ends, linear } from './quantize/linear-task.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -40,6 +42,12 @@ export function execute(task: Task, place: Workplace): Running {
       return distinct(task, place);
     case 'compare':
       return compare(task, place);
+    case 'blocks':
+      return blocks(task, place);
+    case 'ends':
+      return ends(task, place);
+    case 'linear':
+      return linear(task, place);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
+import type { Rounding } from './quantize/parameters.js';
 import type { StatisticsPart } from './statistics-fold.js';
 
 /** Statistics and comparisons fold blocks of this many elements, so that results never depend on who computed them. */
@@ -68,8 +69,58 @@ export interface CompareTask extends Range {
   readonly figures: DType | undefined;
 }
 
+/** Columns of a K × N matrix as blocks of integers (MatMulNBits), written to a file. `start` and `end`: see `taskBytes`. */
+export interface BlocksTask extends Range {
+  readonly kind: 'blocks';
+  /** Of the whole matrix, f32 as it lies in the file. */
+  readonly program: Program;
+  readonly rows: number;
+  readonly columns: number;
+  /** Columns [first, last). */
+  readonly first: number;
+  readonly last: number;
+  readonly bits: 2 | 4 | 8;
+  readonly block: number;
+  readonly symmetric: boolean;
+  readonly path: string;
+  /** Where codes, scales and zero points of the whole matrix begin. */
+  readonly codesAt: number;
+  readonly scalesAt: number;
+  readonly zerosAt: number;
+}
+
+/** Least and greatest value of every column in some rows of a matrix, f32 as it lies in the file. */
+export interface EndsTask extends Range {
+  readonly kind: 'ends';
+  readonly program: Program;
+  readonly columns: number;
+}
+
+/** Rows of a matrix as 8-bit integers, written to a file. */
+export interface LinearTask extends Range {
+  readonly kind: 'linear';
+  readonly program: Program;
+  readonly columns: number;
+  readonly rounding: Rounding;
+  /** Scale and zero point of every column; absent: every row finds its own. */
+  readonly scales?: Float32Array;
+  readonly zeros?: Float32Array;
+  readonly path: string;
+  /** Where the integers of the whole matrix begin. */
+  readonly codesAt: number;
+}
+
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
-export type Task = CopyTask | HashTask | StatisticsTask | HistogramTask | DistinctTask | CompareTask;
+export type Task =
+  | CopyTask
+  | HashTask
+  | StatisticsTask
+  | HistogramTask
+  | DistinctTask
+  | CompareTask
+  | BlocksTask
+  | EndsTask
+  | LinearTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -89,6 +140,13 @@ export interface TaskResult {
   /** Undefined: more than 65,536. */
   readonly distinct?: number;
   readonly difference?: DifferencePart;
+  /** Σ(a−b)², Σa², Σb², largest |a−b|, largest |a−b|÷|a|; the last is NaN if a value was not finite, else 0. */
+  readonly errors?: Float64Array;
+  /** Least, then greatest values, and whether all were finite. */
+  readonly ends?: Float32Array;
+  readonly finite?: boolean;
+  /** Scales, then zero points, of the rows. */
+  readonly parameters?: Float32Array;
 }
 
 /** [0, count) in ranges of `step` elements. */

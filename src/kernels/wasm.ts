@@ -119,6 +119,37 @@ export interface KernelExports {
     found: number,
     out: number,
   ) => number;
+  readonly columnEnds: (src: number, rows: number, columns: number, low: number, high: number) => number;
+  readonly rowEnds: (src: number, count: number, ends: number) => number;
+  readonly linearRow: (
+    ...args: [
+      src: number,
+      count: number,
+      scales: number,
+      zeros: number,
+      step: number,
+      low: number,
+      high: number,
+      dst: number,
+      sums: number,
+    ]
+  ) => void;
+  readonly nbitsBlock: (
+    ...args: [
+      src: number,
+      stride: number,
+      rows: number,
+      columns: number,
+      bits: number,
+      symmetric: number,
+      out: number,
+      outStride: number,
+      scales: number,
+      zeros: number,
+      blocks: number,
+      sums: number,
+    ]
+  ) => void;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
   readonly adamWeight: (
     ...args: [

@@ -7,6 +7,7 @@ import { formatById } from '../formats/index.js';
 import { outputPath } from '../formats/open.js';
 import type { OutputFiles } from '../io/files.js';
 import { cast } from '../transforms/cast.js';
+import { dequantize, isQuantized } from '../transforms/dequantize.js';
 import { metadata } from '../transforms/metadata.js';
 import { parseSubstitution, rename } from '../transforms/rename.js';
 import { select } from '../transforms/select.js';
@@ -59,7 +60,8 @@ export const convertModel = (
     const target = (await outputFormat(output, options.to)).descriptor;
     const free = base || (!target.keeps.graph && changesNames(options));
     if (free && !base && main.model.graph) findings.push(graphDropped(target));
-    const chosen = chooseAndRename(free ? withoutGraph(main.model) : main.model, options);
+    const plain = await plainNumbers(main.model, options);
+    const chosen = chooseAndRename(free ? withoutGraph(plain) : plain, options);
     const beside = weightsName(options.weightsFile, outputPath(output, target));
     findings.push(...ignoredOptions(options, target));
     const cast =
@@ -86,6 +88,12 @@ export const convertModel = (
       context,
     );
   });
+
+/** Tensors that `quantize` stored as integers are floats again, where another type is asked for. */
+async function plainNumbers(model: Model, { dtype }: ConvertOptions): Promise<Model> {
+  if (dtype === undefined || !isFloat(dtype) || !isQuantized(model)) return model;
+  return dequantize().apply(model);
+}
 
 function encryption(
   { encrypt }: ConvertOptions,

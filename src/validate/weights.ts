@@ -1,3 +1,4 @@
+import { isFloat } from '../core/dtype.js';
 import type { WorkContext } from '../core/format.js';
 import { type Model, tensorMap } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
@@ -17,6 +18,8 @@ export interface WeightsRequest {
   readonly source: Model;
   /** Tensors whose values a step changed without changing their type. */
   readonly changed?: ReadonlySet<string>;
+  /** Integers that stand for floats are no numbers to compare with these. */
+  readonly quantized?: boolean;
   /** Also the statistics of what is read back, from the same bytes. */
   readonly figures?: boolean;
 }
@@ -107,7 +110,7 @@ export async function checkWeights(request: WeightsRequest, context: WorkContext
 }
 
 /** Every tensor under its first name; a second name that is tied in the file as it was meant needs no second look. */
-function pairUp({ written, intended, source, changed }: WeightsRequest): Pair[] {
+function pairUp({ written, intended, source, changed, quantized }: WeightsRequest): Pair[] {
   const meant = tensorMap(intended);
   const origin = tensorMap(source);
   return written.tensors.flatMap((tensor) => {
@@ -123,6 +126,7 @@ function pairUp({ written, intended, source, changed }: WeightsRequest): Pair[] 
     const before = origin.get(name);
     const lossy =
       before !== undefined &&
+      !(quantized && isFloat(before.info.dtype) && !isFloat(target.info.dtype)) &&
       (changed?.has(name) ||
         (before.info.dtype !== target.info.dtype && canCast(before.info.dtype, target.info.dtype)));
     return [{ name, written: tensor, intended: target, ...(lossy ? { before } : {}) }];

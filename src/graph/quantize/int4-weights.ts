@@ -1,4 +1,5 @@
-import { type IntegerWeights, quantizeWeights } from './integer-weights.js';
+import type { IntegerWeights } from './integer-plan.js';
+import { quantizeWeights } from './integer-weights.js';
 import type { GraphScheme } from './types.js';
 
 const WEIGHTS: IntegerWeights = {
@@ -12,5 +13,5 @@ const WEIGHTS: IntegerWeights = {
 export const int4Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 4-bit integers, a scale a block of 32',
-  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
 };

@@ -1,4 +1,5 @@
-import { type IntegerWeights, quantizeWeights } from './integer-weights.js';
+import type { IntegerWeights } from './integer-plan.js';
+import { quantizeWeights } from './integer-weights.js';
 import type { GraphScheme } from './types.js';
 
 const WEIGHTS: IntegerWeights = {
@@ -12,5 +13,5 @@ const WEIGHTS: IntegerWeights = {
 export const int8Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 8-bit integers, a scale a channel',
-  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
 };

@@ -9,13 +9,13 @@ export function multiplyNBits(
   edit: GraphEdit,
   { name, nodes, shape }: Weight,
   matrix: NBitsMatrix,
-  { bits, block, scaleType = 'f32' }: NBitsSpec,
+  { bits, block }: NBitsSpec,
 ): void {
   const { packed, scales, zeroPoints } = matrix;
   const inputs = [
     edit.add(`${name}_Q${bits}`, packed),
-    edit.addBytes(`${name}_scales`, scaleType, matrix.scaleShape, scales),
-    ...(zeroPoints ? [edit.addBytes(`${name}_zero_points`, 'u8', matrix.zeroShape, zeroPoints)] : []),
+    edit.add(`${name}_scales`, scales),
+    ...(zeroPoints ? [edit.add(`${name}_zero_points`, zeroPoints)] : []),
   ];
   const [k = 0, n = 0] = shape;
   const takers = new Set<EditNode>(nodes);

@@ -1,6 +1,8 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import type { Finding } from '../../errors.js';
+import type { LossFigures } from '../../kernels/quantize/loss.js';
 
 /** What was asked for; each scheme reads what concerns it. */
 export interface QuantizeSettings {
@@ -49,12 +51,16 @@ export interface QuantizedTensor {
   readonly bytesOut: number;
   /** What it counts as now, in its old type and shape: for the error metrics. */
   readonly dequantized: TensorSource;
+  /** The error metrics, where they were found on the way. */
+  readonly loss?: Omit<LossFigures, 'finite'>;
 }
 
 export interface Quantized {
   readonly model: Model;
   readonly quantized: readonly QuantizedTensor[];
   readonly findings: readonly Finding[];
+  /** Gives back what the tensors lie in (scratch files); called when nothing pulls them any more. */
+  release?(): void;
 }
 
 /** A way to quantize a graph. */
@@ -63,5 +69,11 @@ export interface GraphScheme {
   readonly title: string;
   /** int8-static: values of the graph whose ranges have to be known. Absent: no calibration is needed. */
   activations?(model: Model, settings: QuantizeSettings): Promise<readonly string[]>;
-  apply(model: Model, settings: QuantizeSettings, ranges: ActivationRanges | undefined): Promise<Quantized>;
+  /** With a context, weights may be quantized by its workers. */
+  apply(
+    model: Model,
+    settings: QuantizeSettings,
+    ranges: ActivationRanges | undefined,
+    context?: WorkContext,
+  ): Promise<Quantized>;
 }

@@ -1,6 +1,7 @@
 import type { DType } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { decodeElements, encodeElements, packedBytes } from '../elements.js';
+import { decodeElements } from '../elements.js';
+import { encoded } from './codes.js';
 import { type Granularity, Groups } from './groups.js';
 import { nbitsOf } from './nbits.js';
 import { affineOf, type Rounding } from './parameters.js';
@@ -139,12 +140,6 @@ export function encodeScales(dtype: DType, scales: ArrayLike<number>): Uint8Arra
   return encoded(dtype, held);
 }
 
-function encoded(dtype: DType, values: Float64Array): Uint8Array {
-  const out = new Uint8Array(packedBytes(dtype, values.length));
-  encodeElements(dtype, values, values.length, out);
-  return out;
-}
-
 function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
   const out = new Float64Array(count);
   decodeElements(dtype, bytes, count, out);
@@ -154,3 +149,20 @@ function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
 /** Bytes of what is stored in place of a tensor. */
 export const storedBytes = ({ codes, scale, zeroPoint }: AffineTensor): number =>
   codes.byteLength + scale.length + (zeroPoint?.length ?? 0);
+
+/** The f32 values that integers stand for. */
+export function integersBack(
+  codes: TensorSource,
+  groups: Groups,
+  { scales, zeros }: Parameters,
+): TensorSource {
+  return mapped(codes, 'f32', (integers, at) => {
+    const out = new Float32Array(integers.length);
+    groups.visit(at, at + integers.length, (start, length, group, steps) => {
+      const step = steps ? 1 : 0;
+      for (let i = start - at, g = group; i < start - at + length; i++, g += step)
+        out[i] = ((integers[i] ?? 0) - (zeros[g] ?? 0)) * (scales[g] ?? 0);
+    });
+    return new Uint8Array(out.buffer);
+  });
+}

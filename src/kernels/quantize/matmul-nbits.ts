@@ -1,6 +1,6 @@
-import { dtypeFacts } from '../../core/dtype.js';
-import type { TensorSource } from '../../core/tensor.js';
-import { type AffineSpec, encodeScales, type Parameters, withParameters } from './affine.js';
+import { elementCount } from '../../core/dtype.js';
+import { memoryTensor, type TensorSource } from '../../core/tensor.js';
+import { type AffineSpec, encodeScales, fitted, type Parameters, withParameters } from './affine.js';
 import { Groups } from './groups.js';
 import { packedBlocks, packedZeros, transposed } from './nbits-pack.js';
 
@@ -16,11 +16,9 @@ export interface NBitsMatrix {
   /** u8 [N, blocks, bytes of a block]. */
   readonly packed: TensorSource;
   /** [N, blocks]. */
-  readonly scaleShape: readonly [number, number];
-  readonly scales: Uint8Array;
+  readonly scales: TensorSource;
   /** u8 [N, bytes of a row]; absent where the zero point is the middle of the integers. */
-  readonly zeroPoints?: Uint8Array;
-  readonly zeroShape: readonly [number, number];
+  readonly zeroPoints?: TensorSource;
   readonly dequantized: TensorSource;
 }
 
@@ -31,22 +29,46 @@ export const matrixSpec = ({ bits, block, symmetric, scaleType }: NBitsSpec): Af
   ...(scaleType === undefined ? {} : { scaleType }),
 });
 
+/** Shapes of the three tensors for a K × N matrix. */
+export function matrixShapes([k = 0, n = 0]: readonly number[], { bits, block }: NBitsSpec) {
+  const blocks = Math.ceil(k / block);
+  return {
+    packed: [n, blocks, (block * bits) / 8],
+    scales: [n, blocks],
+    zeros: [n, Math.ceil((blocks * bits) / 8)],
+  };
+}
+
 /** A K × N matrix for MatMulNBits, with the scales and zero points of its blocks, [blocks, N]. */
 export function nbitsMatrix(tensor: TensorSource, spec: NBitsSpec, parameters: Parameters): NBitsMatrix {
   const affine = matrixSpec(spec);
-  const groups = new Groups(tensor.info.shape, affine);
-  const [blocks = 0, n = 0] = groups.shape;
+  const { name } = tensor.info;
+  const [blocks = 0, n = 0] = new Groups(tensor.info.shape, affine).shape;
   const { codes, scaleType, dequantized } = withParameters(tensor, affine, parameters);
-  const { bits } = dtypeFacts(affine.dtype);
+  const shapes = matrixShapes(tensor.info.shape, spec);
+  const scales = encodeScales(scaleType, transposed(parameters.scales, blocks, n));
   const zeros = spec.symmetric
     ? undefined
-    : packedZeros(transposed(parameters.zeros, blocks, n), blocks, bits);
+    : packedZeros(transposed(parameters.zeros, blocks, n), blocks, spec.bits);
   return {
     packed: packedBlocks(codes, spec.block),
-    scaleShape: [n, blocks],
-    scales: encodeScales(scaleType, transposed(parameters.scales, blocks, n)),
-    ...(zeros ? { zeroPoints: zeros } : {}),
-    zeroShape: [n, Math.ceil((blocks * bits) / 8)],
+    scales: memoryTensor({ name, dtype: scaleType, shape: shapes.scales }, scales),
+    ...(zeros ? { zeroPoints: memoryTensor({ name, dtype: 'u8', shape: shapes.zeros }, zeros) } : {}),
     dequantized,
+  };
+}
+
+/** What a matrix counts as, from the values alone: scales are found again when it is pulled. */
+export function refitted(tensor: TensorSource, spec: NBitsSpec): TensorSource {
+  const { info, byteLength } = tensor;
+  return {
+    info,
+    byteLength,
+    async *stream(range = { start: 0, end: byteLength }) {
+      const affine = matrixSpec(spec);
+      const parameters = await fitted(tensor, affine);
+      if (!parameters) throw new Error(`${info.name} has ${elementCount(info.shape)} values, not all finite`);
+      yield* withParameters(tensor, affine, parameters).dequantized.stream(range);
+    },
   };
 }

@@ -1,3 +1,4 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { MlserError } from '../../errors.js';
 import type {
@@ -27,17 +28,28 @@ export async function applyAll(
   source: Model,
   assignments: readonly Assignment[],
   rangesFor: RangesFor,
+  context?: WorkContext,
 ): Promise<Quantized> {
   let model = source;
   const quantized: QuantizedTensor[] = [];
   const findings = [];
-  for (const { scheme, settings } of assignments) {
-    const made = await applyOne(model, scheme, settings, rangesFor);
-    model = made.model;
-    quantized.push(...made.quantized);
-    findings.push(...made.findings);
+  const releases: (() => void)[] = [];
+  const release = (): void => {
+    for (const one of releases) one();
+  };
+  try {
+    for (const { scheme, settings } of assignments) {
+      const made = await applyOne(model, scheme, settings, rangesFor, context);
+      if (made.release) releases.push(made.release);
+      model = made.model;
+      quantized.push(...made.quantized);
+      findings.push(...made.findings);
+    }
+  } catch (error) {
+    release();
+    throw error;
   }
-  return { model, quantized, findings };
+  return { model, quantized, findings, release };
 }
 
 async function applyOne(
@@ -45,6 +57,7 @@ async function applyOne(
   id: string,
   settings: QuantizeSettings,
   rangesFor: RangesFor,
+  context: WorkContext | undefined,
 ): Promise<Quantized> {
   const entry = schemeById(id);
   if (!entry)
@@ -54,7 +67,7 @@ async function applyOne(
   if (model.graph) {
     const scheme = await entry.graph?.();
     if (!scheme) throw notFor(id, 'an ONNX graph');
-    return scheme.apply(model, settings, await rangesFor(scheme, model, settings));
+    return scheme.apply(model, settings, await rangesFor(scheme, model, settings), context);
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');

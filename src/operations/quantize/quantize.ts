@@ -87,7 +87,7 @@ export async function quantizeOpened(
       findings: [...made.findings, ...(made.quantized.length === 0 ? [nothingToDo(options.scheme)] : [])],
     },
     context,
-  );
+  ).finally(() => made.release?.());
   const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
   const told = passed && level === 'run' && !options.dryRun && options.only === undefined;
@@ -133,6 +133,7 @@ async function quantizedOf(
   const poor = new Set([...errors].flatMap(([name, error]) => (relative(error) > maxError ? [name] : [])));
   if (poor.size === 0) return { made, errors };
   const only = (name: string): boolean => !poor.has(name) && (options.only?.(name) ?? true);
+  made.release?.();
   const again = await apply(source, opened, { ...options, only }, context);
   const kept = [...poor].map((name) =>
     finding('info', 'KEPT_IN_FLOAT', name, `its error would be above ${maxError}: it stays as it is`),
@@ -165,6 +166,7 @@ function apply(
     source,
     assignmentsOf(options.scheme, settings, options.overrides ?? []),
     (scheme, model, own) => rangesFor(scheme, model, opened, options, own, context),
+    context,
   );
 }
 
@@ -174,7 +176,8 @@ export async function quantizedNames(
   options: QuantizeOptions,
   context: WorkContext,
 ): Promise<readonly string[]> {
-  const { quantized } = await apply(opened.model, opened, options, context);
+  const { quantized, release } = await apply(opened.model, opened, options, context);
+  release?.();
   return quantized.map(({ name }) => name);
 }
 
@@ -221,16 +224,16 @@ async function errorsOf(
   context: WorkContext,
 ): Promise<ReadonlyMap<string, NonNullable<TensorAction['error']>>> {
   const before = tensorMap(source);
-  const pairs = quantized.flatMap(({ name, dequantized }) => {
+  const pairs = quantized.flatMap(({ name, dequantized, loss }) => {
     const a = before.get(name);
-    return a ? [{ name, a, b: dequantized }] : [];
+    return a && !loss ? [{ name, a, b: dequantized }] : [];
   });
   const differences = await compareTensors(pairs, context);
+  const found = new Map(pairs.map(({ name }, i) => [name, differences[i]]));
   return new Map(
-    pairs.flatMap(({ name }, i) => {
-      const found = differences[i];
-      if (!found) return [];
-      const { maxAbs, maxRel, rmse, sqnrDb, cosine } = found;
+    quantized.flatMap(({ name, loss = found.get(name) }) => {
+      if (!loss) return [];
+      const { maxAbs, maxRel, rmse, sqnrDb, cosine } = loss;
       return [[name, { maxAbs, maxRel, rmse, sqnrDb, cosine }] as const];
     }),
   );

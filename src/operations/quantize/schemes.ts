@@ -17,11 +17,13 @@ export const SCHEMES: readonly SchemeEntry[] = [
     id: 'int8-weights',
     title: 'weights as 8-bit integers, a scale a channel',
     graph: async () => (await import('../../graph/quantize/int8-weights.js')).int8Weights,
+    tensors: async () => (await import('./integer-tensors.js')).integerTensors(8),
   },
   {
     id: 'int4-weights',
     title: 'weights as 4-bit integers, a scale a block of 32',
     graph: async () => (await import('../../graph/quantize/int4-weights.js')).int4Weights,
+    tensors: async () => (await import('./integer-tensors.js')).integerTensors(4),
   },
   {
     id: 'int2-weights',
@@ -32,6 +34,63 @@ export const SCHEMES: readonly SchemeEntry[] = [
     id: 'int8-dynamic',
     title: 'int8 weights, activations quantized at run time',
     graph: async () => (await import('../../graph/quantize/dynamic.js')).int8Dynamic,
+  },
+  {
+    id: 'nf4',
+    title: 'weights as 4-bit normal floats, a scale for 64',
+    graph: async () => (await import('../../graph/quantize/block-floats.js')).nf4Weights,
+  },
+  {
+    id: 'mxfp4',
+    title: 'weights as E2M1, a power of two for 32',
+    graph: async () => (await import('../../graph/quantize/block-floats.js')).mxfp4Weights,
+  },
+  {
+    id: 'palette-8',
+    title: 'weights as codes of 256 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(8),
+  },
+  {
+    id: 'palette-6',
+    title: 'weights as codes of 64 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(6),
+  },
+  {
+    id: 'palette-4',
+    title: 'weights as codes of 16 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(4),
+  },
+  {
+    id: 'palette-3',
+    title: 'weights as codes of 8 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(3),
+  },
+  {
+    id: 'palette-2',
+    title: 'weights as codes of 4 values each',
+    graph: async () => (await import('../../graph/quantize/palette.js')).palette(2),
+  },
+  {
+    id: 'fp16',
+    title: 'half precision',
+    tensors: async () => (await import('./storage.js')).storedTensors('fp16', 'f16'),
+  },
+  {
+    id: 'bf16',
+    title: 'bfloat16 weights',
+    tensors: async () => (await import('./storage.js')).storedTensors('bf16', 'bf16'),
+  },
+  {
+    id: 'fp8-e4m3',
+    title: 'weights as 8-bit floats, more digits',
+    graph: async () => (await import('./storage.js')).storedWeights('fp8-e4m3', 'f8_e4m3fn'),
+    tensors: async () => (await import('./storage.js')).storedTensors('fp8-e4m3', 'f8_e4m3fn'),
+  },
+  {
+    id: 'fp8-e5m2',
+    title: 'weights as 8-bit floats, more range',
+    graph: async () => (await import('./storage.js')).storedWeights('fp8-e5m2', 'f8_e5m2'),
+    tensors: async () => (await import('./storage.js')).storedTensors('fp8-e5m2', 'f8_e5m2'),
   },
 ];
 

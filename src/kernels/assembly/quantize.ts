@@ -1,0 +1,280 @@
+// Blocks of a matrix as integers in the layout of MatMulNBits, four columns a step. Reference: ../quantize/rounder.ts
+// and nbits-pack.ts. A last partial step reads and writes up to three columns more: callers keep room behind all areas.
+
+// @ts-ignore: decorator
+@inline
+function across(x: v128): f64 {
+  return (
+    <f64>f32x4.extract_lane(x, 0) +
+    <f64>f32x4.extract_lane(x, 1) +
+    <f64>f32x4.extract_lane(x, 2) +
+    <f64>f32x4.extract_lane(x, 3)
+  );
+}
+
+// @ts-ignore: decorator
+@inline
+function largest(x: v128): f64 {
+  const a = max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1));
+  return <f64>max(a, max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)));
+}
+
+/** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
+// @ts-ignore: decorator
+@inline
+function small(x: v128): v128 {
+  return v128.and(f32x4.add(x, f32x4.splat(8388608)), i32x4.splat(0x7fffff));
+}
+
+/** The largest |a−b|÷|a|. Divisions are slow, and mostly nothing is larger than what was there. Zeros have no error. */
+// @ts-ignore: decorator
+@inline
+function withRelative(most: v128, error: v128, x: v128): v128 {
+  const size = f32x4.abs(x);
+  if (!v128.any_true(f32x4.gt(error, f32x4.mul(most, size)))) return most;
+  return f32x4.pmax(most, v128.andnot(f32x4.div(error, size), f32x4.eq(size, f32x4.splat(0))));
+}
+
+/** Lanes of columns that are there. */
+// @ts-ignore: decorator
+@inline
+function lanesBelow(columns: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(columns));
+}
+
+/**
+ * Quantizes `rows` × `columns` f32 values, a row `stride` bytes after the other, as one block of each column: codes at
+ * `out` (a column `outStride` bytes after the other), scales and zero points at `scales` and `zeros` (a column
+ * `blocks` of them after the other). Adds to six doubles at `sums`: Σ(a−b)², Σa², Σb², and keeps there the largest
+ * |a−b|, the largest |a−b|÷|a|, and what is NaN once a value was not finite.
+ */
+export function nbitsBlock(
+  src: usize,
+  stride: usize,
+  rows: i32,
+  columns: i32,
+  bits: i32,
+  symmetric: i32,
+  out: usize,
+  outStride: usize,
+  scales: usize,
+  zeros: usize,
+  blocks: usize,
+  sums: usize,
+): void {
+  const top = f32x4.splat(<f32>((1 << bits) - 1));
+  const none = f32x4.splat(0);
+  const half = f32x4.splat(0.5);
+  const one = f32x4.splat(1);
+  const middle = <f32>(1 << (bits - 1));
+  const perWord = 32 / bits;
+  for (let column = 0; column < columns; column += 4) {
+    const there = lanesBelow(columns - column);
+    const from = src + (<usize>column << 2);
+    let low = v128.and(v128.load(from), there);
+    let high = low;
+    let odd = none;
+    for (let row = 0, at = from; row < rows; row++, at += stride) {
+      const x = v128.and(v128.load(at), there);
+      low = f32x4.pmin(low, x);
+      high = f32x4.pmax(high, x);
+      odd = f32x4.add(odd, f32x4.sub(x, x));
+    }
+    let scale: v128;
+    let zero: v128;
+    let factor: v128;
+    if (symmetric) {
+      const far = v128.bitselect(high, low, f32x4.gt(f32x4.abs(high), f32x4.abs(low)));
+      scale = f32x4.div(far, f32x4.splat(-middle));
+      zero = f32x4.splat(middle);
+      factor = v128.andnot(f32x4.div(one, scale), f32x4.eq(scale, none));
+    } else {
+      const bottom = f32x4.min(low, none);
+      scale = f32x4.div(f32x4.sub(f32x4.max(high, none), bottom), top);
+      const flat = f32x4.eq(scale, none);
+      const exact = f32x4.div(f32x4.neg(bottom), scale);
+      const whole = f32x4.floor(exact);
+      const up = v128.and(f32x4.ge(f32x4.sub(exact, whole), half), one);
+      zero = v128.andnot(f32x4.min(f32x4.max(f32x4.add(whole, up), none), top), flat);
+      factor = v128.andnot(f32x4.div(one, scale), flat);
+    }
+    let squares = none;
+    let aa = none;
+    let bb = none;
+    let most = none;
+    let relative = none;
+    const to = out + <usize>column * outStride;
+    let word = i32x4.splat(0);
+    let filled = 0;
+    let place: usize = 0;
+    for (let row = 0, at = from; row < rows; row++, at += stride) {
+      const x = v128.and(v128.load(at), there);
+      const sum = f32x4.add(f32x4.mul(x, factor), zero);
+      const whole = f32x4.floor(sum);
+      // Halves away from zero; below zero everything becomes zero.
+      const up = v128.and(f32x4.ge(f32x4.sub(sum, whole), half), one);
+      const code = f32x4.pmin(f32x4.pmax(f32x4.add(whole, up), none), top);
+      word = v128.or(word, i32x4.shl(small(code), filled * bits));
+      filled++;
+      if (filled == perWord) {
+        v128.store32_lane(to + place, word, 0);
+        v128.store32_lane(to + outStride + place, word, 1);
+        v128.store32_lane(to + 2 * outStride + place, word, 2);
+        v128.store32_lane(to + 3 * outStride + place, word, 3);
+        word = i32x4.splat(0);
+        filled = 0;
+        place += 4;
+      }
+      const back = f32x4.mul(f32x4.sub(code, zero), scale);
+      const error = f32x4.abs(f32x4.sub(x, back));
+      squares = f32x4.add(squares, f32x4.mul(error, error));
+      aa = f32x4.add(aa, f32x4.mul(x, x));
+      bb = f32x4.add(bb, f32x4.mul(back, back));
+      most = f32x4.pmax(most, error);
+      relative = withRelative(relative, error, x);
+    }
+    if (filled > 0) {
+      v128.store32_lane(to + place, word, 0);
+      v128.store32_lane(to + outStride + place, word, 1);
+      v128.store32_lane(to + 2 * outStride + place, word, 2);
+      v128.store32_lane(to + 3 * outStride + place, word, 3);
+    }
+    const scaleAt = scales + ((<usize>column * blocks) << 2);
+    v128.store32_lane(scaleAt, scale, 0);
+    v128.store32_lane(scaleAt + (blocks << 2), scale, 1);
+    v128.store32_lane(scaleAt + (blocks << 3), scale, 2);
+    v128.store32_lane(scaleAt + blocks * 12, scale, 3);
+    const zeroAt = zeros + <usize>column * blocks;
+    const zeroCodes = i32x4.trunc_sat_f32x4_s(zero);
+    v128.store8_lane(zeroAt, zeroCodes, 0);
+    v128.store8_lane(zeroAt + blocks, zeroCodes, 4);
+    v128.store8_lane(zeroAt + 2 * blocks, zeroCodes, 8);
+    v128.store8_lane(zeroAt + 3 * blocks, zeroCodes, 12);
+    store<f64>(sums, load<f64>(sums) + across(squares));
+    store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+    store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+    store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
+    store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+    store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+  }
+}
+
+/** Least and greatest value of every column, widened; gives what is NaN if a value was not finite, else 0. */
+export function columnEnds(src: usize, rows: i32, columns: i32, low: usize, high: usize): f32 {
+  let odd = f32x4.splat(0);
+  const stride = <usize>columns << 2;
+  for (let column = 0; column < columns; column += 4) {
+    const there = lanesBelow(columns - column);
+    const at = <usize>column << 2;
+    let a = v128.load(low + at);
+    let b = v128.load(high + at);
+    for (let row = 0, from = src + at; row < rows; row++, from += stride) {
+      const x = v128.load(from);
+      a = f32x4.pmin(a, x);
+      b = f32x4.pmax(b, x);
+      odd = f32x4.add(odd, v128.and(f32x4.sub(x, x), there));
+    }
+    v128.store(low + at, a);
+    v128.store(high + at, b);
+  }
+  return (
+    f32x4.extract_lane(odd, 0) + f32x4.extract_lane(odd, 1) + f32x4.extract_lane(odd, 2) + f32x4.extract_lane(odd, 3)
+  );
+}
+
+/** The same of one run of values: two f32 at `ends`. */
+export function rowEnds(src: usize, count: i32, ends: usize): f32 {
+  let odd = f32x4.splat(0);
+  let a = v128.load32_splat(src);
+  let b = a;
+  const end = src + (<usize>count << 2);
+  let at = src;
+  for (; at + 16 <= end; at += 16) {
+    const x = v128.load(at);
+    a = f32x4.pmin(a, x);
+    b = f32x4.pmax(b, x);
+    odd = f32x4.add(odd, f32x4.sub(x, x));
+  }
+  for (; at < end; at += 4) {
+    const x = v128.load32_splat(at);
+    a = f32x4.pmin(a, x);
+    b = f32x4.pmax(b, x);
+    odd = f32x4.add(odd, f32x4.sub(x, x));
+  }
+  let low = f32x4.extract_lane(a, 0);
+  let high = f32x4.extract_lane(b, 0);
+  for (let lane = 1; lane < 4; lane++) {
+    // Lanes cannot be indexed by a variable: turned instead.
+    a = v128.shuffle<i32>(a, a, 1, 2, 3, 0);
+    b = v128.shuffle<i32>(b, b, 1, 2, 3, 0);
+    low = min(low, f32x4.extract_lane(a, 0));
+    high = max(high, f32x4.extract_lane(b, 0));
+  }
+  store<f32>(ends, low);
+  store<f32>(ends, high, 4);
+  return (
+    f32x4.extract_lane(odd, 0) + f32x4.extract_lane(odd, 1) + f32x4.extract_lane(odd, 2) + f32x4.extract_lane(odd, 3)
+  );
+}
+
+/**
+ * A run of values as 8-bit integers: `q = clip(round half even(x / scale) + zero)`. `step` is 4 where every value has a
+ * scale and a zero point of its own (f32, side by side), else 0. Errors are added to `sums` as by `nbitsBlock`.
+ */
+export function linearRow(
+  src: usize,
+  count: i32,
+  scales: usize,
+  zeros: usize,
+  step: i32,
+  low: f32,
+  high: f32,
+  dst: usize,
+  sums: usize,
+): void {
+  const none = f32x4.splat(0);
+  const bottom = f32x4.splat(low);
+  const top = f32x4.splat(high);
+  let squares = none;
+  let aa = none;
+  let bb = none;
+  let most = none;
+  let relative = none;
+  let scale = v128.load32_splat(scales);
+  let zero = v128.load32_splat(zeros);
+  for (let i = 0; i < count; i += 4) {
+    const there = lanesBelow(count - i);
+    const x = v128.and(v128.load(src + (<usize>i << 2)), there);
+    if (step) {
+      scale = v128.load(scales + (<usize>i << 2));
+      zero = v128.load(zeros + (<usize>i << 2));
+    }
+    const whole = f32x4.add(f32x4.nearest(f32x4.div(x, scale)), zero);
+    const code = f32x4.pmin(f32x4.pmax(whole, bottom), top);
+    // Low bytes are the integers, of either sign.
+    const words = f32x4.add(code, f32x4.splat(12582912));
+    const bytes = v128.shuffle<i8>(words, words, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+    v128.store32_lane(dst + i, bytes, 0);
+    const back = v128.and(f32x4.mul(f32x4.sub(code, zero), scale), there);
+    const error = f32x4.abs(f32x4.sub(x, back));
+    squares = f32x4.add(squares, f32x4.mul(error, error));
+    aa = f32x4.add(aa, f32x4.mul(x, x));
+    bb = f32x4.add(bb, f32x4.mul(back, back));
+    most = f32x4.pmax(most, error);
+    relative = withRelative(relative, error, x);
+    // Sums of f32 stay short, so that they stay exact enough.
+    if ((i & 1023) == 1020) {
+      store<f64>(sums, load<f64>(sums) + across(squares));
+      store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+      store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+      squares = none;
+      aa = none;
+      bb = none;
+    }
+  }
+  store<f64>(sums, load<f64>(sums) + across(squares));
+  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
+  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+}

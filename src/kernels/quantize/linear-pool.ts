@@ -1,0 +1,181 @@
+import { elementCount } from '../../core/dtype.js';
+import type { WorkContext } from '../../core/format.js';
+import type { TensorSource } from '../../core/tensor.js';
+import { type Pool, withPool } from '../pool.js';
+import { type Program, programOf } from '../program.js';
+import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
+import {
+  type AffineSpec,
+  type AffineTensor,
+  type Parameters,
+  parametersOf,
+  withParameters,
+} from './affine.js';
+import { MOST_COLUMNS } from './linear-task.js';
+import { type LossFigures, lossOf } from './loss.js';
+import { ScratchTensors } from './scratch-tensors.js';
+
+export interface LinearJob {
+  readonly tensor: TensorSource;
+  readonly spec: AffineSpec;
+}
+
+export interface QuantizedAffine {
+  /** Undefined if a value is NaN or infinite. */
+  readonly affine?: AffineTensor;
+  readonly loss?: LossFigures;
+}
+
+export interface QuantizedAffines {
+  /** By the name of the tensor; those that have to be streamed are missing. */
+  readonly done: ReadonlyMap<string, QuantizedAffine>;
+  /** Their bytes go: to be called when nothing reads them any more. */
+  release(): void;
+}
+
+/** Bytes of rows that one task does. */
+const TASK_BYTES = 16 << 20;
+
+interface Planned extends LinearJob {
+  readonly program: Program;
+  readonly columns: number;
+  /** Every row has a scale (the first axis), else every column or all. */
+  readonly byRow: boolean;
+}
+
+/**
+ * Tensors that lie in files as f32, as 8-bit integers with a scale for each index of the first or the last axis, or one
+ * for all, made by the pool. Where scales go along the last axis, a pass looks for ends first.
+ */
+export async function quantizeLinear(
+  jobs: readonly LinearJob[],
+  context: WorkContext,
+): Promise<QuantizedAffines> {
+  const scratch = new ScratchTensors();
+  const plans = jobs.flatMap((job) => planOf(job) ?? []);
+  const done = new Map<string, QuantizedAffine>();
+  try {
+    await withPool(context, async (pool) => {
+      const found = await columnParameters(plans, pool, context.signal);
+      const tasks = plans.map((plan, i) => linearTasks(plan, found[i], scratch));
+      const results = await pool.run(tasks.flat(), context.signal);
+      let at = 0;
+      plans.forEach((plan, i) => {
+        const own = results.slice(at, at + (tasks[i]?.length ?? 0));
+        at += own.length;
+        done.set(plan.tensor.info.name, gathered(plan, found[i], own, tasks[i]?.[0], scratch));
+      });
+    });
+    return { done, release: () => scratch.release() };
+  } catch (error) {
+    scratch.release();
+    throw error;
+  }
+}
+
+function planOf({ tensor, spec }: LinearJob): Planned | undefined {
+  const { dtype, shape, name } = tensor.info;
+  const program = programOf(tensor);
+  const count = elementCount(shape, name);
+  if (!program || dtype !== 'f32' || count === 0) return undefined;
+  if (program.ops.length > 0 || program.coded || program.crc32) return undefined;
+  const { axis, block, rule = 'linear', scaleType = 'f32' } = spec;
+  if (block !== undefined || rule !== 'linear' || scaleType !== 'f32') return undefined;
+  if (spec.dtype !== 'i8' && spec.dtype !== 'u8') return undefined;
+  const byRow = axis === 0;
+  if (!byRow && axis !== undefined && axis !== shape.length - 1) return undefined;
+  const columns = byRow ? count / (shape[0] ?? 1) : (shape.at(-1) ?? 1);
+  return columns > MOST_COLUMNS ? undefined : { tensor, spec, program, columns, byRow };
+}
+
+/** Ranges of whole rows. */
+function rangesOf({ program: { count }, columns }: Planned): { start: number; end: number }[] {
+  const step = Math.max(1, Math.floor(TASK_BYTES / 4 / columns)) * columns;
+  return Array.from({ length: Math.ceil(count / step) }, (_, i) => ({
+    start: i * step,
+    end: Math.min(count, (i + 1) * step),
+  }));
+}
+
+/** Scales and zero points of columns, or one of all. Undefined: rows find their own. Null: not all values are finite. */
+async function columnParameters(
+  plans: readonly Planned[],
+  pool: Pool,
+  signal: AbortSignal | undefined,
+): Promise<(Parameters | null | undefined)[]> {
+  const tasks = plans.map((plan): EndsTask[] =>
+    plan.byRow
+      ? []
+      : rangesOf(plan).map((range) => ({
+          kind: 'ends',
+          program: plan.program,
+          columns: plan.columns,
+          ...range,
+        })),
+  );
+  const results = await pool.run(tasks.flat(), signal);
+  let at = 0;
+  return plans.map((plan, i) => {
+    if (plan.byRow) return undefined;
+    const own = results.slice(at, at + (tasks[i]?.length ?? 0));
+    at += own.length;
+    if (!own.every(({ finite }) => finite)) return null;
+    return parametersOf({ ...joined(own, plan), finite: true }, plan.spec);
+  });
+}
+
+function joined(
+  results: readonly TaskResult[],
+  { columns, spec }: Planned,
+): { readonly min: Float32Array; readonly max: Float32Array } {
+  const groups = spec.axis === undefined ? 1 : columns;
+  const min = new Float32Array(groups).fill(Number.POSITIVE_INFINITY);
+  const max = new Float32Array(groups).fill(Number.NEGATIVE_INFINITY);
+  for (const { ends } of results)
+    for (let column = 0; column < columns; column++) {
+      const group = groups === 1 ? 0 : column;
+      min[group] = Math.min(min[group] ?? 0, ends?.[column] ?? 0);
+      max[group] = Math.max(max[group] ?? 0, ends?.[columns + column] ?? 0);
+    }
+  return { min, max };
+}
+
+function linearTasks(
+  plan: Planned,
+  found: Parameters | null | undefined,
+  scratch: ScratchTensors,
+): LinearTask[] {
+  if (found === null) return [];
+  const { program, columns, spec } = plan;
+  const { dtype, symmetric, reduceRange = false } = spec;
+  const all = <T extends Float32Array | Int32Array>(values: T): Float32Array =>
+    values.length === columns ? Float32Array.from(values) : new Float32Array(columns).fill(values[0] ?? 0);
+  const codesAt = scratch.place(program.count);
+  return rangesOf(plan).map((range) => ({
+    kind: 'linear',
+    ...{ program, columns, rounding: { dtype, symmetric, reduceRange }, codesAt, path: scratch.path },
+    ...(found ? { scales: all(found.scales), zeros: all(found.zeros) } : {}),
+    ...range,
+  }));
+}
+
+function gathered(
+  { tensor, spec, program }: Planned,
+  found: Parameters | null | undefined,
+  results: readonly TaskResult[],
+  task: LinearTask | undefined,
+  scratch: ScratchTensors,
+): QuantizedAffine {
+  if (!task || !results.every(({ finite }) => finite)) return {};
+  const affine = withParameters(tensor, spec, found ?? ofRows(results));
+  const codes = scratch.tensor(affine.codes.info, task.codesAt);
+  const errors = results.flatMap((result) => result.errors ?? []);
+  return { affine: { ...affine, codes }, loss: lossOf(errors, program.count) };
+}
+
+function ofRows(results: readonly TaskResult[]): Parameters {
+  const parts = results.flatMap(({ parameters }) => parameters ?? []);
+  const scales = parts.flatMap((part) => [...part.subarray(0, part.length / 2)]);
+  const zeros = parts.flatMap((part) => [...part.subarray(part.length / 2)]);
+  return { scales: Float32Array.from(scales), zeros: Int32Array.from(zeros) };
+}

@@ -1,0 +1,90 @@
+import * as path from 'node:path';
+import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
+import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
+import type { Workplace } from '../workplace.js';
+import { integersOf } from './integers.js';
+import { affineOf } from './parameters.js';
+
+/** Bytes read at a time: what is left of them should still be in the cache when it is written. */
+const STEP_BYTES = 1 << 20;
+
+/** Columns whose rows, scales and zero points have room. */
+export const MOST_COLUMNS = CODEC_AREA_BYTES / 4;
+
+/** The rows of a task, a few at a time. */
+function* rowsOf(
+  { program, columns, start, end }: EndsTask | LinearTask,
+  { arena, files }: Workplace,
+): Generator<{ readonly area: Slot; readonly row: number; readonly height: number }> {
+  const area = arena.codecArea(0);
+  const input = files.reader(program.path);
+  const step = Math.max(1, Math.floor(STEP_BYTES / (columns * 4)));
+  const last = end / columns;
+  for (let row = start / columns; row < last; row += step) {
+    const height = Math.min(step, last - row);
+    const bytes = area.bytes.subarray(0, height * columns * 4);
+    preadExactly(input, bytes, program.offset + row * columns * 4, path.basename(program.path));
+    yield { area, row, height };
+  }
+}
+
+/** An area as f32 numbers. */
+const floats = ({ bytes, at }: Slot, count: number): Float32Array =>
+  new Float32Array(bytes.buffer, at, count);
+
+export function* ends(task: EndsTask, place: Workplace): Generator<number, TaskResult> {
+  const { columns } = task;
+  const { kernels } = place.arena;
+  const [low, high] = [place.arena.codecArea(1), place.arena.codecArea(2)];
+  floats(low, columns + 4).fill(Number.POSITIVE_INFINITY);
+  floats(high, columns + 4).fill(Number.NEGATIVE_INFINITY);
+  let odd = 0;
+  for (const { area, height } of rowsOf(task, place)) {
+    odd += kernels.columnEnds(area.at, height, columns, low.at, high.at);
+    yield height * columns * 4;
+  }
+  const both = new Float32Array(2 * columns);
+  both.set(floats(low, columns));
+  both.set(floats(high, columns), columns);
+  return { ends: both, finite: odd === 0 };
+}
+
+export function* linear(task: LinearTask, place: Workplace): Generator<number, TaskResult> {
+  const { columns, rounding, scales, zeros, codesAt } = task;
+  const { arena, files } = place;
+  const { kernels, results } = arena;
+  const { low, high } = integersOf(rounding.dtype);
+  const [codes, scaleArea, zeroArea] = [arena.codecArea(1), arena.codecArea(2), arena.codecArea(3)];
+  const [scaleAt, zeroAt] = [floats(scaleArea, columns), floats(zeroArea, columns)];
+  if (scales && zeros) {
+    scaleAt.set(scales);
+    zeroAt.set(zeros);
+  }
+  const sums = results.values.subarray(0, 6).fill(0);
+  const rows = (task.end - task.start) / columns;
+  const parameters = scales ? undefined : new Float32Array(2 * rows);
+  // Behind the sums.
+  const both = { at: results.at + 64, values: new Float32Array(results.values.buffer, results.at + 64, 2) };
+  const output = files.writer(task.path);
+  let odd = 0;
+  for (const { area, row, height } of rowsOf(task, place)) {
+    for (let i = 0; i < height; i++) {
+      const from = area.at + i * columns * 4;
+      if (parameters) {
+        odd += kernels.rowEnds(from, columns, both.at);
+        const { scale, zeroPoint } = affineOf(both.values[0] ?? 0, both.values[1] ?? 0, rounding);
+        const index = row + i - task.start / columns;
+        scaleAt[0] = parameters[index] = scale;
+        zeroAt[0] = parameters[rows + index] = zeroPoint;
+      }
+      const step = parameters ? 0 : 4;
+      const to = codes.at + i * columns;
+      kernels.linearRow(from, columns, scaleArea.at, zeroArea.at, step, low, high, to, results.at);
+    }
+    const bytes = codes.bytes.subarray(0, height * columns);
+    pwriteExactly(output, bytes, codesAt + row * columns, path.basename(task.path));
+    yield height * columns * 4;
+  }
+  return { errors: sums.slice(), finite: odd === 0, ...(parameters ? { parameters } : {}) };
+}
