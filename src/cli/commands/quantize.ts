@@ -20,6 +20,7 @@ interface Options extends WritingOptions, SelectionOptions {
   readonly scheme: string;
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
+  readonly calibrationCache?: string;
   readonly perChannel?: boolean;
   readonly perTensor?: boolean;
   readonly block?: number;
@@ -62,6 +63,7 @@ export function quantize(program: Command, cli: Cli): void {
         word('minmax', 'percentile', 'entropy', 'mse'),
       ),
     )
+    .option('--calibration-cache <file.json>', 'keeps what calibration has seen, for the next run')
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
     .addOption(integerFlag('--block <n>', 'elements that share a scale: 16 to 256'))
@@ -111,7 +113,17 @@ const run = (
         'include',
         'exclude',
       ),
-      ...given(options, 'calibration', 'method', 'perChannel', 'block', 'symmetric', 'operators', 'keepIo'),
+      ...given(
+        options,
+        'calibration',
+        'calibrationCache',
+        'method',
+        'perChannel',
+        'block',
+        'symmetric',
+        'operators',
+        'keepIo',
+      ),
       ...given(options, 'reduceRange', 'keep', 'maxError', 'maxAccuracyDrop', 'requantize', 'externalData'),
       ...(perTensor ? { perChannel: false } : {}),
       ...(asymmetric ? { symmetric: false } : {}),

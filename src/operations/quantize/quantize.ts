@@ -22,6 +22,8 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
   /** Path of an npz with samples of the graph's inputs. */
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
+  /** Path of a file that keeps what calibration has seen, for the next run. */
+  readonly calibrationCache?: string;
   /** Tensors that stay as they are. */
   readonly keep?: readonly RegExp[];
   /** Largest relative error (RMSE ÷ RMS) that a tensor may have; others stay as they are. */
@@ -102,11 +104,9 @@ async function apply(
   if (source.graph) {
     const scheme = await entry.graph?.();
     if (!scheme) throw notFor(options.scheme, 'an ONNX graph');
-    return scheme.apply(
-      source,
-      settings,
-      await rangesFor(scheme, source, opened, options, settings, context),
-    );
+    const { ranges, findings } = await rangesFor(scheme, source, opened, options, settings, context);
+    const made = await scheme.apply(source, settings, ranges);
+    return { ...made, findings: [...findings, ...made.findings] };
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(options.scheme, 'weights without a graph');
@@ -126,8 +126,8 @@ async function rangesFor(
   options: QuantizeOptions,
   settings: QuantizeSettings,
   context: WorkContext,
-): Promise<ActivationRanges | undefined> {
-  if (!scheme.activations) return undefined;
+): Promise<{ readonly ranges?: ActivationRanges; readonly findings: readonly Finding[] }> {
+  if (!scheme.activations) return { findings: [] };
   const names = await scheme.activations(model, settings);
   const { calibrate } = await import('./calibrate.js');
   return calibrate({ ...opened, model }, names, options, context);
