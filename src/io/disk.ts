@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { MlserError } from '../errors.js';
 import type { InputFiles } from './files.js';
@@ -168,6 +169,12 @@ export function makeFolder(folder: string, options: { readonly parents?: boolean
   return () => {
     if (fs.readdirSync(folder).length === 0) fs.rmdirSync(folder);
   };
+}
+
+/** A private folder for files that go again. */
+export function scratchFolder(prefix: string): { readonly folder: string; readonly remove: () => void } {
+  const folder = withIo(tmpdir(), () => fs.mkdtempSync(path.join(fs.realpathSync(tmpdir()), prefix)));
+  return { folder, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** Removes a file, if it is there. */

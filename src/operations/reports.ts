@@ -303,8 +303,52 @@ export interface DeltaPruneReport {
   readonly findings: readonly Finding[];
 }
 
+/** How fast the result is, and why. */
+export interface SpeedReport {
+  /** Median of a run on one sample, milliseconds. */
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  /** In the graph as the runtime optimises it: operators that compute with integers, and with floats. */
+  readonly integerKernels: number;
+  readonly floatKernels: number;
+  readonly dequantize: number;
+  readonly quantize: number;
+  readonly layoutCopies: number;
+  readonly notes: readonly string[];
+}
+
 export interface QuantizeReport extends WriteReport {
+  readonly speed?: SpeedReport;
   readonly scheme: string;
   /** Accuracy before less accuracy after, with `--labels`. */
   readonly accuracyDrop?: number;
+  /** With `--target-size`: sizes that could be had, and the sum of the measured losses. */
+  readonly frontier?: readonly {
+    readonly bytes: number;
+    readonly loss: number;
+    readonly schemes: Readonly<Record<string, number>>;
+  }[];
+}
+
+export interface SensitivityReport {
+  readonly command: 'sensitivity';
+  readonly path: string;
+  readonly scheme: string;
+  /** Outputs were compared on made-up inputs: what it means for real ones is not known. */
+  readonly synthetic: boolean;
+  /** The weight whose quantization costs most comes first. */
+  readonly layers: readonly {
+    readonly name: string;
+    readonly scheme: string;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly weightSqnrDb: number | null;
+    readonly cosine: number | null;
+    readonly maxAbs: number;
+    readonly sqnrDb: number | null;
+    readonly accuracy?: number;
+    readonly accuracyDrop?: number;
+  }[];
+  readonly findings: readonly Finding[];
+  readonly seconds: number;
 }

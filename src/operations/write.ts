@@ -49,6 +49,8 @@ export interface WriteRequest {
   readonly quantized?: boolean;
   /** The accuracy may sink by so much. */
   readonly maxAccuracyDrop?: number;
+  /** A larger output does not get its name. */
+  readonly mostBytes?: number;
   /** What a tensor's line in the report says, where it is not `copy` or `cast`. */
   readonly actions?: ReadonlyMap<string, string>;
   readonly findings?: readonly Finding[];
@@ -116,7 +118,8 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     try {
       const gate = await prove(request, staged, runtime, context);
       const written = await filesOf(staged);
-      if (!gate.report.passed) {
+      const bytes = written.reduce((sum, file) => sum + file.bytes, 0);
+      if (!gate.report.passed || bytes > (request.mostBytes ?? Number.POSITIVE_INFINITY)) {
         await files.abort();
         return report(written, gate);
       }

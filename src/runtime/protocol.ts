@@ -12,6 +12,8 @@ export interface SessionSettings {
    * Weights stay in mapped files and nothing is folded, packed or pooled: least memory instead of most speed.
    */
   readonly lean: boolean;
+  /** Also writes the graph as the runtime has optimised it to this path. */
+  readonly optimizedTo?: string;
 }
 
 export type ModelReference =

@@ -38,8 +38,9 @@ function sessionOptions(
   settings: SessionSettings,
   folder: string | undefined,
 ): InferenceSession.SessionOptions {
-  const { lean } = settings;
+  const { lean, optimizedTo } = settings;
   return {
+    ...(optimizedTo === undefined ? {} : { optimizedModelFilePath: optimizedTo }),
     executionProviders: settings.providers,
     intraOpNumThreads: settings.threads,
     // Folding and packing copy weights out of the mapped file; the arena keeps what it once had.

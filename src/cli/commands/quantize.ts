@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { MlserError } from '../../errors.js';
-import type { CalibrationMethod } from '../../operations/quantize/quantize.js';
+import type { CalibrationMethod, QuantizeOptions } from '../../operations/quantize/quantize.js';
 import {
   integerFlag,
   listFlag,
@@ -8,6 +8,7 @@ import {
   patternFlag,
   type SelectionOptions,
   selectionOptions,
+  sizeFlag,
   valueFlag,
   type WritingOptions,
   writingOptions,
@@ -16,8 +17,8 @@ import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 import { written } from '../written.js';
 
-interface Options extends WritingOptions, SelectionOptions {
-  readonly scheme: string;
+export interface QuantizeFlags extends WritingOptions, SelectionOptions {
+  readonly scheme?: string;
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
   readonly calibrationCache?: string;
@@ -35,6 +36,8 @@ interface Options extends WritingOptions, SelectionOptions {
   readonly keep?: RegExp[];
   readonly maxError?: number;
   readonly maxAccuracyDrop?: number;
+  readonly set?: string[];
+  readonly targetSize?: number;
   readonly requantize?: boolean;
   readonly externalData?: boolean;
 }
@@ -49,12 +52,10 @@ const word =
     });
   };
 
-export function quantize(program: Command, cli: Cli): void {
-  const command = program
-    .command('quantize <input> <output>')
-    .summary('smaller numbers, with the loss measured')
-    .description('Rounds weights, and activations where asked, to few bits, and measures what that costs.')
-    .requiredOption('--scheme <name>', 'how: see the list below')
+/** Options of verbs that quantize, on the way to an output or to a table. */
+export const schemeOptions = (command: Command): Command =>
+  selectionOptions(command, 're')
+    .option('--scheme <name>', 'how (see below; with --target-size it is chosen)')
     .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations')
     .addOption(
       valueFlag(
@@ -82,9 +83,22 @@ export function quantize(program: Command, cli: Cli): void {
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .addOption(numberFlag('--max-error <x>', 'weights with a larger relative error stay as they are'))
     .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
-    .option('--requantize', 'accept a model that is quantized already')
+    .addOption(
+      listFlag(
+        '--set <re=scheme>',
+        "another scheme for some, as 'fc.*=int4-weights,block=64' or 'head=keep'",
+      ),
+    )
+    .addOption(sizeFlag('--target-size <size>', 'choose schemes weight by weight until the file fits'))
+    .option('--requantize', 'accept a model that is quantized already');
+
+export function quantize(program: Command, cli: Cli): void {
+  const command = program
+    .command('quantize <input> <output>')
+    .summary('smaller numbers, with the loss measured')
+    .description('Rounds weights, and activations where asked, to few bits, and measures what that costs.')
     .option('--external-data', 'ONNX: weights in a file beside the graph');
-  onAction<Options>(cli, writingOptions(selectionOptions(command, 're')), run);
+  onAction<QuantizeFlags>(cli, writingOptions(schemeOptions(command)), run);
   examples(
     command,
     'mlser quantize model.onnx int8.onnx --scheme int8-weights',
@@ -92,47 +106,38 @@ export function quantize(program: Command, cli: Cli): void {
   );
 }
 
+/** The options as the operations know them. */
+export async function wantedOf(options: QuantizeFlags): Promise<QuantizeOptions> {
+  const { parseOverride } = await import('../../operations/quantize/assign.js');
+  const { SCHEMES } = await import('../../operations/quantize/schemes.js');
+  const { perTensor, asymmetric, weights, activations, blockOp, scheme, set } = options;
+  if (scheme === undefined && options.targetSize === undefined)
+    throw new MlserError('E_USAGE', '--scheme is missing', {
+      hint: `use one of ${SCHEMES.map(({ id }) => id).join(', ')}, or --target-size`,
+    });
+  return {
+    ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync', 'include', 'exclude'),
+    ...given(options, 'calibration', 'method', 'perChannel', 'block', 'symmetric', 'operators', 'keepIo'),
+    ...given(options, 'reduceRange', 'keep', 'maxError', 'maxAccuracyDrop', 'requantize', 'externalData'),
+    ...given(options, 'targetSize', 'calibrationCache'),
+    ...(perTensor ? { perChannel: false } : {}),
+    ...(asymmetric ? { symmetric: false } : {}),
+    ...(weights === undefined ? {} : { weightSign: weights }),
+    ...(activations === undefined ? {} : { activationBits: activations }),
+    ...(blockOp === undefined ? {} : { blockedOperators: blockOp }),
+    ...(set === undefined ? {} : { overrides: set.map(parseOverride) }),
+    scheme: scheme ?? 'int8-weights',
+    validate: options.validate,
+    device: options.device,
+  };
+}
+
 const run = (
   session: Session,
   [input = '', output = '']: readonly string[],
-  options: Options,
+  options: QuantizeFlags,
 ): Promise<Answer> =>
   written(session, options, [input, output], async () => {
     const { quantizeModel } = await import('../../operations/quantize/quantize.js');
-    const { perTensor, asymmetric, weights, activations, blockOp } = options;
-    const wanted = {
-      ...given(
-        options,
-        'to',
-        'force',
-        'dryRun',
-        'inputs',
-        'labels',
-        'tolerance',
-        'sync',
-        'include',
-        'exclude',
-      ),
-      ...given(
-        options,
-        'calibration',
-        'calibrationCache',
-        'method',
-        'perChannel',
-        'block',
-        'symmetric',
-        'operators',
-        'keepIo',
-      ),
-      ...given(options, 'reduceRange', 'keep', 'maxError', 'maxAccuracyDrop', 'requantize', 'externalData'),
-      ...(perTensor ? { perChannel: false } : {}),
-      ...(asymmetric ? { symmetric: false } : {}),
-      ...(weights === undefined ? {} : { weightSign: weights }),
-      ...(activations === undefined ? {} : { activationBits: activations }),
-      ...(blockOp === undefined ? {} : { blockedOperators: blockOp }),
-      scheme: options.scheme,
-      validate: options.validate,
-      device: options.device,
-    };
-    return quantizeModel(input, output, wanted, session.context);
+    return quantizeModel(input, output, await wantedOf(options), session.context);
   });

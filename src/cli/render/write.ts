@@ -4,6 +4,7 @@ import type { Style } from '../style.js';
 import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
 import { duration, figure, plural, shape, size } from './numbers.js';
+import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
 
@@ -35,6 +36,9 @@ export function renderWrite(report: WriteReport, style: Style): string {
     section('Delta', isDeltaReport(report) && !report.dryRun ? deltaSection(report, style) : '', style),
     section('Plan', report.dryRun ? plan(report.tensors, style) : '', style),
     section('Largest errors', errors(report.tensors, style), style),
+    ...(isQuantizeReport(report)
+      ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
+      : []),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;

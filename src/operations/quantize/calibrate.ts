@@ -1,4 +1,5 @@
 import type { WorkContext } from '../../core/format.js';
+import type { Model } from '../../core/model.js';
 import { type Finding, finding } from '../../errors.js';
 import type { ActivationRange, ActivationRanges } from '../../graph/quantize/types.js';
 import { openDisk } from '../../io/disk.js';
@@ -15,6 +16,9 @@ export interface Calibration {
   readonly findings: readonly Finding[];
 }
 
+/** What was seen of models in this process, by the path of the samples: trials of a solver ask again and again. */
+const remembered = new WeakMap<Model, Map<string, Map<string, Histogram>>>();
+
 /**
  * Ranges of the named values over the calibration data. What a value was seen to be is kept as a histogram, so that
  * memory depends on the number of values, not on that of samples. Values that are not f32 have no range.
@@ -28,7 +32,8 @@ export async function calibrate(
   const { calibration: data, calibrationCache: file } = options;
   const key = file === undefined ? undefined : await keyOf(opened, data, context);
   const cache = file !== undefined && key ? await readCache(file, key) : undefined;
-  const histograms = cache?.histograms ?? new Map<string, Histogram>();
+  const memory = memoryOf(opened.model, data ?? '');
+  const histograms = new Map([...(cache?.histograms ?? []), ...memory]);
   const findings = [...(cache?.findings ?? [])];
   const unseen = names.filter((name) => !histograms.has(name));
   if (unseen.length > 0) {
@@ -43,13 +48,25 @@ export async function calibrate(
       },
       async (window) => {
         // A value that is no f32 is known as such: it is not looked for again.
-        for (const name of window) if (!histograms.has(name)) histograms.set(name, new Histogram());
+        for (const name of window) {
+          const histogram = histograms.get(name) ?? new Histogram();
+          histograms.set(name, histogram);
+          memory.set(name, histogram);
+        }
         if (file !== undefined && key) await writeCache(file, key, histograms);
       },
     );
   }
   if (data === undefined) findings.push(synthetic(opened.input));
   return chosen(names, histograms, options, findings);
+}
+
+function memoryOf(model: Model, data: string): Map<string, Histogram> {
+  const byData = remembered.get(model) ?? new Map<string, Map<string, Histogram>>();
+  remembered.set(model, byData);
+  const found = byData.get(data) ?? new Map<string, Histogram>();
+  byData.set(data, found);
+  return found;
 }
 
 function chosen(

@@ -1,19 +1,15 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import type {
-  ActivationRanges,
-  GraphScheme,
-  Quantized,
-  QuantizeSettings,
-} from '../../graph/quantize/types.js';
+import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { QuantizeReport, TensorAction } from '../reports.js';
+import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { type OutputOptions, writeModel } from '../write.js';
-import { SCHEMES, schemeById } from './schemes.js';
+import { applyAll, assignmentsOf, type Override } from './assign.js';
+import type { Calibration } from './calibrate.js';
 
 export type CalibrationMethod = 'minmax' | 'percentile' | 'entropy' | 'mse';
 
@@ -32,6 +28,12 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
   readonly maxAccuracyDrop?: number;
   readonly requantize?: boolean;
   readonly externalData?: boolean;
+  /** Weights with a scheme of their own; the first that matches decides. */
+  readonly overrides?: readonly Override[];
+  /** The file may have so many bytes: schemes are chosen weight by weight. */
+  readonly targetSize?: number;
+  /** Only these weights (trials of the solver). */
+  readonly only?: (name: string) => boolean;
 }
 
 /** Quantizes a model and proves the outcome, with the error of every tensor and, with labels, the accuracy. */
@@ -41,24 +43,32 @@ export const quantizeModel = (
   options: QuantizeOptions,
   context: WorkContext & OpenContext,
 ): Promise<QuantizeReport> =>
-  withModel(input, context, (opened) => quantizeOpened(opened, output, options, context));
+  withModel(input, context, async (opened) => {
+    const { targetSize, maxAccuracyDrop, labels } = options;
+    if (targetSize !== undefined) {
+      const { meetSize } = await import('./solve.js');
+      return meetSize(opened, output, { ...options, targetSize }, context);
+    }
+    if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
+      const { meetAccuracy } = await import('./solve.js');
+      return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
+    }
+    return quantizeOpened(opened, output, options, context);
+  });
 
-async function quantizeOpened(
+/** One quantization as the options say. `mostBytes`: a larger file is not put in place. */
+export async function quantizeOpened(
   opened: OpenedModel,
   output: string,
   options: QuantizeOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<QuantizeReport> {
   const { model } = opened;
   refuseQuantized(model, options);
   const target = (await outputFormat(output, options.to)).descriptor;
   const source = target.keeps.graph ? model : withoutGraph(model);
-  const settings: QuantizeSettings = {
-    ...options,
-    selects: (name) => selects(options, name) && !(options.keep ?? []).some((re) => re.test(name)),
-  };
-  const made = await apply(source, opened, options, settings, context);
-  const errors = await errorsOf(source, made, context);
+  const { made, errors } = await quantizedOf(source, opened, options, context);
   const report = await writeModel(
     {
       command: 'quantize',
@@ -68,6 +78,7 @@ async function quantizeOpened(
       rewritten: true,
       quantized: true,
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
+      ...(mostBytes === undefined ? {} : { mostBytes }),
       output,
       options,
       writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
@@ -75,15 +86,61 @@ async function quantizeOpened(
     },
     context,
   );
-  const { accuracy } = report.validation;
+  const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
+  const told = passed && level === 'run' && !options.dryRun && options.only === undefined;
+  const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
   return {
     ...report,
+    ...(speed ? { speed } : {}),
     scheme: options.scheme,
     tensors: actionsOf(report.tensors, source, made, errors),
     ...(drop === undefined ? {} : { accuracyDrop: drop }),
   };
 }
+
+async function speedOf(
+  opened: OpenedModel,
+  output: string,
+  options: QuantizeOptions,
+  context: WorkContext,
+): Promise<SpeedReport | undefined> {
+  const { explainSpeed } = await import('./speed.js');
+  const { inputs } = options;
+  return explainSpeed(
+    opened,
+    output,
+    { device: 'cpu', ...(inputs === undefined ? {} : { inputs }) },
+    context,
+  );
+}
+
+type Errors = ReadonlyMap<string, NonNullable<TensorAction['error']>>;
+
+/** The quantized model and the error of its weights; those with too large an error stay as they are. */
+async function quantizedOf(
+  source: Model,
+  opened: OpenedModel,
+  options: QuantizeOptions,
+  context: WorkContext,
+): Promise<{ readonly made: Quantized; readonly errors: Errors }> {
+  const made = await apply(source, opened, options, context);
+  const errors = await errorsOf(source, made, context);
+  const { maxError } = options;
+  if (maxError === undefined) return { made, errors };
+  const poor = new Set([...errors].flatMap(([name, error]) => (relative(error) > maxError ? [name] : [])));
+  if (poor.size === 0) return { made, errors };
+  const only = (name: string): boolean => !poor.has(name) && (options.only?.(name) ?? true);
+  const again = await apply(source, opened, { ...options, only }, context);
+  const kept = [...poor].map((name) =>
+    finding('info', 'KEPT_IN_FLOAT', name, `its error would be above ${maxError}: it stays as it is`),
+  );
+  return { made: { ...again, findings: [...again.findings, ...kept] }, errors };
+}
+
+/** RMSE ÷ RMS of the weight. */
+const relative = ({ sqnrDb, rmse }: NonNullable<TensorAction['error']>): number =>
+  sqnrDb === null ? (rmse === 0 ? 0 : Number.POSITIVE_INFINITY) : 10 ** (-sqnrDb / 20);
 
 function withoutGraph({ graph: _, ...model }: Model): Model {
   return model;
@@ -93,31 +150,37 @@ async function apply(
   source: Model,
   opened: OpenedModel,
   options: QuantizeOptions,
-  settings: QuantizeSettings,
   context: WorkContext,
 ): Promise<Quantized> {
-  const entry = schemeById(options.scheme);
-  if (!entry)
-    throw new MlserError('E_USAGE', `--scheme ${JSON.stringify(options.scheme)}: no such scheme`, {
-      hint: `schemes: ${SCHEMES.map(({ id }) => id).join(', ')}`,
-    });
-  if (source.graph) {
-    const scheme = await entry.graph?.();
-    if (!scheme) throw notFor(options.scheme, 'an ONNX graph');
-    const { ranges, findings } = await rangesFor(scheme, source, opened, options, settings, context);
-    const made = await scheme.apply(source, settings, ranges);
-    return { ...made, findings: [...findings, ...made.findings] };
-  }
-  const scheme = await entry.tensors?.();
-  if (!scheme) throw notFor(options.scheme, 'weights without a graph');
-  return scheme.apply(source, settings);
+  const settings: QuantizeSettings = {
+    ...options,
+    selects: (name) =>
+      selects(options, name) &&
+      !(options.keep ?? []).some((re) => re.test(name)) &&
+      (options.only?.(name) ?? true),
+  };
+  const seen: Finding[] = [];
+  const made = await applyAll(
+    source,
+    assignmentsOf(options.scheme, settings, options.overrides ?? []),
+    async (scheme, model, own) => {
+      const calibration = await rangesFor(scheme, model, opened, options, own, context);
+      seen.push(...(calibration?.findings ?? []));
+      return calibration?.ranges;
+    },
+  );
+  return { ...made, findings: [...seen, ...made.findings] };
 }
 
-const notFor = (scheme: string, what: string): MlserError =>
-  new MlserError('E_UNSUPPORTED', `--scheme ${scheme} is not for ${what}`, {
-    details: { scheme },
-    hint: `schemes: ${SCHEMES.map(({ id }) => id).join(', ')}`,
-  });
+/** Names of the weights that would be quantized. */
+export async function quantizedNames(
+  opened: OpenedModel,
+  options: QuantizeOptions,
+  context: WorkContext,
+): Promise<readonly string[]> {
+  const { quantized } = await apply(opened.model, opened, options, context);
+  return quantized.map(({ name }) => name);
+}
 
 async function rangesFor(
   scheme: GraphScheme,
@@ -126,8 +189,8 @@ async function rangesFor(
   options: QuantizeOptions,
   settings: QuantizeSettings,
   context: WorkContext,
-): Promise<{ readonly ranges?: ActivationRanges; readonly findings: readonly Finding[] }> {
-  if (!scheme.activations) return { findings: [] };
+): Promise<Calibration | undefined> {
+  if (!scheme.activations) return undefined;
   const names = await scheme.activations(model, settings);
   const { calibrate } = await import('./calibrate.js');
   return calibrate({ ...opened, model }, names, options, context);

@@ -14,6 +14,11 @@ interface SchemeEntry {
 /** The registry: a line per scheme. */
 export const SCHEMES: readonly SchemeEntry[] = [
   // a line per scheme, so that two can be added at once
+  {
+    id: 'int8-static',
+    title: 'weights and activations in 8 bits, ranges from calibration data',
+    graph: async () => (await import('../../graph/quantize/static.js')).int8Static,
+  },
 ];
 
 export const schemeById = (id: string): SchemeEntry | undefined => SCHEMES.find((scheme) => scheme.id === id);

@@ -1,0 +1,44 @@
+import type { SensitivityReport } from '../../operations/reports.js';
+import { safe } from '../escape.js';
+import type { Style } from '../style.js';
+import { bar } from './charts.js';
+import { duration, figure, percent, plural, size } from './numbers.js';
+import { table } from './table.js';
+
+const BAR = 16;
+
+/** The weights by what quantizing each alone costs, the dearest first. */
+export function renderSensitivity(report: SensitivityReport, style: Style): string {
+  const { paint } = style;
+  const { layers, path, scheme, synthetic, seconds } = report;
+  const labelled = layers.some(({ accuracyDrop }) => accuracyDrop !== undefined);
+  const losses = layers.map(({ cosine }) => 1 - (cosine ?? 1));
+  const most = Math.max(...losses, 1e-12);
+  const rows = table(
+    [
+      { title: 'weight', flexible: true },
+      { title: 'before', align: 'right' },
+      { title: 'after', align: 'right' },
+      { title: 'weight dB', align: 'right' },
+      { title: 'output dB', align: 'right' },
+      ...(labelled ? [{ title: 'accuracy', align: 'right' as const }] : []),
+      { title: '1 − cosine', align: 'right' },
+      { title: '' },
+    ],
+    layers.map((layer, i) => [
+      safe(layer.name),
+      size(layer.bytesIn),
+      size(layer.bytesOut),
+      figure(layer.weightSqnrDb),
+      figure(layer.sqnrDb),
+      ...(labelled ? [layer.accuracy === undefined ? '–' : percent(layer.accuracy)] : []),
+      figure(losses[i] ?? 0),
+      bar((losses[i] ?? 0) / most, BAR, style),
+    ]),
+    style,
+    '  ',
+  );
+  const note = synthetic ? `\n  ${paint.faint('on made-up inputs: give real ones with --inputs')}` : '';
+  const head = `${paint.strong(safe(path))}: ${safe(scheme)}, ${plural(layers.length, 'weight')} one by one, ${duration(seconds)}`;
+  return `${head}\n${rows}${note}\n`;
+}

@@ -1,0 +1,133 @@
+import type { Model } from '../../core/model.js';
+import { MlserError } from '../../errors.js';
+import type {
+  ActivationRanges,
+  GraphScheme,
+  Quantized,
+  QuantizedTensor,
+  QuantizeSettings,
+} from '../../graph/quantize/types.js';
+import { SCHEMES, schemeById } from './schemes.js';
+
+/** A scheme with its settings, for some of the weights. */
+export interface Assignment {
+  readonly scheme: string;
+  readonly settings: QuantizeSettings;
+}
+
+/** Ranges of activations for a scheme that needs them. */
+export type RangesFor = (
+  scheme: GraphScheme,
+  model: Model,
+  settings: QuantizeSettings,
+) => Promise<ActivationRanges | undefined>;
+
+/** Applies schemes one after the other, each to the weights that are its own. */
+export async function applyAll(
+  source: Model,
+  assignments: readonly Assignment[],
+  rangesFor: RangesFor,
+): Promise<Quantized> {
+  let model = source;
+  const quantized: QuantizedTensor[] = [];
+  const findings = [];
+  for (const { scheme, settings } of assignments) {
+    const made = await applyOne(model, scheme, settings, rangesFor);
+    model = made.model;
+    quantized.push(...made.quantized);
+    findings.push(...made.findings);
+  }
+  return { model, quantized, findings };
+}
+
+async function applyOne(
+  model: Model,
+  id: string,
+  settings: QuantizeSettings,
+  rangesFor: RangesFor,
+): Promise<Quantized> {
+  const entry = schemeById(id);
+  if (!entry)
+    throw new MlserError('E_USAGE', `--scheme ${JSON.stringify(id)}: no such scheme`, {
+      hint: `schemes: ${names()}`,
+    });
+  if (model.graph) {
+    const scheme = await entry.graph?.();
+    if (!scheme) throw notFor(id, 'an ONNX graph');
+    return scheme.apply(model, settings, await rangesFor(scheme, model, settings));
+  }
+  const scheme = await entry.tensors?.();
+  if (!scheme) throw notFor(id, 'weights without a graph');
+  return scheme.apply(model, settings);
+}
+
+const names = (): string => SCHEMES.map(({ id }) => id).join(', ');
+
+const notFor = (scheme: string, what: string): MlserError =>
+  new MlserError('E_UNSUPPORTED', `--scheme ${scheme} is not for ${what}`, {
+    details: { scheme },
+    hint: `schemes: ${names()}`,
+  });
+
+/** An override of the command line: `RE=int4-weights,block=64,symmetric`. */
+export interface Override {
+  readonly pattern: RegExp;
+  /** `keep`: stays as it is. */
+  readonly scheme: string;
+  readonly settings: Partial<QuantizeSettings>;
+}
+
+/** @throws E_USAGE. */
+export function parseOverride(text: string): Override {
+  const bad = (why: string): MlserError =>
+    new MlserError('E_USAGE', `--set ${JSON.stringify(text)}: ${why}`, {
+      hint: "write it as 'fc.*=int4-weights,block=64', or 'head=keep'",
+    });
+  const at = text.lastIndexOf('=', text.includes(',') ? text.indexOf(',') : text.length);
+  if (at < 1) throw bad('is no pattern=scheme');
+  const [scheme = '', ...rest] = text.slice(at + 1).split(',');
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(text.slice(0, at));
+  } catch {
+    throw bad('does not start with a regular expression');
+  }
+  if (scheme !== 'keep' && !schemeById(scheme)) throw bad(`${JSON.stringify(scheme)} is no scheme`);
+  const settings: { -readonly [K in keyof QuantizeSettings]?: QuantizeSettings[K] } = {};
+  for (const part of rest) {
+    const [key = '', value] = part.split('=');
+    if (key === 'block' && /^\d+$/.test(value ?? '')) settings.block = Number(value);
+    else if (key === 'symmetric' && value === undefined) settings.symmetric = true;
+    else if (key === 'asymmetric' && value === undefined) settings.symmetric = false;
+    else if (key === 'per-channel' && value === undefined) settings.perChannel = true;
+    else if (key === 'per-tensor' && value === undefined) settings.perChannel = false;
+    else throw bad(`${JSON.stringify(part)} is not known`);
+  }
+  return { pattern, scheme, settings };
+}
+
+/**
+ * The default scheme for what no override takes; the first override that matches a weight decides about it. `selects` of
+ * the default settings says which weights there are to decide about.
+ */
+export function assignmentsOf(
+  scheme: string,
+  settings: QuantizeSettings,
+  overrides: readonly Override[],
+): Assignment[] {
+  const decides = (name: string): Override | undefined => overrides.find(({ pattern }) => pattern.test(name));
+  const own = overrides
+    .filter((override) => override.scheme !== 'keep')
+    .map(
+      (override): Assignment => ({
+        scheme: override.scheme,
+        settings: {
+          ...settings,
+          ...override.settings,
+          selects: (name) => settings.selects(name) && decides(name) === override,
+        },
+      }),
+    );
+  const rest = { ...settings, selects: (name: string) => settings.selects(name) && !decides(name) };
+  return [{ scheme, settings: rest }, ...own];
+}

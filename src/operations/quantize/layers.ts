@@ -1,0 +1,100 @@
+import type { WorkContext } from '../../core/format.js';
+import { joinPath, scratchFolder } from '../../io/disk.js';
+import type { OpenedModel } from '../open.js';
+import type { WriteReport } from '../reports.js';
+import type { QuantizeOptions } from './quantize.js';
+
+/** What it costs to quantize one weight and leave all others. */
+export interface LayerLoss {
+  readonly name: string;
+  readonly scheme: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Of the weight itself. */
+  readonly weightSqnrDb: number | null;
+  /** Of the worst output. */
+  readonly cosine: number | null;
+  readonly maxAbs: number;
+  readonly sqnrDb: number | null;
+  readonly accuracy?: number;
+  readonly accuracyDrop?: number;
+}
+
+/** Quantizes a model with one choice of weights and measures it; the file goes again. */
+export type Trial = (selects: (name: string) => boolean, scheme: string) => Promise<WriteReport>;
+
+/** Runs `work` with a way to try choices, in a folder that goes afterwards. */
+export async function withTrials<T>(
+  opened: OpenedModel,
+  options: QuantizeOptions,
+  context: WorkContext,
+  quantize: (
+    opened: OpenedModel,
+    output: string,
+    options: QuantizeOptions,
+    context: WorkContext,
+  ) => Promise<WriteReport>,
+  work: (trial: Trial) => Promise<T>,
+): Promise<T> {
+  const { folder, remove } = scratchFolder('mlser-quantize-');
+  const { targetSize: _size, maxAccuracyDrop: _drop, maxError: _error, dryRun: _dry, ...rest } = options;
+  const quiet = { ...context, progress: { stage() {}, advance() {} } };
+  let count = 0;
+  try {
+    return await work((selects, scheme) =>
+      quantize(
+        opened,
+        joinPath(folder, `trial${count++}.onnx`),
+        {
+          ...rest,
+          scheme,
+          only: selects,
+          sync: false,
+          force: true,
+          validate: 'run',
+          tolerance: Number.MAX_VALUE,
+        },
+        quiet,
+      ),
+    );
+  } finally {
+    remove();
+  }
+}
+
+/** The loss of every weight that the scheme would quantize, when it alone is: the worst first. */
+export async function layerLosses(
+  trial: Trial,
+  scheme: string,
+  names: readonly string[],
+): Promise<LayerLoss[]> {
+  const losses: LayerLoss[] = [];
+  for (const name of names) {
+    const report = await trial((other) => other === name, scheme);
+    const tensor = report.tensors.find((one) => one.name === name);
+    const outputs = report.validation.run?.outputs ?? [];
+    const accuracy = report.validation.accuracy;
+    const worst = outputs.reduce((least, { cosine }) => Math.min(least, cosine ?? 1), 1);
+    losses.push({
+      ...{ name, scheme, bytesIn: tensor?.bytesIn ?? 0, bytesOut: tensor?.bytesOut ?? 0 },
+      weightSqnrDb: tensor?.error?.sqnrDb ?? null,
+      cosine: outputs.length === 0 ? null : worst,
+      maxAbs: Math.max(0, ...outputs.map(({ maxAbs }) => maxAbs)),
+      sqnrDb: sqnrOf(worst),
+      ...(accuracy ? { accuracy: accuracy.after } : {}),
+      ...(accuracy?.before === undefined ? {} : { accuracyDrop: accuracy.before - accuracy.after }),
+    });
+  }
+  return losses.sort(
+    (a, b) =>
+      (b.accuracyDrop ?? 0) - (a.accuracyDrop ?? 0) ||
+      (a.cosine ?? 1) - (b.cosine ?? 1) ||
+      (a.name < b.name ? -1 : 1),
+  );
+}
+
+/** Signal to noise of an output whose direction is that near: noise is what stands at right angles. */
+const sqnrOf = (cosine: number): number | null => {
+  const sine = 1 - cosine * cosine;
+  return sine <= 0 ? null : -10 * Math.log10(sine);
+};

@@ -1,0 +1,138 @@
+import type { WorkContext } from '../../core/format.js';
+import { isMlserError } from '../../errors.js';
+import { vocabularyOf } from '../../graph/vocabulary.js';
+import { joinPath, scratchFolder } from '../../io/disk.js';
+import { withArrays } from '../../runtime/arrays.js';
+import { type ActualDevice, providersOf } from '../../runtime/devices.js';
+import { feedsFromFile } from '../../runtime/feed-source.js';
+import { type Runtime, type Session, startRuntime } from '../../runtime/process.js';
+import type { Values } from '../../runtime/values.js';
+import { findFeeds } from '../../validate/find-feeds.js';
+import { inputsOf, type Runnable, runnable } from '../../validate/runnable.js';
+import { type OpenedModel, withModel } from '../open.js';
+import type { SpeedReport } from '../reports.js';
+
+/** Runs before the ones that count, and the time that these may take. */
+const WARM_UP = 3;
+const MOST_RUNS = 50;
+const BUDGET_MS = 1000;
+/** Larger models are not run again for this. */
+const LARGEST_BYTES = 256 << 20;
+/** Slower by less than this is noise. */
+const NOISE = 1.1;
+
+/** How long source and result take, and what the runtime made of the result's operators. Undefined: cannot be run. */
+export async function explainSpeed(
+  source: OpenedModel,
+  output: string,
+  options: { readonly inputs?: string; readonly device: ActualDevice },
+  context: WorkContext,
+): Promise<SpeedReport | undefined> {
+  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  const { folder, remove } = scratchFolder('mlser-speed-');
+  try {
+    return await withModel(output, context, async (result) => {
+      const [a, b] = [runnable(source.model, source.files), runnable(result.model, result.files)];
+      if (!a || !b || sizeOf(a) > LARGEST_BYTES) return undefined;
+      const optimizedTo = joinPath(folder, 'optimized.onnx');
+      const before = await timed(a, runtime, options, context);
+      const after = await timed(b, runtime, options, context, optimizedTo);
+      if (!before || !after) return undefined;
+      const kernels = await kernelsOf(optimizedTo, context);
+      return { ...kernels, beforeMs: before, afterMs: after, notes: notesOf(before, after, kernels) };
+    });
+  } catch (error) {
+    if (isMlserError(error) && error.code === 'E_RUNTIME') return undefined; // the gate has told
+    throw error;
+  } finally {
+    await runtime.close();
+    remove();
+  }
+}
+
+const sizeOf = ({ model }: Runnable): number =>
+  model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+/** Median milliseconds of a run on one sample. */
+function timed(
+  target: Runnable,
+  runtime: Runtime,
+  { inputs, device }: { readonly inputs?: string; readonly device: ActualDevice },
+  context: WorkContext,
+  optimizedTo?: string,
+): Promise<number | undefined> {
+  return withArrays(inputs, async (file) => {
+    const { path } = await target.files.open(target.files.main);
+    if (path === undefined) return undefined;
+    const settings = { providers: providersOf(device), threads: context.threads, lean: false };
+    const session = await runtime.create(
+      { path },
+      optimizedTo === undefined ? settings : { ...settings, optimizedTo },
+      target.files.label,
+    );
+    try {
+      const wanted = inputsOf(session, target.graph);
+      const source = file && feedsFromFile(file, wanted);
+      if (source) return await median(session, await source.load(source.slices?.[0]));
+      const found = await findFeeds(session, wanted, vocabularyOf(target.model));
+      return 'code' in found ? undefined : await median(session, found.feeds);
+    } finally {
+      await session.release();
+    }
+  });
+}
+
+async function median(session: Session, feeds: Values): Promise<number> {
+  const times: number[] = [];
+  const started = performance.now();
+  for (let i = 0; i < WARM_UP + MOST_RUNS; i++) {
+    const { milliseconds } = await session.run(feeds);
+    if (i >= WARM_UP) times.push(milliseconds);
+    if (performance.now() - started > BUDGET_MS && times.length > 2) break;
+  }
+  times.sort((x, y) => x - y);
+  return times[Math.floor(times.length / 2)] ?? 0;
+}
+
+type Kernels = Pick<
+  SpeedReport,
+  'integerKernels' | 'dequantize' | 'quantize' | 'layoutCopies' | 'floatKernels'
+>;
+
+const INTEGER =
+  /^(QLinear|QGemm|QAttention|MatMulInteger|ConvInteger|DynamicQuantize(MatMul|LSTM)|MatMulNBits|QMoE)/;
+const HEAVY = /^(Conv|FusedConv|MatMul|FusedMatMul|Gemm|FusedGemm|Attention|LSTM|GRU)$/;
+
+/** Counts what the runtime's optimised graph computes with. */
+async function kernelsOf(optimized: string, context: WorkContext): Promise<Kernels> {
+  return withModel(optimized, context, async ({ model }) => {
+    const counts = { integerKernels: 0, dequantize: 0, quantize: 0, layoutCopies: 0, floatKernels: 0 };
+    for (const [name, count] of model.graph?.ops ?? []) {
+      const op = name.slice(name.lastIndexOf(':') + 1);
+      if (INTEGER.test(op)) counts.integerKernels += count;
+      else if (op === 'DequantizeLinear') counts.dequantize += count;
+      else if (op === 'QuantizeLinear' || op === 'DynamicQuantizeLinear') counts.quantize += count;
+      else if (/^Reorder(Input|Output)$/.test(op)) counts.layoutCopies += count;
+      else if (HEAVY.test(op)) counts.floatKernels += count;
+    }
+    return counts;
+  });
+}
+
+function notesOf(before: number, after: number, kernels: Kernels): string[] {
+  const { integerKernels, dequantize, floatKernels } = kernels;
+  const notes: string[] = [];
+  if (integerKernels === 0 && dequantize > 0)
+    notes.push(
+      'weights are turned back into floats in every run: smaller, but not faster. int8-dynamic or int8-static compute with integers',
+    );
+  else if (floatKernels > 0 && integerKernels > 0)
+    notes.push(`${floatKernels} of ${floatKernels + integerKernels} heavy operators still compute in float`);
+  if (after > before * NOISE)
+    notes.push(
+      integerKernels > 0
+        ? 'slower than the source: in a small model quantizing activations costs more than integer products save; int8-static has the ranges ready, int8-weights leaves activations alone'
+        : 'slower than the source: unpacking weights costs more than reading fewer bytes saves',
+    );
+  return notes;
+}
