@@ -120,7 +120,7 @@ export class StaticTensors {
     const values = await this.#values(name);
     const scales = weight.scales.map((scale) => Math.fround(scale * input));
     const codes = Int32Array.from(values, (x, i) => {
-      const exact = roundHalfEven(Math.fround(x / (scales[i % scales.length] ?? 1)));
+      const exact = roundHalfEven(x / (scales[i % scales.length] ?? 1));
       return Math.max(-LARGEST_BIAS - 1, Math.min(LARGEST_BIAS, exact));
     });
     const back = Float32Array.from(codes, (q, i) => q * (scales[i % scales.length] ?? 1));
