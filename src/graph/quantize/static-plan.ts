@@ -54,8 +54,16 @@ export class Planner {
 
   /** `refused`: nodes that were found not to be fit. */
   plan(refused: ReadonlySet<EditNode> = new Set()): StaticPlan {
+    const weighted = new Set<string>();
     const candidates = this.#edit.nodes.flatMap((node) => {
-      const candidate = refused.has(node) ? undefined : candidateOf(this.#edit, node, this.#settings);
+      const found = refused.has(node) ? undefined : candidateOf(this.#edit, node, this.#settings);
+      const learned = node.input.some((name) => weighted.has(name));
+      // Products that no weight has a part in are of positions and the like, and grow with the length of the input.
+      const candidate =
+        found?.kind === 'compute' && found.constants.length === 0 && !learned ? undefined : found;
+      const hands = learned || (candidate?.kind === 'compute' && candidate.constants.length > 0);
+      if (hands && node.opType !== 'Shape' && node.opType !== 'Size')
+        for (const name of node.output) weighted.add(name);
       return candidate ? [{ ...candidate, ...this.#resultOf(candidate) }] : [];
     });
     const demanded = new Set(candidates.flatMap(({ kind, inputs }) => (kind === 'compute' ? inputs : [])));
