@@ -25,6 +25,7 @@ export interface Candidate {
 const MIXING = new Set(['Add', 'Mul', 'Concat', 'AveragePool', 'GlobalAveragePool', 'Sigmoid', 'LeakyRelu']);
 const PASSING = new Set([
   'MaxPool',
+  'Resize',
   'Reshape',
   'Transpose',
   'Flatten',
@@ -36,6 +37,10 @@ const PASSING = new Set([
   'Expand',
   'Tile',
 ]);
+
+/** Takes no elements: the integers of a value tell it as much as the value. */
+export const readsShapeOnly = ({ domain, opType }: EditNode): boolean =>
+  domainOf(domain) === '' && (opType === 'Shape' || opType === 'Size');
 
 export const attribute = (node: EditNode, name: string): AttributeProto | undefined =>
   node.attribute.find((one) => one.name === name);
@@ -53,6 +58,7 @@ export function candidateOf(
   const passes = PASSING.has(op) || (op === 'Relu' && settings.symmetric === true);
   const [first = ''] = node.input;
   if (!passes || first === '' || edit.isConstant(first)) return undefined;
+  if (op === 'Resize' && !picksNearest(node)) return undefined;
   // The second output of MaxPool counts positions.
   if (op === 'MaxPool' && node.output.length > 1) return undefined;
   return { node, kind: 'passing', inputs: [first], constants: [] };
@@ -81,6 +87,11 @@ function compute(edit: GraphEdit, node: EditNode, settings: QuantizeSettings): C
   const added = floats(edit, bias);
   if (added?.info.shape.length !== 1 || added.info.shape[0] !== weight.info.shape[channels]) return undefined;
   return { ...made, axis: channels, bias };
+}
+
+function picksNearest(node: EditNode): boolean {
+  const mode = attribute(node, 'mode')?.s;
+  return mode === undefined || Buffer.from(mode).toString('utf8') === 'nearest';
 }
 
 function mixing(edit: GraphEdit, node: EditNode, settings: QuantizeSettings): Candidate | undefined {

@@ -2,7 +2,7 @@ import { readTensor } from '../../core/tensor.js';
 import { domainOf } from '../../formats/onnx/check-node.js';
 import type { GraphProto } from '../../formats/onnx/schema.js';
 import type { EditNode, GraphEdit } from '../edit.js';
-import { attribute, type Candidate, candidateOf } from './static-operators.js';
+import { attribute, type Candidate, candidateOf, readsShapeOnly } from './static-operators.js';
 import type { QuantizeSettings } from './types.js';
 
 /** A node that works on integers in the end. */
@@ -62,8 +62,7 @@ export class Planner {
       const candidate =
         found?.kind === 'compute' && found.constants.length === 0 && !learned ? undefined : found;
       const hands = learned || (candidate?.kind === 'compute' && candidate.constants.length > 0);
-      if (hands && node.opType !== 'Shape' && node.opType !== 'Size')
-        for (const name of node.output) weighted.add(name);
+      if (hands && !readsShapeOnly(node)) for (const name of node.output) weighted.add(name);
       return candidate ? [{ ...candidate, ...this.#resultOf(candidate) }] : [];
     });
     const demanded = new Set(candidates.flatMap(({ kind, inputs }) => (kind === 'compute' ? inputs : [])));
@@ -80,7 +79,7 @@ export class Planner {
       return true;
     });
     const active = chosen.reverse().map(({ results, clip, ...candidate }): Active => {
-      const all = candidate.kind !== 'compute' || candidate.node.opType === 'Conv';
+      const all = candidate.kind !== 'compute' || this.#needsIntegers(candidate.node);
       const outputs = all || results.some((name) => wanted.has(name)) ? results : [];
       return { ...candidate, outputs, ...(clip && outputs.length > 0 ? { folded: clip } : {}) };
     });
@@ -96,6 +95,16 @@ export class Planner {
     const folds =
       kind !== 'passing' && results.length === 1 && clip && this.#clips.has(clip) && this.#onlyFor(output);
     return folds && clip.input[0] === output ? { results: [...clip.output], clip } : { results };
+  }
+
+  /**
+   * Convolutions have no kernel that gives floats. Products have, but onnxruntime does not choose it where a Relu or
+   * Clip comes next.
+   */
+  #needsIntegers(node: EditNode): boolean {
+    const [output = ''] = node.output;
+    const next = this.#consumers.get(output) ?? [];
+    return node.opType === 'Conv' || next.some(({ opType }) => opType === 'Relu' || opType === 'Clip');
   }
 
   #onlyFor(name: string): boolean {
@@ -119,9 +128,11 @@ export class Planner {
   #floats(active: readonly Active[]): ReadonlySet<string> {
     const integer = new Set(active.map(({ node }) => node));
     const folded = new Set(active.map(({ folded: clip }) => clip));
+    const made = new Set(active.flatMap(({ outputs }) => outputs));
     const floats = new Set(this.#bound);
     for (const node of this.#edit.nodes)
-      if (!integer.has(node) && !folded.has(node)) for (const name of node.input) floats.add(name);
+      if (!integer.has(node) && !folded.has(node))
+        for (const name of node.input) if (!readsShapeOnly(node) || !made.has(name)) floats.add(name);
     return floats;
   }
 }

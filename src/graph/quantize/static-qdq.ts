@@ -1,4 +1,5 @@
 import type { EditNode, GraphEdit } from '../edit.js';
+import { readsShapeOnly } from './static-operators.js';
 import type { Active, StaticPlan } from './static-plan.js';
 import type { StoredScale, StoredTensor } from './static-tensors.js';
 
@@ -32,7 +33,8 @@ export function writeQdq(edit: GraphEdit, plan: StaticPlan, numbers: StaticNumbe
   edit.rewrite((node) => {
     if (dropped.has(node)) return [];
     const found = active.get(node);
-    return found ? writer.integer(found, copies) : [node, ...pairsOf(node.output)];
+    if (found) return writer.integer(found, copies);
+    return [readsShapeOnly(node) ? writer.ofCodes(node, made) : node, ...pairsOf(node.output)];
   });
   edit.prepend([...writer.constants, ...pairsOf(taken.filter((name) => !from.has(name)))]);
 }
@@ -41,6 +43,7 @@ class QdqWriter {
   readonly #edit: GraphEdit;
   readonly #numbers: StaticNumbers;
   readonly #dequantized = new Map<string, string>();
+  readonly #codes = new Map<string, string>();
   /** Nodes that turn stored integers into what f32 operators take. */
   readonly constants: EditNode[] = [];
 
@@ -62,10 +65,16 @@ class QdqWriter {
     ];
   }
 
+  /** The node taking integers instead of the values that integer nodes make: nothing is dequantized for it. */
+  ofCodes(node: EditNode, made: ReadonlySet<string>): EditNode {
+    return { ...node, input: node.input.map((name) => (made.has(name) && this.#codes.get(name)) || name) };
+  }
+
   /** `from`, rounded to the integers of a value, as `to`. */
   pair(name: string, from: string, to: string): readonly EditNode[] {
     const { scale, zeroPoint } = this.#scaleOf(name);
     const codes = this.#edit.fresh(`${name}_QuantizeLinear_Output`);
+    this.#codes.set(name, codes);
     return [
       this.#edit.make({ op: 'QuantizeLinear', inputs: [from, scale, zeroPoint], outputs: [codes] }),
       this.#edit.make({ op: 'DequantizeLinear', inputs: [codes, scale, zeroPoint], outputs: [to] }),

@@ -1,5 +1,6 @@
 import type { AttributeProto } from '../../formats/onnx/schema.js';
 import type { EditNode, GraphEdit } from '../edit.js';
+import { readsShapeOnly } from './static-operators.js';
 import type { Active, StaticPlan } from './static-plan.js';
 import type { StaticNumbers } from './static-qdq.js';
 import type { StoredScale, StoredTensor } from './static-tensors.js';
@@ -23,7 +24,10 @@ export function writeOperators(edit: GraphEdit, plan: StaticPlan, numbers: Stati
   edit.rewrite((node) => {
     if (dropped.has(node)) return [];
     const found = active.get(node);
-    if (!found) return [node, ...rounded(node.output)];
+    if (!found) {
+      const input = node.input.map((name) => (made.has(name) && codes.get(name)) || name);
+      return [readsShapeOnly(node) ? { ...node, input } : node, ...rounded(node.output)];
+    }
     const back = found.outputs.filter((name) => plan.floats.has(name));
     return [writer.integer(found), ...back.map((name) => writer.dequantize(name))];
   });
