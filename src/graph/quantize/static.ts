@@ -1,12 +1,13 @@
 import type { Model } from '../../core/model.js';
 import { type Finding, MlserError } from '../../errors.js';
-import { type EditNode, GraphEdit } from '../edit.js';
+import { GraphEdit } from '../edit.js';
 import { convertOpset } from '../opset.js';
-import { type Active, Planner, type StaticPlan } from './static-plan.js';
+import { Planner } from './static-plan.js';
 import { writeQdq } from './static-qdq.js';
 import { writeOperators } from './static-qoperators.js';
-import { type IntegerTypes, StaticTensors, type StoredScale, type StoredTensor } from './static-tensors.js';
-import type { ActivationRanges, GraphScheme, Quantized, QuantizeSettings } from './types.js';
+import { settle } from './static-settle.js';
+import type { IntegerTypes } from './static-tensors.js';
+import type { GraphScheme, Quantized, QuantizeSettings } from './types.js';
 
 const ID = 'int8-static';
 
@@ -27,11 +28,11 @@ export const int8Static: GraphScheme = {
   async apply(model, settings, ranges = new Map()): Promise<Quantized> {
     const types = typesOf(settings);
     const { edit, findings } = await prepared(model, settings);
-    const { plan, tensors, numbers } = await settle(edit, settings, types, ranges);
+    const { plan, quantized, numbers } = await settle(edit, settings, types, ranges, ID);
     if (plan.active.length > 0)
       if (settings.operators) writeOperators(edit, plan, numbers);
       else writeQdq(edit, plan, numbers);
-    return { model: edit.finish(), quantized: tensors.quantized, findings };
+    return { model: edit.finish(), quantized, findings };
   },
 };
 
@@ -76,80 +77,4 @@ function typesOf(settings: QuantizeSettings): IntegerTypes {
       symmetric: symmetric ?? false,
     },
   };
-}
-
-interface Settled {
-  readonly plan: StaticPlan;
-  readonly tensors: StaticTensors;
-  readonly numbers: {
-    readonly scales: ReadonlyMap<string, StoredScale>;
-    readonly constants: ReadonlyMap<EditNode, ReadonlyMap<string, StoredTensor>>;
-  };
-}
-
-/** Plans until every node that is left has all its numbers: ranges of f32 values, weights without NaN. */
-async function settle(
-  edit: GraphEdit,
-  settings: QuantizeSettings,
-  types: IntegerTypes,
-  ranges: ActivationRanges,
-): Promise<Settled> {
-  const planner = await Planner.of(edit, settings);
-  const refused = new Set<EditNode>();
-  for (;;) {
-    const plan = planner.plan(refused);
-    const before = refused.size;
-    const known = (name: string): boolean => ranges.has(plan.owners.get(name) ?? '');
-    for (const { node, inputs, outputs } of plan.active)
-      if (![...inputs, ...outputs].every(known)) refused.add(node);
-    if (refused.size > before) continue;
-    const made = await numbersOf(plan, new StaticTensors(edit, types, ID), settings, ranges, refused);
-    if (refused.size === before) return { plan, ...made };
-  }
-}
-
-async function numbersOf(
-  plan: StaticPlan,
-  tensors: StaticTensors,
-  settings: QuantizeSettings,
-  ranges: ActivationRanges,
-  refused: Set<EditNode>,
-): Promise<Omit<Settled, 'plan'>> {
-  const byOwner = new Map<string, StoredScale>();
-  const scales = new Map<string, StoredScale>();
-  for (const [name, owner] of plan.owners) {
-    const range = ranges.get(owner);
-    if (!range) continue;
-    const scale = byOwner.get(owner) ?? tensors.scale(owner, range);
-    byOwner.set(owner, scale);
-    scales.set(name, scale);
-  }
-  const constants = new Map<EditNode, ReadonlyMap<string, StoredTensor>>();
-  for (const active of plan.active) {
-    const found = await constantsOf(active, tensors, scales, settings);
-    if (found) constants.set(active.node, found);
-    else refused.add(active.node);
-  }
-  return { tensors, numbers: { scales, constants } };
-}
-
-async function constantsOf(
-  { kind, inputs, constants, axis, bias }: Active,
-  tensors: StaticTensors,
-  scales: ReadonlyMap<string, StoredScale>,
-  { perChannel }: QuantizeSettings,
-): Promise<ReadonlyMap<string, StoredTensor> | undefined> {
-  const stored = new Map<string, StoredTensor>();
-  const input = scales.get(inputs[0] ?? '')?.value ?? 1;
-  for (const name of constants) {
-    const added = bias === undefined ? undefined : { name: bias, input };
-    const made =
-      kind === 'compute'
-        ? await tensors.weight(name, perChannel ? axis : undefined, added)
-        : await tensors.constant(name);
-    if (!made) return undefined;
-    stored.set(name, made);
-    if (bias !== undefined) stored.set(bias, await tensors.bias(bias, input, made));
-  }
-  return stored;
 }

@@ -2,29 +2,22 @@ import type { WorkContext } from '../../../core/format.js';
 import { LIMITS } from '../../../core/limits.js';
 import type { Model } from '../../../core/model.js';
 import { MlserError } from '../../../errors.js';
-import { vocabularyOf } from '../../../graph/vocabulary.js';
 import type { InputFiles } from '../../../io/files.js';
 import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import { providersOf } from '../../../runtime/devices.js';
-import {
-  type FeedSource,
-  feedsFromFile,
-  fixedFeeds,
-  SAMPLES_PER_RUN,
-  trim,
-} from '../../../runtime/feed-source.js';
+import { type FeedSource, trim } from '../../../runtime/feed-source.js';
 import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
-import { toNumbers, type ValueInfo, type Values } from '../../../runtime/values.js';
-import { findFeeds } from '../../../validate/find-feeds.js';
+import { toNumbers, type Values } from '../../../runtime/values.js';
 import { isRefusedPath } from '../../../validate/open-session.js';
-import { cutsWrongly } from '../../../validate/run.js';
-import { inputsOf } from '../../../validate/runnable.js';
-import { bytesFor, measuring, observing, shapeName } from './observed-model.js';
+import { type Measured, measure } from './measure.js';
+import { bytesFor, measuring, observing } from './observed-model.js';
 
 /** Bytes of all values of a window, in one run. */
 const WINDOW_BYTES = 64 << 20;
 /** Weights of models whose files the runtime cannot open by itself, which are handed over in memory. */
 const IN_MEMORY_BYTES = 256 << 20;
+
+type Take = (name: string, values: ArrayLike<number>) => void;
 
 export interface ObserveRequest {
   readonly model: Model;
@@ -33,6 +26,8 @@ export interface ObserveRequest {
   readonly names: readonly string[];
   /** Path of an npz with samples. */
   readonly data?: string;
+  /** Default 64 MiB. */
+  readonly windowBytes?: number;
   readonly context: WorkContext;
 }
 
@@ -42,44 +37,68 @@ export interface ObserveRequest {
  */
 export async function observe(
   request: ObserveRequest,
-  take: (name: string, values: ArrayLike<number>) => void,
+  take: Take,
   done: (names: readonly string[]) => Promise<void>,
 ): Promise<void> {
-  const { context, names } = request;
+  const { context, names, windowBytes = WINDOW_BYTES } = request;
   const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
   try {
     await withArrays(request.data, async (file) => {
-      const { feeds, sizes } = await measure(request, runtime, file);
-      const slices = feeds.slices ?? [undefined];
-      const windows = windowsOf(names, sizes);
-      context.progress.stage('calibrate', windows.length * slices.length);
+      const { feeds, sizes } = await measured(request, runtime, file, windowBytes);
+      const windows = windowsOf(names, sizes, windowBytes);
+      context.progress.stage('calibrate', windows.length * (feeds.slices ?? [undefined]).length);
       for (const window of windows) {
-        const inputs = window.filter((name) => isInput(request.model, name));
-        const inner = window.filter((name) => !isInput(request.model, name));
-        const session =
-          inner.length > 0 ? await open(request, runtime, observing(request.model, inner)) : undefined;
-        const fetched = (session?.outputs ?? []).flatMap(({ name, type }) =>
-          type === 'float32' ? [name] : [],
-        );
-        for (const slice of slices) {
-          const fed = await feeds.load(slice);
-          const made: Values =
-            session && fetched.length > 0
-              ? (await session.run(onlyInputs(session, fed), fetched)).outputs
-              : new Map();
-          for (const name of window) {
-            const value = made.get(name) ?? (inputs.includes(name) ? fed.get(name) : undefined);
-            if (value?.type === 'float32') take(name, toNumbers(trim(value, slice)));
-          }
-          context.progress.advance(1);
-        }
-        await session?.release();
+        await runWindow(request, runtime, window, feeds, take);
         await done(window);
       }
     });
   } finally {
     await runtime.close();
   }
+}
+
+async function measured(
+  request: ObserveRequest,
+  runtime: Runtime,
+  file: ArrayFile | undefined,
+  limit: number,
+): Promise<Measured> {
+  const { model, names, files } = request;
+  const session = await open(request, runtime, measuring(model, names));
+  try {
+    return await measure(session, file, { model, names, label: files.label, limit });
+  } finally {
+    await session.release();
+  }
+}
+
+/** All samples through a part of the graph that gives the values of a window. */
+async function runWindow(
+  request: ObserveRequest,
+  runtime: Runtime,
+  window: readonly string[],
+  feeds: FeedSource,
+  take: Take,
+): Promise<void> {
+  // What is fed is known without a run.
+  const fed = new Set(window.filter((name) => isInput(request.model, name)));
+  const inner = window.filter((name) => !fed.has(name));
+  const session =
+    inner.length > 0 ? await open(request, runtime, observing(request.model, inner)) : undefined;
+  const fetched = (session?.outputs ?? []).flatMap(({ name, type }) => (type === 'float32' ? [name] : []));
+  for (const slice of feeds.slices ?? [undefined]) {
+    const given = await feeds.load(slice);
+    const made =
+      session && fetched.length > 0
+        ? (await session.run(onlyInputs(session, given), fetched)).outputs
+        : given;
+    for (const name of window) {
+      const value = (fed.has(name) ? given : made).get(name);
+      if (value?.type === 'float32') take(name, toNumbers(trim(value, slice)));
+    }
+    request.context.progress.advance(1);
+  }
+  await session?.release();
 }
 
 const isInput = ({ graph }: Model, name: string): boolean =>
@@ -111,83 +130,11 @@ async function open(
   return runtime.create({ bytes: await bytesFor(changed, false) }, settings, files.label);
 }
 
-interface Measured {
-  readonly feeds: FeedSource;
-  /** Bytes of a value in one run, where they are known. */
-  readonly sizes: ReadonlyMap<string, number>;
-}
-
-/** Finds feeds and how large the values are, with a graph that gives away nothing but their shapes. */
-async function measure(
-  request: ObserveRequest,
-  runtime: Runtime,
-  file: ArrayFile | undefined,
-): Promise<Measured> {
-  const { model, names, files } = request;
-  if (!model.graph) throw new Error('only graphs are calibrated');
-  const session = await open(request, runtime, measuring(model, names));
-  try {
-    const inputs = inputsOf(session, model.graph);
-    if (!file) {
-      const found = await findFeeds(session, inputs, vocabularyOf(model));
-      if ('code' in found)
-        throw new MlserError('E_RUNTIME', found.message, {
-          details: { input: files.label },
-          hint: 'give samples of the inputs with --calibration data.npz',
-        });
-      const sizes = sizesOf(names, found.outputs);
-      return { feeds: fixedFeeds(found.feeds), sizes };
-    }
-    return await fromFile(session, file, inputs, request);
-  } finally {
-    await session.release();
-  }
-}
-
-async function fromFile(
-  session: Session,
-  file: ArrayFile,
-  inputs: readonly ValueInfo[],
-  { model, names }: ObserveRequest,
-): Promise<Measured> {
-  let feeds = feedsFromFile(file, inputs);
-  let { outputs } = await session.run(await feeds.load(feeds.slices?.[0]));
-  const own = new Map(
-    [...outputs].filter(([name]) => model.graph?.outputs.some((output) => output.name === name)),
-  );
-  if (cutsWrongly(own, feeds.slices?.[0])) {
-    feeds = { ...feeds, slices: undefined };
-    ({ outputs } = await session.run(await feeds.load(undefined)));
-  }
-  const sizes = sizesOf(names, outputs);
-  const largest = Math.max(0, ...sizes.values());
-  const perRun = feeds.slices?.[0]?.size ?? SAMPLES_PER_RUN;
-  if (largest <= WINDOW_BYTES || !feeds.slices) return { feeds, sizes };
-  // Values of one run are too large together with the copies that are made on their way: fewer samples at a time.
-  const fewer = Math.max(1, Math.floor((perRun * WINDOW_BYTES) / largest));
-  const smaller = feedsFromFile(file, inputs, fewer);
-  const share = (smaller.slices?.[0]?.size ?? perRun) / perRun;
-  return { feeds: smaller, sizes: new Map([...sizes].map(([name, bytes]) => [name, bytes * share])) };
-}
-
-function sizesOf(names: readonly string[], outputs: Values): ReadonlyMap<string, number> {
-  const sizes = new Map<string, number>();
-  for (const name of names) {
-    const shape = outputs.get(shapeName(name));
-    if (shape)
-      sizes.set(
-        name,
-        Array.from(toNumbers(shape)).reduce((product, size) => product * size, 4),
-      );
-  }
-  return sizes;
-}
-
 /** Consecutive values that fit into a window; at least one each. */
 export function windowsOf(
   names: readonly string[],
   sizes: ReadonlyMap<string, number>,
-  limit = WINDOW_BYTES,
+  limit: number,
 ): readonly (readonly string[])[] {
   const windows: string[][] = [];
   let room = 0;
