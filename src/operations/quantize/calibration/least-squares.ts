@@ -5,17 +5,19 @@ import type { HistogramState } from './histogram.js';
 const STEPS = 128;
 
 /**
- * The range whose expected squared error is least: rounding costs a twelfth of the squared step for what lies inside,
- * cutting off the squared distance for the rest. Both ends shrink together first, then each by itself.
+ * The range whose expected squared error is least: rounding costs a twelfth of the squared step for what lies inside
+ * (the square of the value for what is rounded to zero), cutting off the squared distance for the rest. Both ends shrink together first, then each by itself.
  */
 export function leastSquares(histogram: HistogramState, integers: number): ActivationRange {
   const [low, high] = [Math.min(histogram.min, 0), Math.max(histogram.max, 0)];
   const negative = outside(histogram.negative, histogram.exponent, -low);
   const positive = outside(histogram.positive, histogram.exponent, high);
+  const small = roundedAway(histogram);
   const values = histogram.count - histogram.zeros;
   const cost = (down: number, up: number): number => {
     const step = (down * -low + up * high) / STEPS / integers;
-    return negative(down) + positive(up) + (values * step * step) / 12;
+    const { count, squares } = small(step / 2);
+    return negative(down) + positive(up) + squares + ((values - count) * step * step) / 12;
   };
   let best = { down: STEPS, up: STEPS, cost: cost(STEPS, STEPS) };
   const attempt = (down: number, up: number): void => {
@@ -47,4 +49,25 @@ function outside(bins: ArrayLike<number>, exponent: number, end: number): (n: nu
     table[n] = total;
   }
   return (n) => table[n] ?? 0;
+}
+
+/** How many magnitudes lie below a bound, to the width of a bin, and the sum of their squares. */
+function roundedAway({
+  exponent,
+  positive,
+  negative,
+}: HistogramState): (bound: number) => { readonly count: number; readonly squares: number } {
+  const width = 2 ** exponent;
+  const bins = Math.max(positive.length, negative.length);
+  const counts = new Float64Array(bins + 1);
+  const squares = new Float64Array(bins + 1);
+  for (let k = 0; k < bins; k++) {
+    const n = (positive[k] ?? 0) + (negative[k] ?? 0);
+    counts[k + 1] = (counts[k] ?? 0) + n;
+    squares[k + 1] = (squares[k] ?? 0) + n * ((k + 0.5) * width) ** 2;
+  }
+  return (bound) => {
+    const k = Math.min(bins, Math.round(bound / width));
+    return { count: counts[k] ?? 0, squares: squares[k] ?? 0 };
+  };
 }
