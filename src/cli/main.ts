@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { MlserError } from '../errors.js';
+import { releaseLocks } from '../io/lock.js';
 import { removeStagedLeftovers } from '../io/staged.js';
 import { type CliIo, processIo } from './io.js';
 import { printJson } from './json.js';
@@ -80,6 +81,7 @@ function handleInterruptions(io: CliIo, controller: AbortController): void {
     controller.abort();
     running.progress?.stop();
     removeStagedLeftovers();
+    releaseLocks();
     io.err.write(renderError(error, PLAIN_STYLE));
     printErrorDocument(error, io);
     process.exit(code);
@@ -96,6 +98,7 @@ function handleInterruptions(io: CliIo, controller: AbortController): void {
   process.on('unhandledRejection', (error) => leave(error, 2));
   process.on('exit', () => {
     removeStagedLeftovers();
+    releaseLocks();
     if (running.ended) return;
     // Nothing is left that could wake the process, and main still waits: a bug of ours that must not go unseen.
     const error = new Error('the work stopped without an answer');

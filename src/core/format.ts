@@ -2,6 +2,7 @@ import type { Finding } from '../errors.js';
 import type { InputFiles, OutputFiles } from '../io/files.js';
 import type { DType } from './dtype.js';
 import type { DeltaInfo, Model } from './model.js';
+import type { Prediction } from './prediction.js';
 import type { Provenance } from './provenance.js';
 import type { TensorSource } from './tensor.js';
 
@@ -73,6 +74,8 @@ export interface DeltaBase {
   readonly info: DeltaInfo;
   /** Tensors that are rounded on the way: what they were, and how. The model to write has what comes out. */
   readonly lossy?: ReadonlyMap<string, LossyTensor>;
+  /** Tensors that are written as differences to what is predicted, not to what the base has. */
+  readonly predictions?: ReadonlyMap<string, Prediction>;
 }
 
 export interface LossyTensor {

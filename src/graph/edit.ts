@@ -101,6 +101,23 @@ export class GraphEdit {
     return this.#tensors.has(name) && ((this.#proto.irVersion ?? 0n) < 4n || !this.inputNames.has(name));
   }
 
+  /** Values of the main graph that sub-graphs take. */
+  get captured(): ReadonlySet<string> {
+    const names = new Set<string>();
+    const look = (nodes: readonly NodeProto[], inner: boolean): void => {
+      for (const { input, attribute } of nodes) {
+        if (inner) for (const name of input) names.add(name);
+        for (const { g, graphs } of attribute)
+          for (const graph of g ? [g, ...graphs] : graphs) {
+            for (const { name } of graph.output) names.add(name ?? '');
+            look(graph.node, true);
+          }
+      }
+    };
+    look(this.#nodes, false);
+    return names;
+  }
+
   /** Nodes of the main graph by the values they take. */
   consumers(): ReadonlyMap<string, readonly EditNode[]> {
     const map = new Map<string, EditNode[]>();
@@ -140,6 +157,11 @@ export class GraphEdit {
     this.#tensors.set(name, { ...tensor, info: { ...tensor.info, name } });
   }
 
+  /** Leaves an initializer out: a node makes the value of that name now. */
+  drop(name: string): void {
+    this.#tensors.delete(name);
+  }
+
   /** A node from its description, not yet in the graph. */
   make(node: NodeDescription): EditNode {
     return nodeProto({ ...node, name: node.name ?? this.fresh(node.op) }, 0);
@@ -155,14 +177,18 @@ export class GraphEdit {
     this.#nodes = [...nodes, ...this.#nodes];
   }
 
-  /** The rewritten model. Initializers that nothing takes any more are left out. */
+  /**
+   * The rewritten model. Initializers that nothing takes any more are left out. Before IR 4 every initializer was an
+   * input too, which new ones are not: such a model becomes IR 4, where its constants are no inputs.
+   */
   finish(): Model {
+    const formal = (this.#proto.irVersion ?? 0n) < 4n;
     const graph: GraphProto = { ...this.#graph, node: this.#nodes };
     const draft: ModelProto = { ...this.#proto, graph };
     const { used } = namesOf(draft);
     const messages = new Map(this.#graph.initializer.map((message) => [message.name ?? '', message]));
     const inputs = this.inputNames;
-    const kept = [...this.#tensors].filter(([name]) => used.has(name) || inputs.has(name));
+    const kept = [...this.#tensors].filter(([name]) => used.has(name) || (!formal && inputs.has(name)));
     const initializer = kept.map(([name, { info }]) => {
       const message = messages.get(name);
       const dataType = onnxTypeOf(info.dtype)?.id;
@@ -174,15 +200,17 @@ export class GraphEdit {
     const opsetImport = [...this.#domains].map(([domain, version]) =>
       create('OperatorSetIdProto', { domain, version: BigInt(version) }),
     );
+    const noInputs = formal ? new Set([...gone, ...changed]) : gone;
     const proto: ModelProto = {
       ...this.#proto,
+      ...(formal ? { irVersion: 4n } : {}),
       opsetImport,
       graph: {
         ...graph,
         initializer,
         // Types that were noted for values which are made otherwise now would be wrong.
         valueInfo: graph.valueInfo.filter(({ name }) => !changed.has(name ?? '')),
-        input: graph.input.filter(({ name }) => !gone.has(name ?? '')),
+        input: graph.input.filter(({ name }) => !noInputs.has(name ?? '')),
       },
     };
     const main = new Set(messages.keys());
@@ -190,6 +218,7 @@ export class GraphEdit {
     const names = new Set(kept.map(([name]) => name));
     return {
       ...this.#model,
+      ...(formal ? { formatVersion: 'IR 4' } : {}),
       tensors: [...kept.map(([, tensor]) => tensor), ...others],
       aliases: new Map(
         [...this.#model.aliases].filter(

@@ -177,6 +177,15 @@ export function scratchFolder(prefix: string): { readonly folder: string; readon
   return { folder, remove: () => fs.rmSync(folder, { recursive: true, force: true }) };
 }
 
+/** True for a file that is there, of whatever kind. */
+export const isFile = (name: string): boolean => fs.existsSync(name);
+
+/** True if both paths lead to one file. */
+export function isSameFile(a: string, b: string): boolean {
+  const [one, two] = [a, b].map((file) => fs.statSync(file, { throwIfNoEntry: false, bigint: true }));
+  return one !== undefined && one.dev === two?.dev && one.ino === two.ino;
+}
+
 /** Removes a file, if it is there. */
 export const removeFile = (file: string): void => withIo(file, () => fs.rmSync(file, { force: true }));
 

@@ -16,17 +16,7 @@ export function releaseLocks(): void {
  */
 export function takeLock(file: string): (() => void) | undefined {
   for (let tries = 0; tries < 2; tries++) {
-    const fd = withIo(file, () => {
-      try {
-        return fs.openSync(file, 'wx');
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
-        throw error;
-      }
-    });
-    if (fd !== undefined) {
-      withIo(file, () => fs.writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname() })));
-      fs.closeSync(fd);
+    if (withIo(file, () => placed(file))) {
       held.add(file);
       return () => {
         held.delete(file);
@@ -34,9 +24,46 @@ export function takeLock(file: string): (() => void) | undefined {
       };
     }
     if (!isStale(file)) return undefined;
-    fs.rmSync(file, { force: true });
+    removeStale(file);
   }
   return undefined;
+}
+
+/** Puts a lock of ours there, whole from its first moment on. False if there is one. */
+function placed(file: string): boolean {
+  const own = beside(file);
+  try {
+    fs.writeFileSync(own, JSON.stringify({ pid: process.pid, host: hostname() }), { flag: 'wx' });
+    try {
+      fs.linkSync(own, file);
+    } catch (error) {
+      if (isThere(error)) return false;
+      fs.copyFileSync(own, file, fs.constants.COPYFILE_EXCL); // a file system without links
+    }
+    return true;
+  } catch (error) {
+    if (isThere(error)) return false;
+    throw error;
+  } finally {
+    fs.rmSync(own, { force: true });
+  }
+}
+
+/** A name that no other process takes. */
+const beside = (file: string): string =>
+  `${file}.${process.pid}-${Math.random().toString(36).slice(2, 10)}.tmp`;
+const isThere = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EEXIST';
+
+/** Moved away first: between the look and the removal another process may have put its own lock there. */
+function removeStale(file: string): void {
+  const moved = beside(file);
+  try {
+    fs.renameSync(file, moved);
+    if (!isStale(moved)) fs.linkSync(moved, file);
+  } catch {
+    // Somebody else was faster: the next try tells.
+  }
+  fs.rmSync(moved, { force: true });
 }
 
 /** Held by a process of this machine that is gone, or never finished being written. */
@@ -46,6 +73,8 @@ function isStale(file: string): boolean {
     if (text === '') return Date.now() - fs.statSync(file).mtimeMs > 10_000;
     const { pid, host } = JSON.parse(text) as { pid?: unknown; host?: unknown };
     if (host !== hostname() || typeof pid !== 'number') return false;
+    // In a container the next process may have the number of the last one.
+    if (pid === process.pid) return ![...held].some((own) => file.startsWith(own));
     process.kill(pid, 0);
     return false;
   } catch (error) {

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { MlserError } from '../errors.js';
-import { ioError, withIo } from './disk.js';
+import { ioError, isSameFile, withIo } from './disk.js';
 
 /** Links followed before we call it a circle (as Linux does). */
 const MAX_LINKS = 40;
@@ -44,8 +44,7 @@ export function checkTarget(
     });
   if (options.force) return true;
   const isInput = (options.inputs ?? []).some((input) => {
-    const other = fs.statSync(input, { throwIfNoEntry: false, bigint: true });
-    return other?.dev === old.dev && other.ino === old.ino;
+    return isSameFile(input, file);
   });
   if (!isInput) throw existsError(target);
   throw new MlserError('E_EXISTS', `${target} is the input itself`, {

@@ -120,6 +120,27 @@ export interface KernelExports {
     out: number,
   ) => number;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
+  readonly adamWeight: (
+    ...args: [
+      weight: number,
+      first: number,
+      second: number,
+      count: number,
+      decay: number,
+      step: number,
+      root: number,
+      eps: number,
+    ]
+  ) => void;
+  readonly adamSecond: (
+    second: number,
+    before: number,
+    after: number,
+    count: number,
+    rate: number,
+    keep: number,
+    add: number,
+  ) => void;
 }
 
 /** Bytes of one slot: the largest block that any kernel is given. */

@@ -17,6 +17,13 @@ export type OpenContext = ReadContext & BaseOptions;
 /** Files beside a delta that are looked into, at most. */
 const MOST_NEIGHBOURS = 10_000;
 
+/** What a file says of itself. */
+interface Peeked {
+  /** Undefined where it records none; empty where the file cannot be read. */
+  readonly content: string | undefined;
+  readonly depth: number;
+}
+
 type Open = (input: string, context: OpenContext) => Promise<OpenedModel>;
 
 /** Finds the bases of one opened model, and keeps them open with it. */
@@ -24,6 +31,8 @@ export class Bases {
   readonly opened: OpenedModel[] = [];
   readonly #open: Open;
   readonly #context: OpenContext;
+  /** A chain asks for the same files again and again. */
+  readonly #peeked = new Map<string, Promise<Peeked>>();
   #depth = 0;
 
   constructor(open: Open, context: OpenContext) {
@@ -50,7 +59,7 @@ export class Bases {
     const others: string[] = [];
     let unknown: string | undefined;
     for (const path of this.#context.bases ?? []) {
-      const content = await this.#peek(path);
+      const { content } = await this.#peek(path);
       if (content === delta.base) return this.#keep(path);
       if (content === undefined) unknown ??= path;
       else others.push(content);
@@ -71,28 +80,38 @@ export class Bases {
     const { file } = delta;
     if (file !== undefined && file !== files.main && (await files.has(file))) {
       const path = joinPath(folder, file);
-      const content = await this.#peek(path);
+      const { content } = await this.#peek(path);
       if (content === undefined || content === delta.base) return this.#keep(path);
     }
+    let other: string | undefined;
     for (const name of (await files.list()).slice(0, MOST_NEIGHBOURS))
       if (name.endsWith('.mlck') && name !== files.main && name !== file) {
         const path = joinPath(folder, name);
-        if ((await this.#peek(path)) === delta.base) return this.#keep(path);
+        const { content, depth } = await this.#peek(path);
+        if (content !== delta.base) continue;
+        if (depth < delta.depth) return this.#keep(path);
+        other ??= path; // it may build on this very delta: only if there is nothing better
       }
-    return undefined;
+    return other === undefined ? undefined : this.#keep(other);
   }
 
-  /** The content id that a file records; undefined where it records none, or cannot be read. */
-  async #peek(path: string): Promise<string | undefined> {
+  #peek(path: string): Promise<Peeked> {
+    const known = this.#peeked.get(path) ?? this.#look(path);
+    this.#peeked.set(path, known);
+    return known;
+  }
+
+  async #look(path: string): Promise<Peeked> {
     const { key } = this.#context;
     try {
       const peeked = await this.#open(path, { ...(key ? { key } : {}), findBase: async () => undefined });
       await peeked.close();
-      return peeked.model.recordedContent;
+      const { recordedContent: content, delta } = peeked.model;
+      return { content, depth: delta?.depth ?? 0 };
     } catch (error) {
       if (!isMlserError(error) || error.code === 'E_INTERRUPTED') throw error;
       if (this.#context.bases?.includes(path)) throw error;
-      return '';
+      return { content: '', depth: 0 };
     }
   }
 
@@ -114,6 +133,8 @@ export const baseMismatch = (delta: string, needed: string, found: string): Mlse
     { details: { delta, needed, found }, hint: 'give the base that the delta was made from' },
   );
 
-/** An error that says that a base does not fit. */
+/** An error that another base would explain: something did not unfold, or has not the sum that a delta records. */
 export const blamesBase = (error: unknown): error is MlserError =>
-  isMlserError(error) && error.code === 'E_INTEGRITY' && error.details['base'] === true;
+  isMlserError(error) &&
+  (error.code === 'E_INTEGRITY' || error.code === 'E_MALFORMED') &&
+  (error.details['base'] === true || ('recorded' in error.details && !('chunk' in error.details)));

@@ -84,15 +84,19 @@ async function whichBase(
 ): Promise<unknown> {
   const { hashModel } = await import('./hashes.js');
   const work: WorkContext = { threads: 1, maxMemory: 1 << 27, progress: NO_PROGRESS, ...context };
-  for (const delta of opened) {
-    const needed = delta.model.delta?.base;
-    const base = delta.bases.at(-1);
-    if (needed === undefined || !base) continue;
-    try {
-      const found = (await hashModel(base.model, work)).content;
-      if (found !== needed) return baseMismatch(delta.input, needed, found);
-    } catch {
-      return error; // the base cannot be read itself
+  for (const last of opened) {
+    // From the bottom: what lies on a wrong base cannot be read either.
+    const chain = [...last.bases, last];
+    for (const [i, delta] of chain.entries()) {
+      const needed = delta.model.delta?.base;
+      const base = chain[i - 1];
+      if (needed === undefined || !base) continue;
+      try {
+        const found = (await hashModel(base.model, work)).content;
+        if (found !== needed) return baseMismatch(delta.input, needed, found);
+      } catch {
+        return error; // the base cannot be read itself
+      }
     }
   }
   return error;

@@ -231,7 +231,8 @@ export interface CodecTotals {
 
 export interface DeltaCreateReport extends WriteReport {
   readonly base: { readonly content: string };
-  readonly target: { readonly content: string };
+  /** null: nothing was written. */
+  readonly target: { readonly content: string | null };
   /** Tensors that are new, or whose bytes differ from the base's. */
   readonly changedTensors: number;
   /** Share of the elements (by bytes) that differ. */

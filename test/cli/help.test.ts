@@ -1,10 +1,10 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import { textWidth } from '../../src/cli/render/width.js';
-import { fakeIo, mlser, modelFolder } from '../support/cli.js';
+import { fakeIo, mlser, modelFolder, TRAINED } from '../support/cli.js';
 import { type ReportName, schemaErrors } from '../support/schema.js';
 
 const VERBS = [
@@ -14,6 +14,8 @@ const VERBS = [
   ['checksum'],
   ['diff'],
   ['validate'],
+  ['delta'],
+  ...['create', 'apply', 'squash', 'verify', 'log', 'add', 'prune'].map((verb) => ['delta', verb]),
   ['meta'],
   ['meta', 'get'],
   ['meta', 'set'],
@@ -48,21 +50,45 @@ describe('help', () => {
   });
 });
 
+/** The files of the examples, those of deltas too: two steps, the delta between them, and a run that holds both. */
+function exampleFolder(): string {
+  const folder = modelFolder();
+  for (const step of [180, 200])
+    copyFileSync(
+      path.join(TRAINED, `checkpoints/step0${step}.safetensors`),
+      path.join(folder, `step-${step}.safetensors`),
+    );
+  for (const words of [
+    'delta create step-180.safetensors step-200.safetensors delta.mlck',
+    'delta add step-180.safetensors --to runs/exp1',
+    'delta add step-200.safetensors --to runs/exp1',
+  ])
+    expect(mlser([...words.split(' '), '--validate', 'weights'], { cwd: folder }), words).toMatchObject({
+      code: 0,
+      err: '',
+    });
+  return folder;
+}
+
+/** The schema of the report of a command line. */
+function reportOf([verb = '', sub = '']: readonly string[]): ReportName {
+  if (verb === 'meta') return sub === 'get' ? 'meta' : 'write';
+  if (verb !== 'delta') return verb === 'convert' ? 'write' : (verb as ReportName);
+  return sub === 'apply' ? 'write' : (`delta-${sub === 'squash' ? 'create' : sub}` as ReportName);
+}
+
 describe('every example of the help', () => {
-  const report: Record<string, ReportName> = { convert: 'write', meta: 'meta' };
   it('does what it says, and its JSON satisfies the schema', { timeout: 240_000 }, async () => {
-    const source = modelFolder();
+    const source = exampleFolder();
     for (const verb of VERBS)
       for (const example of examplesOf(await help(verb))) {
         const folder = mkdtempSync(path.join(tmpdir(), 'mlser-example-'));
         try {
           cpSync(source, folder, { recursive: true });
           const words = example.split(' ');
-          const edits = words[0] === 'meta' && words[1] !== 'get';
           const ran = mlser([...words, ...(words.includes('--json') ? [] : ['--json'])], { cwd: folder });
           expect(ran, example).toMatchObject({ code: words[0] === 'diff' ? 1 : 0, err: '' });
-          const schema = edits ? 'write' : (report[words[0] ?? ''] ?? (words[0] as ReportName));
-          expect(schemaErrors(schema, JSON.parse(ran.out)), example).toEqual([]);
+          expect(schemaErrors(reportOf(words), JSON.parse(ran.out)), example).toEqual([]);
         } finally {
           rmSync(folder, { recursive: true, force: true });
         }

@@ -8,6 +8,7 @@ import { validatePage } from '../../src/cli/html/validate.js';
 import { writePage } from '../../src/cli/html/write.js';
 import { jsonText } from '../../src/cli/json.js';
 import { renderCheck, renderChecksum } from '../../src/cli/render/checksum.js';
+import { renderLog, renderPrune, renderVerify } from '../../src/cli/render/delta.js';
 import { renderDiff } from '../../src/cli/render/diff.js';
 import { renderError } from '../../src/cli/render/error.js';
 import { findingLines } from '../../src/cli/render/findings.js';
@@ -34,6 +35,11 @@ const texts = (text: string): [string, string][] => {
   const check = sample.withTexts(sample.checkReport, text);
   const diff = sample.withTexts(sample.diffReport, text);
   const validate = sample.withTexts(sample.validateReport, text);
+  const delta = sample.withTexts(sample.deltaReport, text);
+  const add = sample.withTexts(sample.addReport, text);
+  const verify = sample.withTexts(sample.verifyReport, text);
+  const log = sample.withTexts(sample.logReport, text);
+  const prune = sample.withTexts(sample.pruneReport, text);
   const error = new MlserError('E_MALFORMED', `${text}\nat line 2`, { hint: text });
   return [
     ['inspect', renderInspect(inspect, {}, style)],
@@ -46,16 +52,23 @@ const texts = (text: string): [string, string][] => {
     ['validate', renderValidate(validate, style)],
     ['meta', renderMeta(meta, [], style)],
     ['meta of a key', renderMeta(meta, ['license'], style)],
+    ['delta create', renderWrite(delta, style)],
+    ['delta add', renderWrite(add, style)],
+    ['delta verify', renderVerify(verify, style)],
+    ['delta log', renderLog(log, style)],
+    ['delta log of nothing', renderLog({ ...log, entries: [] }, style)],
+    ['delta prune', renderPrune(prune, style)],
     ['findings', findingLines(inspect.findings, style).join('\n')],
     ['error', renderError(error, style)],
     ['inspect page', inspectPage([inspect])],
     ['write page', writePage(done)],
+    ['delta page', writePage(delta)],
+    ['delta add page', writePage(add)],
     ['diff page', diffPage(diff)],
     ['validate page', validatePage(validate)],
-    ...[inspect, write, check, diff, validate, meta].map((report): [string, string] => [
-      'json',
-      jsonText(report),
-    ]),
+    ...[inspect, write, check, diff, validate, meta, delta, add, verify, log, prune].map(
+      (report): [string, string] => ['json', jsonText(report)],
+    ),
   ];
 };
 
@@ -85,6 +98,7 @@ describe('pages', () => {
     for (const text of [
       inspectPage([sample.inspectReport]),
       writePage(sample.writeReport),
+      writePage(sample.deltaReport),
       diffPage(sample.diffReport),
     ]) {
       expect(text).not.toMatch(/<script|<link|<img|@import|url\(|https?:/i);
@@ -106,10 +120,19 @@ describe('reports in full', () => {
     expect(schemaErrors('diff', sample.diffReport)).toEqual([]);
     expect(schemaErrors('validate', sample.validateReport)).toEqual([]);
     expect(schemaErrors('meta', sample.metaReport)).toEqual([]);
+    expect(schemaErrors('delta-create', sample.deltaReport)).toEqual([]);
+    expect(schemaErrors('delta-create', { ...sample.deltaReport, target: { content: null } })).toEqual([]);
+    expect(schemaErrors('delta-add', sample.addReport)).toEqual([]);
+    expect(schemaErrors('delta-verify', sample.verifyReport)).toEqual([]);
+    expect(schemaErrors('delta-log', sample.logReport)).toEqual([]);
+    expect(schemaErrors('delta-prune', sample.pruneReport)).toEqual([]);
   });
   it('and the schemas are strict', () => {
     expect(schemaErrors('inspect', { ...sample.inspectReport, extra: 1 })).not.toEqual([]);
     expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
+    expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
+    expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
+    expect(schemaErrors('delta-log', { ...sample.logReport, entries: [{}] })).not.toEqual([]);
     const { validation: _, ...without } = sample.validateReport;
     expect(schemaErrors('validate', without)).not.toEqual([]);
     expect(schemaErrors('error', { error: { code: 'oops', message: '', details: {} } })).not.toEqual([]);
@@ -120,6 +143,11 @@ describe('the text of reports', () => {
   it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
+  it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());
+  it('delta add', () => expect(renderWrite(sample.addReport, style)).toMatchSnapshot());
+  it('delta verify', () => expect(renderVerify(sample.verifyReport, style)).toMatchSnapshot());
+  it('delta log', () => expect(renderLog(sample.logReport, style)).toMatchSnapshot());
+  it('delta prune', () => expect(renderPrune(sample.pruneReport, style)).toMatchSnapshot());
   it('validate', () => expect(renderValidate(sample.validateReport, style)).toMatchSnapshot());
   it('check', () => expect(renderCheck(sample.checkReport, style)).toMatchSnapshot());
   it('model card', async () =>

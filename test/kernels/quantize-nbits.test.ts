@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readTensor } from '../../src/core/tensor.js';
-import { parametersOf, rangesOf } from '../../src/kernels/quantize/affine.js';
-import { Groups } from '../../src/kernels/quantize/groups.js';
+import { readTensor, type TensorSource } from '../../src/core/tensor.js';
+import { fitted, type Parameters } from '../../src/kernels/quantize/affine.js';
 import { matrixSpec, type NBitsSpec, nbitsMatrix } from '../../src/kernels/quantize/matmul-nbits.js';
 import { intquant, matrix } from './intquant.js';
 
@@ -14,6 +13,12 @@ function specOf(key: string): NBitsSpec {
     block: Number(block.slice(5)),
     symmetric: symmetric === 'sym',
   };
+}
+
+async function parameters(tensor: TensorSource, spec: NBitsSpec): Promise<Parameters> {
+  const found = await fitted(tensor, matrixSpec(spec));
+  if (!found) throw new Error('not finite');
+  return found;
 }
 
 /** Bits behind the end of the matrix taken away: there the reference has what was there before. */
@@ -37,9 +42,7 @@ describe('matrices for MatMulNBits equal onnxruntime', () => {
   it.each(keys)('%s', async (key) => {
     const tensor = matrix(key);
     const spec = specOf(key);
-    const affine = matrixSpec(spec);
-    const ranges = await rangesOf(tensor, new Groups(tensor.info.shape, affine));
-    const found = nbitsMatrix(tensor, spec, parametersOf(ranges, affine));
+    const found = nbitsMatrix(tensor, spec, await parameters(tensor, spec));
     const [k = 0, n = 0] = tensor.info.shape;
     expect(hex(found.scales)).toBe(hex(intquant.array(`${key}.scales`)));
     const packed = await readTensor(found.packed);
@@ -53,9 +56,7 @@ describe('matrices for MatMulNBits equal onnxruntime', () => {
   it('gives any part of the packed bytes alone', async () => {
     const tensor = matrix('odd');
     const spec: NBitsSpec = { bits: 4, block: 16, symmetric: true };
-    const affine = matrixSpec(spec);
-    const ranges = await rangesOf(tensor, new Groups(tensor.info.shape, affine));
-    const { packed } = nbitsMatrix(tensor, spec, parametersOf(ranges, affine));
+    const { packed } = nbitsMatrix(tensor, spec, await parameters(tensor, spec));
     const all = await readTensor(packed);
     const parts: Uint8Array[] = [];
     for (let at = 0; at < all.length; at += 37)

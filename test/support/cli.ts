@@ -8,7 +8,8 @@ import type { CliIo } from '../../src/cli/io.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = path.join(ROOT, 'bin/mlser.js');
-const TRAINED = path.join(ROOT, 'fixtures/trained/digits_cnn');
+/** A classifier of digits, and the checkpoints of its training. */
+export const TRAINED = path.join(ROOT, 'fixtures/trained/digits_cnn');
 
 export interface Ran {
   readonly code: number | null;

@@ -9,6 +9,11 @@ export const REPORTS = [
   'diff',
   'validate',
   'meta',
+  'delta-create',
+  'delta-add',
+  'delta-verify',
+  'delta-log',
+  'delta-prune',
   'error',
 ] as const;
 export type ReportName = (typeof REPORTS)[number];

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { CodecChoice } from '../../core/format.js';
 import { MlserError } from '../../errors.js';
 import { CODEC_NAMES, RAW } from '../../kernels/codecs/numbers.js';
 import type { DeltaOptions } from '../../operations/delta/create.js';
@@ -6,6 +7,7 @@ import { type Lossy, parseLossy } from '../../operations/delta/lossy-words.js';
 import type { WriteReport } from '../../operations/reports.js';
 import {
   integerFlag,
+  levelOption,
   listFlag,
   provingOptions,
   valueFlag,
@@ -33,7 +35,9 @@ interface AddOptions extends CodingOptions {
   readonly name?: string;
 }
 
-interface PruneOptions extends CodingOptions {
+interface PruneOptions extends WorkOptions, Pick<WritingOptions, 'validate' | 'dryRun' | 'sync'> {
+  readonly codec?: string[];
+  readonly level?: number;
   readonly keepLast?: number;
   readonly keepEvery?: number;
 }
@@ -103,7 +107,7 @@ export function delta(program: Command, cli: Cli): void {
     .summary('thin a run folder: what stays is rebuilt where it must')
     .addOption(integerFlag('--keep-last <n>', 'the last n steps stay'))
     .addOption(integerFlag('--keep-every <n>', 'steps that are multiples of n stay'));
-  onAction<PruneOptions>(cli, codingOptions(prune), pruning);
+  onAction<PruneOptions>(cli, rewritingOptions(prune), pruning);
   examples(
     create,
     'mlser delta create step-180.safetensors step-200.safetensors step-200.mlck',
@@ -146,13 +150,27 @@ const CODECS = [...CODEC_NAMES].flatMap(([id, name]) => (id === RAW || id >= 24 
 
 /** Options of sub-commands that write deltas: native checkpoints, so there is no format to choose. */
 const codingOptions = (command: Command): Command =>
-  provingOptions(command)
-    .addOption(listFlag('--codec <name>', `only these codecs (repeatable): ${CODECS.join(', ')}`))
-    .addOption(integerFlag('--level <n>', '1: fast (default); 2: also try zstd everywhere'))
+  codecOptions(provingOptions(command))
     .addOption(
       valueFlag('--lossy <how>', 'round the differences: bf16-delta, int8-delta, topk=1%', parseLossy),
     )
     .addOption(valueFlag('--lossy-optimizer <how>', 'the same for the optimizer state', parseLossy));
+
+const codecOptions = (command: Command): Command =>
+  command
+    .addOption(listFlag('--codec <name>', `only these codecs (repeatable): ${CODECS.join(', ')}`))
+    .addOption(integerFlag('--level <n>', '1: fast (default); 2: also try zstd everywhere'));
+
+/** Of what only packs again what is there: exactly, and where it was. */
+const rewritingOptions = (command: Command): Command =>
+  codecOptions(
+    workOptions(
+      command
+        .addOption(levelOption('--validate <level>'))
+        .option('--dry-run', 'show the plan, write nothing')
+        .option('--no-sync', 'do not wait for the disk (as cp; a power cut may then lose the output)'),
+    ),
+  );
 
 const dialectOption = (command: Command): Command =>
   command.option('--dialect <name>', 'native (default), slime-xor, slime-overwrite or trl-sparse');
@@ -164,16 +182,18 @@ const writing = (options: WritingOptions) => ({
 });
 
 function coding(options: CodingOptions): DeltaOptions {
+  return { ...writing(options), ...given(options, 'lossy', 'lossyOptimizer'), codecs: codecsOf(options) };
+}
+
+function codecsOf(options: Pick<CodingOptions, 'codec' | 'level'>): CodecChoice {
+  const { level = 1 } = options;
+  if (level > 2) throw new MlserError('E_USAGE', `--level ${level}: no such level`, { hint: 'levels: 1, 2' });
   const unknown = options.codec?.find((name) => !CODECS.includes(name));
   if (unknown !== undefined)
     throw new MlserError('E_USAGE', `--codec ${JSON.stringify(unknown)}: no such codec`, {
       hint: `codecs: ${CODECS.join(', ')}`,
     });
-  return {
-    ...writing(options),
-    ...given(options, 'lossy', 'lossyOptimizer'),
-    codecs: { level: options.level ?? 1, ...(options.codec ? { only: options.codec } : {}) },
-  };
+  return { level, ...(options.codec ? { only: options.codec } : {}) };
 }
 
 function lastOf(files: readonly string[], usage: string): readonly [readonly string[], string] {
@@ -234,8 +254,14 @@ async function pruning(
   options: PruneOptions,
 ): Promise<Answer> {
   const { pruneRun } = await import('../../operations/delta/prune.js');
-  const wanted = { ...coding(options), ...given(options, 'keepLast', 'keepEvery') };
-  const report = await pruneRun(folder, wanted, session.context);
+  const report = await pruneRun(
+    folder,
+    {
+      ...given(options, 'keepLast', 'keepEvery', 'dryRun', 'sync'),
+      ...{ validate: options.validate, device: 'cpu', codecs: codecsOf(options) },
+    },
+    session.context,
+  );
   if (session.json || !session.quiet)
     await session.print(report, async (style) =>
       (await import('../render/delta.js')).renderPrune(report, style),

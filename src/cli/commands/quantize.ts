@@ -76,7 +76,8 @@ export const schemeOptions = (command: Command): Command =>
         word('8', '16')(text) === '16' ? 16 : 8,
       ),
     )
-    .option('--operators', 'int8-static: QLinear operators instead of QDQ pairs')
+    .option('--operators', 'operators on integers: QLinear…, MatMulNBits (int4-weights: default)')
+    .option('--no-operators', 'QuantizeLinear and DequantizeLinear around float operators')
     .option('--no-keep-io', 'fp16, bf16: inputs and outputs of the graph change their type too')
     .addOption(listFlag('--block-op <op>', 'fp16, bf16: this operator stays in f32 (repeatable)'))
     .option('--reduce-range', 'one bit less, for processors without 8-bit dot products')

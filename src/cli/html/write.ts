@@ -1,6 +1,12 @@
-import type { TensorAction, WriteReport } from '../../operations/reports.js';
+import type {
+  DeltaAddReport,
+  DeltaCreateReport,
+  TensorAction,
+  WriteReport,
+} from '../../operations/reports.js';
 import { html } from '../escape.js';
-import { duration, figure, grouped, shape, size } from '../render/numbers.js';
+import { isDeltaReport } from '../render/delta.js';
+import { duration, figure, grouped, percent, shape, size } from '../render/numbers.js';
 import { htmlTable, page, section, tiles, verdict } from './page.js';
 import { findingsPart, validationPart } from './parts.js';
 import { barChart } from './svg.js';
@@ -25,12 +31,36 @@ export function writePage(report: WriteReport): string {
       { label: 'before', value: bytesIn, text: size(bytesIn) },
       { label: 'after', value: bytesOut, text: size(bytesOut) },
     ]),
+    ...(isDeltaReport(report) && !report.dryRun ? [section('Delta', deltaPart(report))] : []),
     findingsPart(report.findings),
     validationPart(report.validation),
     section('Error by tensor (max abs, logarithmic)', errors(report.tensors)),
     section('Tensors', actions(report.tensors)),
   ]);
 }
+
+const deltaPart = (report: DeltaCreateReport | DeltaAddReport): string =>
+  tiles([
+    ...('keyframe' in report ? ([['step', report.name]] as const) : []),
+    ['changed tensors', grouped(report.changedTensors)],
+    ['changed elements', percent(report.changedFraction)],
+    ['depth', grouped(report.depth)],
+    ...(report.lossy === undefined ? [] : ([['made with loss', report.lossy]] as const)),
+  ]) +
+  htmlTable(
+    [
+      { title: 'stored as' },
+      { title: 'tensors', right: true },
+      { title: 'before', right: true },
+      { title: 'after', right: true },
+    ],
+    Object.entries(report.codecs).map(([name, { tensors, bytesIn, bytesOut }]) => [
+      name,
+      grouped(tensors),
+      size(bytesIn),
+      size(bytesOut),
+    ]),
+  );
 
 const errors = (tensors: readonly TensorAction[]): string =>
   barChart(

@@ -8,7 +8,7 @@ import type {
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';
-import { duration, figure, plural, size } from './numbers.js';
+import { change, duration, figure, plural, size } from './numbers.js';
 import { table } from './table.js';
 
 const BAR = 20;
@@ -33,7 +33,7 @@ export function renderLog(
     ],
     entries.map((entry) => [
       safe(entry.name),
-      entry.content?.slice(0, 12) ?? '–',
+      safe(entry.content?.slice(0, 12) ?? '–'),
       entry.base === null ? 'whole' : `delta, depth ${entry.depth}`,
       size(entry.bytes),
       `${figure(entry.ratio)}×`,
@@ -42,7 +42,7 @@ export function renderLog(
     style,
     '  ',
   );
-  const total = `${plural(entries.length, 'step')}, ${size(tensorBytes)} of tensors in ${size(bytes)}: ${figure(ratio)} times smaller`;
+  const total = `${plural(entries.length, 'step')}, ${size(tensorBytes)} of tensors in ${size(bytes)}: ${change(ratio)}`;
   return `${paint.strong(safe(path))}\n${rows}\n  ${total}\n`;
 }
 
@@ -50,7 +50,7 @@ export function renderVerify({ path, passed, checks, seconds }: DeltaVerifyRepor
   const head = passed ? paint.good('verified') : paint.bad('does not verify');
   const good = checks.filter(({ ok }) => ok).length;
   const bad = checks.flatMap(({ name, error }) =>
-    error ? [`  ${paint.bad('damaged')} ${safe(name)}: ${safe(error.message)} (${error.code})`] : [],
+    error ? [`  ${paint.bad('damaged')} ${safe(name)}: ${safe(error.message)} (${safe(error.code)})`] : [],
   );
   const sum = `${good} of ${plural(checks.length, 'checkpoint')} as recorded, ${duration(seconds)}`;
   return `${[`${head} ${paint.strong(safe(path))}: ${sum}`, ...bad].join('\n')}\n`;
@@ -93,7 +93,7 @@ export function deltaSection(report: DeltaCreateReport | DeltaAddReport, style: 
   );
   const facts = [
     `${plural(report.changedTensors, 'tensor')} changed, ${percent(report.changedFraction)} of the elements`,
-    `${size(report.tensorBytes)} of tensors in ${size(report.bytesOut)}: ${figure(report.ratio)} times smaller`,
+    `${size(report.tensorBytes)} of tensors in ${size(report.bytesOut)}: ${change(report.ratio)}`,
     ...('keyframe' in report
       ? [`step ${safe(report.name)}, ${report.keyframe ? 'a keyframe' : `depth ${report.depth}`}`]
       : [`depth ${report.depth}`]),

@@ -58,7 +58,7 @@ function facts(report: InspectReport, style: Style): string {
   const pairs: [string, string][] = [];
   const { delta } = report;
   if (delta) {
-    const base = `content ${delta.base.slice(0, 12)}${delta.file === undefined ? '' : `, ${safe(delta.file)}`}`;
+    const base = `content ${safe(delta.base.slice(0, 12))}${delta.file === undefined ? '' : `, ${safe(delta.file)}`}`;
     const how = [`depth ${delta.depth}`, ...(delta.lossy === undefined ? [] : [safe(delta.lossy)])];
     pairs.push(['delta to', `${base} (${how.join(', ')})${delta.found ? '' : ', not found'}`]);
   }

@@ -65,3 +65,9 @@ export function duration(seconds: number): string {
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')} min`;
 }
+
+/** What a ratio of before to after means. */
+export function change(ratio: number): string {
+  if (ratio >= 1.005) return `${figure(ratio)} times smaller`;
+  return ratio > 0 && ratio <= 0.995 ? `${figure(1 / ratio)} times larger` : 'the same size';
+}

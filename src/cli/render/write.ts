@@ -3,7 +3,7 @@ import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
-import { duration, figure, plural, shape, size } from './numbers.js';
+import { change, duration, figure, plural, shape, size } from './numbers.js';
 import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -81,11 +81,6 @@ function sizes({ bytesIn, bytesOut, ratio }: WriteReport, style: Style): [string
     ['before', line(texts[0], bytesIn)],
     ['after', `${line(texts[1], bytesOut)}  ${change(ratio)}`],
   ];
-}
-
-function change(ratio: number): string {
-  if (ratio >= 1.005) return `${figure(ratio)} times smaller`;
-  return ratio > 0 && ratio <= 0.995 ? `${figure(1 / ratio)} times larger` : 'the same size';
 }
 
 const plan = (tensors: readonly TensorAction[], style: Style): string =>

@@ -13,6 +13,7 @@ import {
 } from '../../kernels/codecs/errors.js';
 import { loadCodecs, RAW } from '../../kernels/codecs/index.js';
 import { inOrder } from '../../kernels/jobs.js';
+import { recentBytes } from '../../kernels/recent.js';
 import { SLOT_BYTES } from '../../kernels/wasm.js';
 import { chunksAhead, decodeElsewhere, decodeHere } from './codecs/parallel.js';
 import { type Chunk, chunksOf, isContiguous, type Storage } from './layout.js';
@@ -143,10 +144,11 @@ async function decode(tensor: Chunked, chunk: Chunk, threads: number): Promise<U
   }
   const known = (await loadCodecs()).get(codec);
   if (!known && codec !== RAW) throw missingCodec(source.name, info.name, codec);
-  const below = known?.needsBase && base ? await readBase(base, chunk) : undefined;
+  const below =
+    known?.needsBase && base ? await recentBytes(base, chunk.start, chunk.start + chunk.length) : undefined;
   const job = {
     ...{ stored, codec, length, dtype: storage.dtype, index },
-    ...(below ? { base: below } : {}),
+    ...(below ? { base: threads > 1 ? below.slice() : below } : {}), // what goes to a worker is gone here
     ...(seal ? { seal } : {}),
   };
   const found = await (threads > 1 ? decodeElsewhere(job, threads) : decodeHere(job));
@@ -156,14 +158,4 @@ async function decode(tensor: Chunked, chunk: Chunk, threads: number): Promise<U
   const expected = storage.rawCrcs[index];
   if (expected !== undefined && crc32(found.raw) !== expected) throw wrongResult(place);
   return found.raw;
-}
-
-async function readBase(base: TensorSource, { start, length }: Chunk): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for await (const part of base.stream({ start, end: start + length })) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  return bytes;
 }

@@ -1,10 +1,11 @@
 import { LIMITS } from '../../core/limits.js';
 import type { DeltaInfo } from '../../core/model.js';
+import { PREDICTION_SCALARS, type Prediction } from '../../core/prediction.js';
 import type { Provenance } from '../../core/provenance.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { TrainingState } from '../../core/training.js';
 import { MlserError } from '../../errors.js';
-import { FIRST_KEPT_FIELD, type Manifest, ROLES, type TensorRecord } from './manifest.js';
+import { FIRST_KEPT_FIELD, type Manifest, PREDICTIONS, ROLES, type TensorRecord } from './manifest.js';
 import { type FlatNode, rebuildMap, rebuildState } from './nodes.js';
 import { decodeMessage, type Fields } from './wire.js';
 
@@ -101,6 +102,7 @@ function decodeTensor(fields: Fields): TensorRecord {
   const rawCrcs: number[] = [];
   let base: string | undefined;
   let sameAsBase = false;
+  let prediction: Prediction | undefined;
   let nonces: Uint8Array = NONE;
   let tags: Uint8Array = NONE;
   while (fields.next())
@@ -159,6 +161,10 @@ function decodeTensor(fields: Fields): TensorRecord {
       case 21:
         sameAsBase = fields.bool();
         break;
+      case 22:
+        if (prediction) throw fields.bad('it is predicted twice');
+        prediction = decodePrediction(fields.message(`the prediction of ${JSON.stringify(name)}`));
+        break;
       default:
         fields.skip();
     }
@@ -179,10 +185,37 @@ function decodeTensor(fields: Fields): TensorRecord {
     rawCrcs,
     base,
     sameAsBase,
+    prediction,
     nonces,
     tags,
   };
 }
+
+function decodePrediction(fields: Fields): Prediction {
+  let number = 0;
+  let first = '';
+  let second: string | undefined;
+  const scalars: number[] = [];
+  while (fields.next())
+    if (fields.field === 1) number = fields.uint32();
+    else if (fields.field === 2) first = fields.text();
+    else if (fields.field === 3) second = fields.text();
+    else if (fields.field === 4) fields.numbers('float', scalars, MAX_SCALARS);
+    else fields.skip();
+  const kind = PREDICTIONS[number - 1];
+  if (kind === undefined)
+    throw new MlserError('E_UNSUPPORTED', fields.bad(`predictions of kind ${number}`).message, {
+      details: { kind: number },
+      hint: 'a newer mlser wrote it: use that version to read it',
+    });
+  if (scalars.length !== PREDICTION_SCALARS[kind])
+    throw fields.bad(`it has ${scalars.length} numbers, not ${PREDICTION_SCALARS[kind]}`);
+  if (kind === 'adam-second') return { kind, first, scalars };
+  if (second === undefined) throw fields.bad('it names no second moment');
+  return { kind, first, second, scalars };
+}
+
+const MAX_SCALARS = 16;
 
 const NONE = new Uint8Array();
 

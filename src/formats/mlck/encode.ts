@@ -1,7 +1,8 @@
 import type { Writer } from 'protobufjs/minimal.js';
+import type { Prediction } from '../../core/prediction.js';
 import type { Provenance } from '../../core/provenance.js';
 import type { TrainingState } from '../../core/training.js';
-import { type Manifest, ROLES, type TensorRecord } from './manifest.js';
+import { type Manifest, PREDICTIONS, ROLES, type TensorRecord } from './manifest.js';
 import { type FlatNode, flattenMap, flattenState } from './nodes.js';
 
 /** Wire types of protobuf. */
@@ -78,6 +79,15 @@ function tensor(out: Writer, record: TensorRecord): void {
   if (record.tags.byteLength > 0) out.uint32(tag(17, BYTES)).bytes(record.tags);
   text(out, 20, record.base);
   if (record.sameAsBase) out.uint32(tag(21, VARINT)).bool(true);
+  const { prediction } = record;
+  if (prediction) message(out, 22, () => predictionFields(out, prediction));
+}
+
+function predictionFields(out: Writer, prediction: Prediction): void {
+  out.uint32(tag(1, VARINT)).uint32(PREDICTIONS.indexOf(prediction.kind) + 1);
+  text(out, 2, orNone(prediction.first));
+  if (prediction.kind === 'adam-weight') text(out, 3, prediction.second);
+  packed(out, 4, prediction.scalars, (value) => out.float(value));
 }
 
 function nodes(out: Writer, field: number, flat: readonly FlatNode[]): void {

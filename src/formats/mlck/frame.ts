@@ -48,6 +48,8 @@ export interface Frame {
   /** Verified against the footer's SHA-256. */
   readonly manifest: Uint8Array;
   readonly features: number;
+  /** Nothing stands in the bytes of the header that mean nothing. */
+  readonly plainHeader: boolean;
   readonly findings: readonly Finding[];
 }
 
@@ -57,7 +59,8 @@ export async function readFrame(source: ByteSource): Promise<Frame> {
   const tailAt = Math.max(0, source.size - TAIL_BYTES);
   const tail = await source.read(tailAt, source.size - tailAt);
   const headBytes = Math.min(HEADER_BYTES, source.size);
-  checkHeader(tailAt === 0 ? tail.subarray(0, headBytes) : await source.read(0, headBytes), source);
+  const head = tailAt === 0 ? tail.subarray(0, headBytes) : await source.read(0, headBytes);
+  checkHeader(head, source);
   if (source.size < HEADER_BYTES + FOOTER_BYTES) throw cutOff(source);
 
   const footerAt = source.size - FOOTER_BYTES;
@@ -84,7 +87,9 @@ export async function readFrame(source: ByteSource): Promise<Frame> {
       hint: 'the file was damaged after it was written: download or copy it again',
     });
   const { minor, features } = footer;
-  return { minor, features, manifestOffset: offset, manifest, findings: newerMinor(minor, file) };
+  const plainHeader = head.subarray(10).every((byte) => byte === 0);
+  const findings = newerMinor(minor, file);
+  return { minor, features, plainHeader, manifestOffset: offset, manifest, findings };
 }
 
 function checkHeader(head: Uint8Array, source: ByteSource): void {

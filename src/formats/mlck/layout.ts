@@ -7,7 +7,9 @@ export const FORMAT_MINOR = 1;
 /** Footer features: what a reader must know to understand the file. */
 export const FEATURE_ENCRYPTED = 1;
 export const FEATURE_DELTA = 2;
-const KNOWN_FEATURES = FEATURE_ENCRYPTED | FEATURE_DELTA;
+/** Only with FEATURE_DELTA: tensors build on predictions. */
+export const FEATURE_PREDICTED = 4;
+const KNOWN_FEATURES = FEATURE_ENCRYPTED | FEATURE_DELTA | FEATURE_PREDICTED;
 export const unknownFeatures = (features: number): number => (features & ~KNOWN_FEATURES) >>> 0;
 
 /** `\x89MLCK\r\n\x1a`: not text, and damaged by anything that changes line ends or the eighth bit. */

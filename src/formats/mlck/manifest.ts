@@ -1,4 +1,5 @@
 import type { DeltaInfo, MetadataValue } from '../../core/model.js';
+import type { Prediction } from '../../core/prediction.js';
 import type { Provenance } from '../../core/provenance.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { TrainingState } from '../../core/training.js';
@@ -26,6 +27,8 @@ export interface TensorRecord {
   readonly base: string | undefined;
   /** Deltas: the bytes are those of the base's tensor. */
   readonly sameAsBase: boolean;
+  /** Deltas: chunks build on what is predicted from the base's tensor, not on the tensor. */
+  readonly prediction: Prediction | undefined;
   /** Encryption: 12 and 16 bytes a chunk. */
   readonly nonces: Uint8Array;
   readonly tags: Uint8Array;
@@ -45,6 +48,7 @@ export const ALIAS_RECORD = {
   rawCrcs: [],
   base: undefined,
   sameAsBase: false,
+  prediction: undefined,
   nonces: new Uint8Array(),
   tags: new Uint8Array(),
 } as const;
@@ -52,7 +56,8 @@ export const ALIAS_RECORD = {
 /** What a tensor without bytes of its own says of its storage. */
 export const NO_STORAGE = {
   ...{ offset: 0, chunkBytes: 0, crcs: [], codecs: [], storedLengths: [], rawCrcs: [] },
-  ...{ base: undefined, sameAsBase: false, nonces: ALIAS_RECORD.nonces, tags: ALIAS_RECORD.tags },
+  ...{ base: undefined, sameAsBase: false, prediction: undefined },
+  ...{ nonces: ALIAS_RECORD.nonces, tags: ALIAS_RECORD.tags },
 } as const;
 
 export interface Manifest {
@@ -75,3 +80,6 @@ export const FIRST_KEPT_FIELD = 1000;
 
 /** Roles by their number in the schema, from 1 on. */
 export const ROLES: readonly TensorRole[] = ['parameter', 'buffer', 'optimizer', 'constant'];
+
+/** Kinds of predictions by their number in the schema, from 1 on. */
+export const PREDICTIONS: readonly Prediction['kind'][] = ['adam-weight', 'adam-second'];

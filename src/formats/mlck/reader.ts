@@ -15,13 +15,16 @@ import {
   checkStorage,
   FEATURE_DELTA,
   FEATURE_ENCRYPTED,
+  FEATURE_PREDICTED,
   FORMAT_MAJOR,
+  FORMAT_MINOR,
   NONCE_BYTES,
   type Storage,
   storageEnd,
   TAG_BYTES,
 } from './layout.js';
 import type { Manifest, TensorRecord } from './manifest.js';
+import { Predictions } from './predictions.js';
 import { joinProvenance } from './provenance.js';
 
 export const reader: ModelReader = {
@@ -30,6 +33,11 @@ export const reader: ModelReader = {
     const frame = await readFrame(source);
     const sealed = (frame.features & FEATURE_ENCRYPTED) !== 0;
     const { key } = context;
+    if (sealed && !frame.plainHeader && frame.minor <= FORMAT_MINOR)
+      throw new MlserError('E_INTEGRITY', `${source.name}: the header was changed`, {
+        details: { file: source.name, part: 'header' },
+        hint: 'get the file again from where it was made',
+      });
     const plain = sealed
       ? (await import('./seal.js')).openManifest(key, frame.manifest, source.name)
       : frame.manifest;
@@ -39,9 +47,15 @@ export const reader: ModelReader = {
       throw malformed(`${source.name}: footer and manifest do not agree on whether this is a delta`, {
         file: source.name,
       });
+    const predicted = manifest.tensors.some(({ prediction }) => prediction);
+    if (predicted !== ((frame.features & FEATURE_PREDICTED) !== 0) || (predicted && !delta))
+      throw malformed(`${source.name}: footer and manifest do not agree on whether tensors are predicted`, {
+        file: source.name,
+      });
     const base = delta && (await context.findBase?.(delta, files));
     const opened: Opened = {
       ...{ source, dataEnd: frame.manifestOffset, threads: context.threads ?? 1, delta, base },
+      predictions: new Predictions(predicted ? manifest.tensors : [], source.name),
       ...(sealed && key ? { seal: await sealing(key) } : {}),
     };
     const { tensors, aliases } = readTensors(manifest, opened);
@@ -83,6 +97,7 @@ interface Opened {
   /** The model that a delta builds on, if it was found. */
   readonly base: Model | undefined;
   readonly seal?: SealTensor;
+  readonly predictions: Predictions;
 }
 
 /** What later records may refer to. */
@@ -132,10 +147,17 @@ function readOwner(
   const info = tensorInfo(record, file);
   const { sameBytesAs, sameAsBase } = record;
   const storage = storageOf(record, info);
+  if (record.prediction && (sameBytesAs !== undefined || sameAsBase || record.base === undefined))
+    throw bad(file, record.name, 'is predicted, but stores no differences to it');
   if (sameBytesAs === undefined && !sameAsBase) {
     checkStorage(storage, opened.dataEnd, file, record.name);
     if (opened.seal) checkSeal(record, storage, file);
-    return { record, storage, tensor: chunked(record, info, storage, opened, bases), hasStorage: true };
+    return {
+      record,
+      storage,
+      tensor: chunked(record, info, storage, opened, bases, owners),
+      hasStorage: true,
+    };
   }
   if (sameAsBase) {
     if (!opened.delta || sameBytesAs !== undefined || record.rawCrcs.length !== 1)
@@ -153,7 +175,7 @@ function readOwner(
   const twin = owner.record;
   if (twin.dtype !== record.dtype || twin.byteLength !== record.byteLength || twin.sha256 !== record.sha256)
     throw bad(file, record.name, `cannot have the bytes of ${JSON.stringify(sameBytesAs)}: they differ`);
-  const tensor = chunked(twin, info, owner.storage, opened, bases);
+  const tensor = chunked(twin, info, owner.storage, opened, bases, owners);
   return { record, storage: owner.storage, tensor, hasStorage: false };
 }
 
@@ -163,13 +185,16 @@ function chunked(
   storage: Storage,
   opened: Opened,
   bases: ReadonlyMap<string, TensorSource> | undefined,
+  owners: ReadonlyMap<string, Owner>,
 ): TensorSource {
   const { source, threads } = opened;
   const { base: named, rawCrcs } = record;
   const building = record.codecs.some((codec) => BASED.has(codec));
   if (building && (!opened.delta || named === undefined || rawCrcs.length === 0))
     throw bad(source.name, record.name, 'builds on a base that the file does not name');
-  const base = named === undefined ? undefined : baseTensor(record, info, opened, bases);
+  const inBase = (base: string): TensorSource => baseTensor({ ...record, base }, info, opened, bases);
+  const own = (name: string): TensorSource | undefined => owners.get(name)?.tensor;
+  const base = named === undefined ? undefined : opened.predictions.of(record, inBase(named), own, inBase);
   return chunkedTensor({
     ...{ info, storage, source, threads, recordedSha256: record.sha256 },
     ...(base ? { base } : {}),

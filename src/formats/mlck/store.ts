@@ -18,9 +18,11 @@ import {
   encodeHere,
   endWorkers,
   type Part,
+  releaseHere,
 } from './codecs/parallel.js';
 import { alignUp, CHUNK_ALIGNMENT, chunkBytesFor, chunkStride, HEADER_BYTES, rawStart } from './layout.js';
 import { NO_STORAGE } from './manifest.js';
+import { type Predicted, predictionsOf } from './predictions.js';
 import { sealKeys, tensorContext } from './seal.js';
 import type { Stored } from './writer.js';
 
@@ -48,6 +50,8 @@ export async function storeRaw(
 
 /** A model of fewer bytes is coded before workers have started. */
 const PARALLEL_BYTES = 8 << 20;
+/** Writes of this process so far. */
+let writes = 0;
 /** Chunks that are coded in one go: each takes a message there and back. */
 const CHUNKS_A_JOB = 4;
 
@@ -68,7 +72,7 @@ export async function storePacked(
   context.progress.stage('write', total);
   const bases = delta && basesOf(delta);
   const seen = new Map<string, string>();
-  const plans = tensors.map((tensor, i): TensorPlan => {
+  const rough = tensors.map((tensor, i): TensorPlan => {
     const sha256 = hashes[i] ?? '';
     const { name, dtype } = tensor.info;
     const key = `${sha256} ${dtype}`;
@@ -82,8 +86,10 @@ export async function storePacked(
     const base = bases?.of(tensor);
     return base ? { tensor, sha256, kind: 'stored', base } : { tensor, sha256, kind: 'stored' };
   });
-  const encode = (job: Omit<EncodeJob, 'op'>): Promise<EncodeDone> =>
-    threads > 1 ? encodeElsewhere(job, threads) : encodeHere(job);
+  const plans = delta ? withPredictions(rough, delta) : rough;
+  const owner = writes++;
+  const encode = (job: Omit<EncodeJob, 'op' | 'owner'>): Promise<EncodeDone> =>
+    threads > 1 ? encodeElsewhere({ ...job, owner }, threads) : encodeHere({ ...job, owner });
   const run = async (piece: Piece): Promise<EncodeDone | undefined> => piece && encode(piece);
   const pieces = inOrder(piecesOf(plans, context), run, threads > 1 ? chunksAhead(threads) : 1);
   const stored: Stored[] = [];
@@ -103,6 +109,7 @@ export async function storePacked(
   } finally {
     await pieces.return(undefined);
     endWorkers();
+    if (threads === 1) await releaseHere();
   }
   sink.extendTo(at);
   return stored;
@@ -110,10 +117,20 @@ export async function storePacked(
 
 /** What becomes of a tensor. */
 type TensorPlan = { readonly tensor: TensorSource; readonly sha256: string } & (
-  | { readonly kind: 'stored'; readonly base?: TensorSource }
+  | { readonly kind: 'stored'; readonly base?: TensorSource; readonly predicted?: Predicted }
   | { readonly kind: 'twin'; readonly twin: string }
   | { readonly kind: 'base'; readonly base: TensorSource }
 );
+
+function withPredictions(plans: readonly TensorPlan[], delta: DeltaBase): TensorPlan[] {
+  const own = new Set(plans.flatMap(({ kind, tensor }) => (kind === 'twin' ? [] : [tensor.info.name])));
+  const tensors = plans.map(({ tensor }) => tensor);
+  const predictedOf = predictionsOf(delta, tensors, (name) => own.has(name));
+  return plans.map((plan) => {
+    const predicted = plan.kind === 'stored' && plan.base ? predictedOf(plan.tensor) : undefined;
+    return predicted ? { ...plan, predicted } : plan;
+  });
+}
 
 /** The record of a tensor whose bytes lie elsewhere. */
 async function referring(plan: TensorPlan, context: WriteContext): Promise<Stored> {
@@ -171,15 +188,24 @@ async function* piecesOf(plans: readonly TensorPlan[], context: WriteContext): A
       ...(lossy ? { lossy: lossy.method } : {}),
     };
     const raws = partsOf(tensor, chunkBytes * CHUNKS_A_JOB);
-    const bases = plan.base && partsOf(plan.base, chunkBytes * CHUNKS_A_JOB);
+    const below = plan.predicted?.tensor ?? plan.base;
+    const bases = below && partsOf(below, chunkBytes * CHUNKS_A_JOB);
+    // What changed is told of the base, whatever was predicted.
+    const before = plan.predicted && plan.base && partsOf(plan.base, chunkBytes * CHUNKS_A_JOB);
     let index = 0;
     for await (const raw of raws) {
       if (context.signal?.aborted) throw interrupted();
       const base = await bases?.next();
-      yield { ...common, index, raw, ...(base && !base.done ? { base: base.value } : {}) };
+      const old = await before?.next();
+      yield {
+        ...{ ...common, index, raw },
+        ...(base && !base.done ? { base: base.value } : {}),
+        ...(old && !old.done ? { before: old.value } : {}),
+      };
       index += CHUNKS_A_JOB;
     }
     await bases?.return(undefined);
+    await before?.return(undefined);
     yield undefined;
   }
 }
@@ -223,7 +249,7 @@ async function storeOne(
 }
 
 function placeOf(
-  { tensor, base }: TensorPlan & { readonly kind: 'stored' },
+  { tensor, base, predicted }: TensorPlan & { readonly kind: 'stored' },
   start: number,
   chunks: readonly EncodedChunk[],
   sha256: string,
@@ -242,6 +268,7 @@ function placeOf(
     codecs: allRaw ? [] : chunks.map(({ codec }) => codec),
     storedLengths: allRaw ? [] : chunks.map(({ stored }) => stored),
     ...(building ? { base: base.info.name, rawCrcs: chunks.map(({ rawCrc }) => rawCrc) } : {}),
+    ...(building && predicted ? { prediction: predicted.prediction } : {}),
     nonces: Buffer.concat(chunks.flatMap(({ nonce }) => nonce ?? [])),
     tags: Buffer.concat(chunks.flatMap(({ tag }) => tag ?? [])),
   };

@@ -119,7 +119,7 @@ export class Fields {
   /** Adds the values of a repeated number field, packed or not, to a list that may hold `limit` of them. */
   numbers(kind: NumberKind, into: number[], limit: number): void {
     if (this.#wire !== 2) {
-      this.#expect(kind === 'fixed32' ? 5 : 0);
+      this.#expect(kind === 'fixed32' || kind === 'float' ? 5 : 0);
       this.#number(kind, into, limit);
       return;
     }
@@ -134,7 +134,7 @@ export class Fields {
   }
 }
 
-type NumberKind = 'uint32' | 'uint64' | 'fixed32';
+type NumberKind = 'uint32' | 'uint64' | 'fixed32' | 'float';
 
 /** Runs a decoder over bytes in memory; what protobufjs throws becomes E_MALFORMED. */
 export async function decodeMessage<T>(

@@ -7,7 +7,7 @@ import type { ByteSink } from '../../io/sink.js';
 import { CODEC_NAMES } from '../../kernels/codecs/numbers.js';
 import { encodeManifest } from './encode.js';
 import { encodeFooter, encodeHeader } from './frame.js';
-import { alignUp, CHUNK_ALIGNMENT, FEATURE_DELTA, FEATURE_ENCRYPTED } from './layout.js';
+import { alignUp, CHUNK_ALIGNMENT, FEATURE_DELTA, FEATURE_ENCRYPTED, FEATURE_PREDICTED } from './layout.js';
 import { ALIAS_RECORD, type TensorRecord } from './manifest.js';
 import { splitProvenance } from './provenance.js';
 import { checkText } from './text.js';
@@ -97,7 +97,9 @@ async function finish(
     kept: model.unknown?.format === 'mlck' ? model.unknown.parts : [],
   });
   const written = key ? (await import('./seal.js')).sealManifest(key, manifest) : manifest;
-  const features = (key ? FEATURE_ENCRYPTED : 0) | (delta ? FEATURE_DELTA : 0);
+  const predicted = records.some(({ prediction }) => prediction);
+  const features =
+    (key ? FEATURE_ENCRYPTED : 0) | (delta ? FEATURE_DELTA : 0) | (predicted ? FEATURE_PREDICTED : 0);
   const offset = alignUp(sink.size, CHUNK_ALIGNMENT);
   await sink.writeAt(offset, written);
   await sink.writeAt(offset + written.byteLength, encodeFooter(offset, written, features));

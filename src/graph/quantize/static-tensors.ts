@@ -4,6 +4,7 @@ import { memoryTensor, readTensor, type TensorSource } from '../../core/tensor.j
 import {
   type AffineTensor,
   parametersOf,
+  quantizeTensor,
   rangesOf,
   storedBytes,
   withParameters,
@@ -99,19 +100,17 @@ export class StaticTensors {
       parameters.zeros[i] = zeroPoint;
     }
     // Kernels take one zero point for all channels, those without any weight included.
-    if (spec.symmetric && spec.dtype === 'u8') parameters.zeros.fill(128);
+    if (spec.symmetric && spec.dtype === 'u8') parameters.zeros.fill(affineOf(-1, 1, spec).zeroPoint);
     const key = JSON.stringify([name, axis, ...parameters.scales]);
-    return this.#store(key, name, axis, withParameters(tensor, spec, groups, parameters), spec.dtype);
+    return this.#store(key, name, axis, withParameters(tensor, spec, parameters), spec.dtype);
   }
 
   /** A constant that is added or multiplied like an activation. */
   async constant(name: string): Promise<StoredTensor | undefined> {
     const tensor = this.#tensor(name);
     const spec = this.#types.activations;
-    const groups = new Groups(tensor.info.shape, {});
-    const ranges = await rangesOf(tensor, groups);
-    if (!ranges.finite) return undefined;
-    const made = withParameters(tensor, spec, groups, parametersOf(ranges, spec));
+    const made = await quantizeTensor(tensor, spec);
+    if (!made) return undefined;
     return this.#store(JSON.stringify([name]), name, undefined, made, spec.dtype);
   }
 

@@ -16,8 +16,13 @@ export interface QuantizeSettings {
   readonly weightSign?: 'signed' | 'unsigned';
   /** Bits of quantized activations: 8 (default) or 16. */
   readonly activationBits?: 8 | 16;
-  /** int8-static: QLinear operators instead of QDQ pairs. */
+  /**
+   * Integer operators instead of DequantizeLinear in front of float ones: int8-static: QLinear operators; weights:
+   * MatMulNBits. Undefined: the scheme's own default.
+   */
   readonly operators?: boolean;
+  /** How ranges are chosen; weights: `mse` looks for the scale with the least error, all else spans all values. */
+  readonly method?: 'minmax' | 'percentile' | 'entropy' | 'mse';
   /** fp16, bf16: graph inputs and outputs stay f32 (default true). */
   readonly keepIo?: boolean;
   /** fp16, bf16: operators that stay in f32 besides those that must. */

@@ -8,3 +8,4 @@ export { planeDecode, planeEncode, planeModel, planeSample } from './plane-codes
 export { residualDecode, residualEncode, residualModel } from './residual';
 export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
 export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
+export { adamSecond, adamWeight } from './adam';

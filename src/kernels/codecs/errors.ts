@@ -1,6 +1,6 @@
 import { MlserError, malformed } from '../../errors.js';
 import { crcHex } from '../../io/crc32.js';
-import { CODEC_NAMES } from './numbers.js';
+import { BASED, CODEC_NAMES } from './numbers.js';
 
 /** Which chunk something is wrong with. */
 export interface ChunkPlace {
@@ -28,6 +28,8 @@ export const sealedChunk = (place: ChunkPlace): MlserError =>
 export const notOfCodec = (place: ChunkPlace, codec: number, length: number): MlserError =>
   malformed(`${subject(place)} is no ${CODEC_NAMES.get(codec) ?? `codec ${codec}`} of ${length} bytes`, {
     ...place,
+    // Differences may fail to unfold where the base is another one.
+    ...(BASED.has(codec) ? { base: true } : {}),
   });
 
 /** What came out is not what was meant: the base is another one (or its file was changed). */

@@ -94,21 +94,26 @@ export async function quantizeTensor(
   tensor: TensorSource,
   spec: AffineSpec,
 ): Promise<AffineTensor | undefined> {
+  const parameters = await fitted(tensor, spec);
+  return parameters && withParameters(tensor, spec, parameters);
+}
+
+/** Scale and zero point of every group, from the values. Undefined if one of them is NaN or infinite. */
+export async function fitted(tensor: TensorSource, spec: AffineSpec): Promise<Parameters | undefined> {
   const groups = new Groups(tensor.info.shape, spec);
   const ranges = await rangesOf(tensor, groups);
-  if (!ranges.finite) return undefined;
-  return withParameters(tensor, spec, groups, parametersOf(ranges, spec));
+  return ranges.finite ? parametersOf(ranges, spec) : undefined;
 }
 
 /** The same with scales and zero points from elsewhere. */
 export function withParameters(
   tensor: TensorSource,
   spec: AffineSpec,
-  groups: Groups,
   { scales, zeros }: Parameters,
 ): AffineTensor {
   const { dtype, scaleType = 'f32', rule = 'linear' } = spec;
   const { info } = tensor;
+  const groups = new Groups(info.shape, spec);
   const scale = encodeScales(scaleType, scales);
   // What is stored is what counts: values are divided by the scale after its rounding.
   const rounder = new Rounder(dtype, groups, decoded(scaleType, scale, scales.length), zeros, rule);

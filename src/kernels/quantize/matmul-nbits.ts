@@ -36,7 +36,7 @@ export function nbitsMatrix(tensor: TensorSource, spec: NBitsSpec, parameters: P
   const affine = matrixSpec(spec);
   const groups = new Groups(tensor.info.shape, affine);
   const [blocks = 0, n = 0] = groups.shape;
-  const { codes, scaleType, dequantized } = withParameters(tensor, affine, groups, parameters);
+  const { codes, scaleType, dequantized } = withParameters(tensor, affine, parameters);
   const { bits } = dtypeFacts(affine.dtype);
   const zeros = spec.symmetric
     ? undefined

@@ -1,11 +1,12 @@
 import type { WorkContext } from '../../core/format.js';
+import { LIMITS } from '../../core/limits.js';
 import type { Model } from '../../core/model.js';
 import { MlserError } from '../../errors.js';
-import { joinPath, makeFolder } from '../../io/disk.js';
+import { isFile, isSameFile, joinPath, makeFolder, removeFile } from '../../io/disk.js';
 import { type OpenContext, type OpenedModel, withModel, withModels } from '../open.js';
 import type { DeltaAddReport, DeltaCreateReport } from '../reports.js';
 import { type DeltaOptions, deltaBetween } from './create.js';
-import { EMPTY_RUN, isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
+import { EMPTY_RUN, freshFile, isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
 import { changingRun } from './run-lock.js';
 import { type WholeReport, writeWhole } from './whole.js';
 
@@ -48,28 +49,33 @@ async function addOpened(
   options: AddOptions,
   context: WorkContext & OpenContext,
 ): Promise<DeltaAddReport> {
-  const run = (await isRunFolder(folder)) ? await readRun(folder) : EMPTY_RUN;
-  const identity = identify(opened, run, options);
-  const { name, step } = identity;
-  const file = `${name}.mlck`;
+  const isRun = await isRunFolder(folder);
+  const run = isRun ? await readRun(folder) : EMPTY_RUN;
+  const { name, step } = identify(opened, run, folder, options);
+  const file = freshFile(name, run, (wanted) => isForeign(joinPath(folder, wanted), opened, isRun));
   const output = joinPath(folder, file);
   const existing = run.steps.find((known) => known.name === name);
   if (existing) throw stepExists(folder, name);
-  // A file that the index does not name is what an interrupted run left.
   const writing: AddOptions = { ...options, force: true };
   const last = run.steps.at(-1);
-  const keyframe = last === undefined || sinceKeyframe(run) >= (options.keyframeEvery ?? KEYFRAME_EVERY);
+  const keyframe = last === undefined || sinceKeyframe(run) >= mostDeltas(options);
   const added = async (report: DeltaCreateReport | WholeReport, whole: boolean): Promise<DeltaAddReport> => {
     const full: DeltaAddReport = {
       ...report,
       ...{ run: folder, name, step, keyframe: whole, base: whole ? null : report.base },
     };
-    if (!report.validation.passed || options.dryRun) return full;
+    const { content } = report.target;
+    if (content === null) return full;
     const entry: RunStep = {
-      ...{ name, step, file, content: report.target.content, base: full.base?.content ?? null },
+      ...{ name, step, file, content, base: full.base?.content ?? null },
       ...{ depth: report.depth, bytes: report.bytesOut, tensorBytes: report.tensorBytes },
     };
-    await writeRun(folder, { ...run, steps: [...run.steps, entry] });
+    try {
+      await writeRun(folder, { ...run, steps: [...run.steps, entry] });
+    } catch (error) {
+      removeFile(output); // nothing names it
+      throw error;
+    }
     return full;
   };
   const request = { command: 'delta add', next: opened, output };
@@ -82,6 +88,15 @@ async function addOpened(
     return added(await writeWhole(request, writing, context), true);
   });
 }
+
+/** What stands where a step is to be written: what an interrupted run left may go, the user's own files may not. */
+const isForeign = (file: string, { files }: OpenedModel, isRun: boolean): boolean =>
+  isFile(file) &&
+  (!isRun || files.opened().some((source) => source.path !== undefined && isSameFile(source.path, file)));
+
+/** A chain that nobody could read is not made. */
+const mostDeltas = ({ keyframeEvery = KEYFRAME_EVERY }: AddOptions): number =>
+  Math.min(keyframeEvery, LIMITS.DELTA_DEPTH);
 
 /** Bases of steps lie in the folder; paths that were given are for the checkpoint. */
 const runContext = ({ bases: _, ...context }: WorkContext & OpenContext): WorkContext => context;
@@ -112,6 +127,7 @@ function gainsNothing(report: DeltaCreateReport, { steps }: Run): boolean {
 function identify(
   { model, files }: OpenedModel,
   run: Run,
+  folder: string,
   options: AddOptions,
 ): { readonly name: string; readonly step: number | null } {
   const stem = files.main.replace(/\.(safetensors\.index\.json|bin\.index\.json|[a-z0-9]+)$/i, '');
@@ -130,14 +146,15 @@ function identify(
     told <= before &&
     options.name === undefined
   )
-    if (run.steps.some((known) => known.step === told)) throw stepExists('the run', name);
+    if (run.steps.some((known) => known.step === told)) throw stepExists(folder, name);
   return { name, step: told ?? null };
 }
 
 /** What the training state says, or the metadata. */
 function stepOf({ training, metadata }: Model): number | undefined {
   const told = [training?.step, metadata.get('step'), metadata.get('global_step')];
-  return told.map(Number).find((step) => Number.isSafeInteger(step) && step >= 0);
+  const numbers = told.map((step) => (/^\d+$/.test(String(step)) ? Number(step) : Number.NaN)); // null is not step 0
+  return numbers.find((step) => Number.isSafeInteger(step));
 }
 
 /** `step0180.bf16` is step 180, and so are `checkpoint-180` and `180`; `model2` is no step. */

@@ -4,7 +4,7 @@ import { MlserError } from '../../errors.js';
 import { baseMismatch } from '../base.js';
 import { hashModel } from '../hashes.js';
 import { bytesOf } from '../inspect.js';
-import { type OpenContext, type OpenedModel, withModels } from '../open.js';
+import { type OpenContext, type OpenedModel, withModel, withModels } from '../open.js';
 import type { WriteReport } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 
@@ -31,9 +31,34 @@ export const applyDeltas = (
     if (!opened) throw new Error('a model is missing');
     if (!opened.model.delta) return applyForeign(base, deltas, opened, output, options, context);
     await checkBase(opened, context);
+    await refuseUnused(opened, base, deltas, context);
     return rebuilt(opened, [opened], opened.model, output, options, context);
   });
 };
+
+/**
+ * What was named and is not needed was named by mistake: something else would come out than was meant.
+ *
+ * @throws E_BASE_MISMATCH for the base, E_USAGE for a delta.
+ */
+export async function refuseUnused(
+  opened: OpenedModel,
+  base: string,
+  deltas: readonly string[],
+  context: OpenContext,
+): Promise<void> {
+  const used = new Set(opened.bases.map(({ input }) => input));
+  const extra = deltas.slice(0, -1).find((path) => !used.has(path));
+  if (extra !== undefined)
+    throw new MlserError('E_USAGE', `${opened.input} does not build on ${extra}`, {
+      details: { input: opened.input, delta: extra },
+      hint: 'name the deltas in their order, the oldest first',
+    });
+  const needed = [...opened.bases, opened].find(({ model }) => model.delta)?.model.delta?.base;
+  if (used.has(base) || needed === undefined || used.size === 0) return;
+  const found = await withModel(base, context, async ({ model }) => model.recordedContent);
+  if (found !== undefined) throw baseMismatch(opened.input, needed, found);
+}
 
 const rebuilt = (
   { input }: OpenedModel,

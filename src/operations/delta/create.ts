@@ -1,11 +1,14 @@
 import type { CodecChoice, StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { MlserError } from '../../errors.js';
+import { isSameFile } from '../../io/disk.js';
+import { resolveTarget } from '../../io/target.js';
 import { BASED, CODEC_NAMES } from '../../kernels/codecs/numbers.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
 import type { CodecTotals, DeltaCreateReport, TensorAction } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
+import { refuseUnused } from './apply.js';
 import type { LossyOptions } from './lossy-words.js';
 import { hintOf, planDelta } from './plan.js';
 
@@ -38,8 +41,9 @@ export const squashDeltas = (
     const last = deltas.at(-1);
     if (!from || last === undefined) throw new MlserError('E_USAGE', 'a delta is missing');
     const bases = [...deltas.slice(0, -1), base];
-    return withModels([last], { ...context, bases }, ([opened]) => {
+    return withModels([last], { ...context, bases }, async ([opened]) => {
       if (!opened) throw new Error('a model is missing');
+      await refuseUnused(opened, base, deltas, context);
       return deltaBetween({ command: 'delta squash', base: from, next: opened, output }, options, context);
     });
   });
@@ -59,6 +63,7 @@ export async function deltaBetween(
   options: DeltaOptions,
   context: WorkContext,
 ): Promise<DeltaCreateReport> {
+  refuseOverBase(output, base);
   const plan = await planDelta(next.model, base.model, baseFile, options, context);
   const { delta } = plan;
   const { key } = context;
@@ -103,20 +108,31 @@ export async function deltaBetween(
   };
 }
 
+/** A delta in the place of its base would have none. */
+function refuseOverBase(output: string, base: OpenedModel): void {
+  const target = resolveTarget(output);
+  const below = [base, ...base.bases].flatMap(({ files }) => files.opened());
+  if (below.some(({ path }) => path !== undefined && isSameFile(path, target)))
+    throw new MlserError('E_USAGE', `${output} is what the delta builds on`, {
+      details: { output, base: base.input },
+      hint: 'name another output',
+    });
+}
+
 /** Checkpoints hold weights: a graph stays where it is. */
 function withoutGraph({ graph: _, ...model }: Model): Model {
   return model;
 }
 
 /** The content id that a file was given when it was written. */
-export async function contentOf(file: string, exists: boolean, context: WorkContext): Promise<string> {
-  if (!exists) return '';
+export async function contentOf(file: string, exists: boolean, context: WorkContext): Promise<string | null> {
+  if (!exists) return null;
   const { key } = context;
   return withModels(
     [file],
     { ...(key ? { key } : {}), findBase: async () => undefined },
     async ([opened]) => {
-      return opened?.model.recordedContent ?? '';
+      return opened?.model.recordedContent ?? null;
     },
   );
 }

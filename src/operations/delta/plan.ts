@@ -1,10 +1,12 @@
 import type { DeltaBase, LossyTensor, WorkContext } from '../../core/format.js';
+import { LIMITS } from '../../core/limits.js';
 import type { DeltaInfo, Model } from '../../core/model.js';
-import { type Finding, finding } from '../../errors.js';
+import { type Finding, finding, MlserError } from '../../errors.js';
 import { hashModel } from '../hashes.js';
 import type { OpenedModel } from '../open.js';
 import { lossyTensor } from './lossy.js';
 import { describeLossy, type LossyOptions } from './lossy-words.js';
+import { predictionsBetween } from './predictions.js';
 
 /** The content id and the hashes of a base: as its file records them, or computed. */
 export async function hashesOf(
@@ -37,6 +39,12 @@ export async function planDelta(
   options: LossyOptions,
   context: WorkContext,
 ): Promise<DeltaPlan> {
+  const depth = (base.delta?.depth ?? 0) + 1;
+  if (depth > LIMITS.DELTA_DEPTH)
+    throw new MlserError('E_LIMIT', `more than ${LIMITS.DELTA_DEPTH} deltas on top of each other`, {
+      details: { limit: 'DELTA_DEPTH', found: depth, allowed: LIMITS.DELTA_DEPTH },
+      hint: 'fold the chain with mlser delta squash',
+    });
   const { content, hashes } = await hashesOf(base, context);
   const byName = new Map(base.tensors.map((tensor) => [tensor.info.name, tensor]));
   const lossy = new Map<string, LossyTensor>();
@@ -54,13 +62,19 @@ export async function planDelta(
   const words = describeLossy(options);
   const info: DeltaInfo = {
     base: content,
-    depth: (base.delta?.depth ?? 0) + 1,
+    depth,
     ...(file === undefined ? {} : { file }),
     ...(words === undefined ? {} : { lossy: words }),
   };
+  // What is rounded is another model than the one that the optimizer made.
+  const predictions = words === undefined ? await predictionsBetween(base, next) : new Map<string, never>();
   return {
     intended: words === undefined ? next : { ...next, tensors },
-    delta: { model: base, content, hashes, info, ...(lossy.size > 0 ? { lossy } : {}) },
+    delta: {
+      ...{ model: base, content, hashes, info },
+      ...(lossy.size > 0 ? { lossy } : {}),
+      ...(predictions.size > 0 ? { predictions } : {}),
+    },
     changed,
     findings,
   };

@@ -3,8 +3,9 @@ import { MlserError } from '../../errors.js';
 import { joinPath, removeFile } from '../../io/disk.js';
 import { type OpenContext, withModels } from '../open.js';
 import type { DeltaPruneReport } from '../reports.js';
+import { KEYFRAME_EVERY } from './add.js';
 import { type DeltaOptions, deltaBetween } from './create.js';
-import { isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
+import { freshFile, isRunFolder, type Run, type RunStep, readRun, writeRun } from './run-index.js';
 import { changingRun } from './run-lock.js';
 import { writeWhole } from './whole.js';
 
@@ -47,7 +48,11 @@ async function prune(
   const stays = steps.map((step, i) => keeps(step, i, steps.length, options));
   const kept = steps.filter((_, i) => stays[i]);
   const dropped = steps.filter((_, i) => !stays[i]);
-  const contents = new Set(kept.map(({ content }) => content));
+  if (kept.length === 0 && steps.length > 0)
+    throw new MlserError('E_USAGE', `no step of ${folder} would stay`, {
+      details: { folder, steps: steps.length },
+      hint: 'give --keep-last N too',
+    });
   const report = (after: Run, rewritten: readonly string[]): DeltaPruneReport => ({
     command: 'delta prune',
     path: folder,
@@ -59,19 +64,27 @@ async function prune(
     bytesOut: bytesOf(after),
     findings: [],
   });
-  const orphaned = kept.filter(({ base }) => base !== null && !contents.has(base));
+  const orphaned = withoutBase(kept);
   if (options.dryRun)
     return report(
       { ...run, steps: kept },
       orphaned.map(({ name }) => name),
     );
-  const after: RunStep[] = [];
-  for (const step of kept)
-    after.push(
-      orphaned.includes(step) ? await rebased(step, after.at(-1), folder, run, options, context) : step,
-    );
-  const thinned = { ...run, steps: depths(after) };
-  await writeRun(folder, thinned);
+  let after: RunStep[] = [];
+  try {
+    for (const step of kept) {
+      const next = orphaned.includes(step)
+        ? await rebased(step, after.at(-1), folder, run, options, context)
+        : step;
+      after = depths([...after, next]);
+    }
+    await writeRun(folder, { ...run, steps: after });
+  } catch (error) {
+    const before = new Set(steps.map(({ file }) => file));
+    for (const { file } of after) if (!before.has(file)) removeFile(joinPath(folder, file));
+    throw error;
+  }
+  const thinned = { ...run, steps: after };
   const named = new Set(after.map(({ file }) => file));
   for (const { file } of steps) if (!named.has(file)) removeFile(joinPath(folder, file));
   return report(
@@ -92,17 +105,28 @@ function keeps(
   return keepEvery !== undefined && (step ?? index) % keepEvery === 0;
 }
 
+/** Steps whose base is none of those before them: the same content further on may build on this very step. */
+function withoutBase(kept: readonly RunStep[]): RunStep[] {
+  const before = new Set<string>();
+  return kept.filter(({ base, content }) => {
+    const lost = base !== null && !before.has(base);
+    before.add(content);
+    return lost;
+  });
+}
+
 /** The step again, as a delta to the one that now comes before it, or whole. */
 async function rebased(
   step: RunStep,
-  before: RunStep | undefined,
+  last: RunStep | undefined,
   folder: string,
   run: Run,
   options: DeltaOptions,
   context: WorkContext & OpenContext,
 ): Promise<RunStep> {
-  const file = freshName(step, run);
+  const file = freshFile(step.name, run, () => false);
   const output = joinPath(folder, file);
+  const before = last && last.depth + 1 < KEYFRAME_EVERY ? last : undefined; // chains do not grow longer
   const paths = [step, ...(before ? [before] : [])].map((known) => joinPath(folder, known.file));
   return withModels(paths, context, async ([opened, base]) => {
     if (!opened) throw new Error('a step is missing');
@@ -120,15 +144,6 @@ async function rebased(
     const { bytesOut: bytes } = report;
     return { ...step, file, bytes, base: before?.content ?? null };
   });
-}
-
-/** Another name than the step has now. */
-function freshName({ name, file }: RunStep, { steps }: Run): string {
-  const taken = new Set(steps.map((step) => step.file));
-  for (let i = 1; ; i++) {
-    const fresh = `${name}.r${i}.mlck`;
-    if (!taken.has(fresh) && fresh !== file) return fresh;
-  }
 }
 
 /** Deltas down to the keyframe, counted again. */

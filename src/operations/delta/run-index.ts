@@ -129,6 +129,15 @@ export async function writeRun(folder: string, run: Run): Promise<void> {
   }
 }
 
+/** A name for a file of a step that no file of the run has, nor any that is in the way. */
+export function freshFile(name: string, { steps }: Run, isTaken: (file: string) => boolean): string {
+  const taken = new Set(steps.map(({ file }) => file));
+  for (let i = 0; ; i++) {
+    const fresh = i === 0 ? `${name}.mlck` : `${name}.r${i}.mlck`;
+    if (!taken.has(fresh) && !isTaken(fresh)) return fresh;
+  }
+}
+
 /** By name, by number, `first` or `last`. */
 export function findStep({ steps }: Run, wanted: string): RunStep | undefined {
   const named = steps.find(({ name }) => name === wanted);

@@ -71,7 +71,8 @@ async function* differences(tensor: TensorSource, base: TensorSource): AsyncGene
     decodeElements(dtype, before, count, b);
     const values = new Float32Array(count);
     for (let i = 0; i < count; i++) {
-      const difference = Math.abs((a[i] ?? 0) - (b[i] ?? 0));
+      const [to, from] = [a[i] ?? 0, b[i] ?? 0];
+      const difference = Object.is(to, from) ? 0 : Math.abs(to - from); // not NaN - NaN: nothing changed there
       values[i] = difference <= 3e38 ? difference : 3e38;
     }
     yield { from, next, before, bits: new Uint32Array(values.buffer) };

@@ -85,7 +85,7 @@ describe('versions', () => {
   });
 
   it('features that a reader must know are refused, unless it knows them', async () => {
-    for (const features of [4, 5, 2 ** 31]) {
+    for (const features of [8, 9, 2 ** 31]) {
       const newer = withFooter(await write(checkpointModel()), (view) => view.setUint32(52, features, true));
       await expect(open(newer)).rejects.toMatchObject({ code: 'E_UNSUPPORTED', details: { features } });
     }

@@ -13,12 +13,16 @@ export type Part =
 /** Neighbouring chunks of a tensor that are coded together. */
 export interface EncodeJob {
   readonly op: 'encode';
+  /** Which write the job belongs to: files that were opened for another one may have been replaced since. */
+  readonly owner?: number;
   readonly dtype: DType;
   /** Number of the first chunk. */
   readonly index: number;
   readonly chunkBytes: number;
   readonly raw: Part;
   readonly base?: Part;
+  /** What changes are counted against, where that is not `base`. */
+  readonly before?: Part;
   readonly choice?: CodecChoice;
   readonly lossy?: LossyMethod;
   readonly seal?: SealKeys;
@@ -87,8 +91,14 @@ const movablePart = (part: Part): Part => ('bytes' in part ? { bytes: movable(pa
 export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: number): Promise<EncodeDone> {
   const raw = movablePart(job.raw);
   const base = job.base && movablePart(job.base);
-  const sent: EncodeJob = { ...job, op: 'encode', raw, ...(base ? { base } : {}) };
-  const done = await jobs.run(sent, [...buffersOf(raw), ...buffersOf(base)], Math.min(threads, MAX_WORKERS));
+  const before = job.before && movablePart(job.before);
+  const sent: EncodeJob = {
+    ...{ ...job, op: 'encode', raw },
+    ...(base ? { base } : {}),
+    ...(before ? { before } : {}),
+  };
+  const moved = [...buffersOf(raw), ...buffersOf(base), ...buffersOf(before)];
+  const done = await jobs.run(sent, moved, Math.min(threads, MAX_WORKERS));
   if (done.op !== 'encode') throw new Error('asked to encode, was decoded');
   return done;
 }
@@ -96,6 +106,12 @@ export async function encodeElsewhere(job: Omit<EncodeJob, 'op'>, threads: numbe
 export async function encodeHere(job: Omit<EncodeJob, 'op'>): Promise<EncodeDone> {
   const { encodeJob } = await import('./work.js');
   return encodeJob({ ...job, op: 'encode' });
+}
+
+/** Closes the files that `encodeHere` read. */
+export async function releaseHere(): Promise<void> {
+  const { release } = await import('./work.js');
+  release();
 }
 
 /** What the stored bytes decode to. Bytes in the job are gone afterwards. */

@@ -14,6 +14,14 @@ let place: Workplace | undefined;
 /** Readers of the tensors that were coded last: the next job is mostly of the same one. */
 const readers = new Map<string, BlockReader>();
 
+let owner: number | undefined;
+
+/** Closes all files, and forgets what was read of them. */
+export function release(): void {
+  readers.clear();
+  place?.close();
+}
+
 function readerOf(part: Extract<Part, { program: unknown }>, slots: readonly [number, number]): BlockReader {
   const key = `${slots[0]} ${part.program.tensor} ${part.program.path} ${part.program.offset}`;
   const known = readers.get(key);
@@ -51,9 +59,9 @@ function pull(
   }
 }
 
-const buffers = [new Uint8Array(), new Uint8Array()];
+const buffers = [new Uint8Array(), new Uint8Array(), new Uint8Array()];
 
-function scratch(index: 0 | 1, length: number): Uint8Array {
+function scratch(index: 0 | 1 | 2, length: number): Uint8Array {
   const known = buffers[index];
   if (known && known.length >= length) return known.subarray(0, length);
   const fresh = new Uint8Array(length);
@@ -69,7 +77,9 @@ const lengthOf = (part: Part): number => ('bytes' in part ? part.bytes.byteLengt
 export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   const codecs = await loadCodecs();
   const [bench] = ownBenches();
-  const { dtype, chunkBytes, raw, base, choice, lossy, seal } = job;
+  const { dtype, chunkBytes, raw, base, before, choice, lossy, seal } = job;
+  if (job.owner !== owner) release();
+  owner = job.owner;
   const total = lengthOf(raw);
   const chunks: EncodedChunk[] = [];
   const parts: Uint8Array[] = [];
@@ -78,6 +88,8 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     // What is coded itself is decoded on the bench: first that, aside, then what can be put where it is wanted.
     const next = isCoded(raw) ? scratch(0, length) : undefined;
     const below = base && isCoded(base) ? scratch(1, length) : undefined;
+    const old = before && scratch(2, length);
+    if (before && old) pull(before, from, length, old, [2, 3]);
     if (next) pull(raw, from, length, next, [0, 1]);
     if (base && below) pull(base, from, length, below, [2, 3]);
     if (next) bench.raw.bytes.set(next);
@@ -90,8 +102,12 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     const rawCrc = crc32(bench.raw.bytes.subarray(0, length));
     const sealed = seal && sealWith(seal, index, encoded.bytes);
     const bytes = sealed?.bytes ?? encoded.bytes;
-    const { codec, changed } = encoded;
-    const { width } = shapeOf(dtype, length);
+    const { codec } = encoded;
+    const { width, count } = shapeOf(dtype, length);
+    if (old) bench.base.bytes.set(old);
+    const changed = old
+      ? bench.kernels.countDiffering(bench.raw.at, bench.base.at, count, width)
+      : encoded.changed;
     const sums = {
       codec,
       changed: changed * width,

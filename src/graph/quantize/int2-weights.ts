@@ -1,0 +1,16 @@
+import { type IntegerWeights, quantizeWeights } from './integer-weights.js';
+import type { GraphScheme } from './types.js';
+
+const WEIGHTS: IntegerWeights = {
+  id: 'int2-weights',
+  bits: 2,
+  ops: new Set(['MatMul', 'Gemm', 'Conv']),
+  block: 16,
+  operators: true,
+};
+
+export const int2Weights: GraphScheme = {
+  id: WEIGHTS.id,
+  title: 'weights as 2-bit integers, a scale a block of 16',
+  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+};

@@ -1,0 +1,16 @@
+import { type IntegerWeights, quantizeWeights } from './integer-weights.js';
+import type { GraphScheme } from './types.js';
+
+const WEIGHTS: IntegerWeights = {
+  id: 'int8-weights',
+  bits: 8,
+  ops: new Set(['MatMul', 'Gemm', 'Conv', 'Gather']),
+  block: undefined,
+  operators: false,
+};
+
+export const int8Weights: GraphScheme = {
+  id: WEIGHTS.id,
+  title: 'weights as 8-bit integers, a scale a channel',
+  apply: (model, settings) => quantizeWeights(model, WEIGHTS, settings),
+};
