@@ -26,7 +26,11 @@ export const SAMPLES_PER_RUN = 64;
 export const fixedFeeds = (values: Values): FeedSource => ({ slices: undefined, load: async () => values });
 
 /** Feeds from a file, matched by name and checked. E_USAGE names what was expected and what was found. */
-export function feedsFromFile(file: ArrayFile, inputs: readonly ValueInfo[]): FeedSource {
+export function feedsFromFile(
+  file: ArrayFile,
+  inputs: readonly ValueInfo[],
+  samplesPerRun = SAMPLES_PER_RUN,
+): FeedSource {
   const arrays = matchNames(
     inputs.map((input) => input.name),
     file.arrays,
@@ -38,7 +42,7 @@ export function feedsFromFile(file: ArrayFile, inputs: readonly ValueInfo[]): Fe
     return array ? [{ input, array }] : [];
   });
   for (const { input, array } of bound) checkFeed(file.name, input, array);
-  const slices = planSlices(bound);
+  const slices = planSlices(bound, samplesPerRun);
   for (const { input, array } of bound) checkSize(file.name, input, array, slices);
   return {
     slices,
@@ -104,7 +108,7 @@ function checkSize(
 }
 
 /** Batches over the samples where all inputs share a first axis that can be cut; else everything at once. */
-function planSlices(bound: readonly Bound[]): readonly Slice[] | undefined {
+function planSlices(bound: readonly Bound[], samplesPerRun: number): readonly Slice[] | undefined {
   const rows = new Set(bound.map(({ array }) => array.info.shape[0]));
   const [samples] = rows;
   if (rows.size !== 1 || samples === undefined || samples === 0) return undefined;
@@ -113,9 +117,9 @@ function planSlices(bound: readonly Bound[]): readonly Slice[] | undefined {
   const [batch] = fixed;
   if (fixed.size > 1 || (batch !== undefined && batch < 1)) return undefined;
   if (batch !== undefined) return batch === samples ? undefined : cut(samples, batch, batch);
-  if (samples <= SAMPLES_PER_RUN) return undefined;
+  if (samples <= samplesPerRun) return undefined;
   if (firsts.some((dim) => typeof dim === 'string' && /seq|time|len|frame|step/i.test(dim))) return undefined;
-  return cut(samples, SAMPLES_PER_RUN, undefined);
+  return cut(samples, samplesPerRun, undefined);
 }
 
 function cut(samples: number, batch: number, size: number | undefined): Slice[] {

@@ -174,7 +174,7 @@ export function refusal(subject: string, error: unknown): Finding {
 }
 
 /** Outputs that do not have the samples on their first axis tell that the inputs do not have them there either. */
-const cutsWrongly = (outputs: Values, slice: Slice | undefined): boolean =>
+export const cutsWrongly = (outputs: Values, slice: Slice | undefined): boolean =>
   slice !== undefined &&
   slice.count === slice.size &&
   [...outputs.values()].some(({ dims }) => dims[0] === undefined || dims[0] % slice.count !== 0);

@@ -21,6 +21,7 @@ export interface QuantizeFlags extends WritingOptions, SelectionOptions {
   readonly scheme?: string;
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
+  readonly calibrationCache?: string;
   readonly perChannel?: boolean;
   readonly perTensor?: boolean;
   readonly block?: number;
@@ -63,6 +64,7 @@ export const schemeOptions = (command: Command): Command =>
         word('minmax', 'percentile', 'entropy', 'mse'),
       ),
     )
+    .option('--calibration-cache <file.json>', 'keeps what calibration has seen, for the next run')
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
     .addOption(integerFlag('--block <n>', 'elements that share a scale: 16 to 256'))
@@ -118,7 +120,7 @@ export async function wantedOf(options: QuantizeFlags): Promise<QuantizeOptions>
     ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync', 'include', 'exclude'),
     ...given(options, 'calibration', 'method', 'perChannel', 'block', 'symmetric', 'operators', 'keepIo'),
     ...given(options, 'reduceRange', 'keep', 'maxError', 'maxAccuracyDrop', 'requantize', 'externalData'),
-    ...given(options, 'targetSize'),
+    ...given(options, 'targetSize', 'calibrationCache'),
     ...(perTensor ? { perChannel: false } : {}),
     ...(asymmetric ? { symmetric: false } : {}),
     ...(weights === undefined ? {} : { weightSign: weights }),

@@ -1,12 +1,7 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import type {
-  ActivationRanges,
-  GraphScheme,
-  Quantized,
-  QuantizeSettings,
-} from '../../graph/quantize/types.js';
+import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
@@ -14,6 +9,7 @@ import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
+import type { Calibration } from './calibrate.js';
 
 export type CalibrationMethod = 'minmax' | 'percentile' | 'entropy' | 'mse';
 
@@ -22,6 +18,8 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
   /** Path of an npz with samples of the graph's inputs. */
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
+  /** Path of a file that keeps what calibration has seen, for the next run. */
+  readonly calibrationCache?: string;
   /** Tensors that stay as they are. */
   readonly keep?: readonly RegExp[];
   /** Largest relative error (RMSE ÷ RMS) that a tensor may have; others stay as they are. */
@@ -149,7 +147,7 @@ function withoutGraph({ graph: _, ...model }: Model): Model {
   return model;
 }
 
-function apply(
+async function apply(
   source: Model,
   opened: OpenedModel,
   options: QuantizeOptions,
@@ -162,12 +160,18 @@ function apply(
       !(options.keep ?? []).some((re) => re.test(name)) &&
       (options.only?.(name) ?? true),
   };
-  return applyAll(
+  const seen: Finding[] = [];
+  const made = await applyAll(
     source,
     assignmentsOf(options.scheme, settings, options.overrides ?? []),
-    (scheme, model, own) => rangesFor(scheme, model, opened, options, own, context),
+    async (scheme, model, own) => {
+      const calibration = await rangesFor(scheme, model, opened, options, own, context);
+      seen.push(...(calibration?.findings ?? []));
+      return calibration?.ranges;
+    },
     context,
   );
+  return { ...made, findings: [...seen, ...made.findings] };
 }
 
 /** Names of the weights that would be quantized. */
@@ -188,7 +192,7 @@ async function rangesFor(
   options: QuantizeOptions,
   settings: QuantizeSettings,
   context: WorkContext,
-): Promise<ActivationRanges | undefined> {
+): Promise<Calibration | undefined> {
   if (!scheme.activations) return undefined;
   const names = await scheme.activations(model, settings);
   const { calibrate } = await import('./calibrate.js');

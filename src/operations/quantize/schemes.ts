@@ -36,6 +36,11 @@ export const SCHEMES: readonly SchemeEntry[] = [
     graph: async () => (await import('../../graph/quantize/dynamic.js')).int8Dynamic,
   },
   {
+    id: 'int8-static',
+    title: 'weights and activations in 8 bits, ranges from calibration data',
+    graph: async () => (await import('../../graph/quantize/static.js')).int8Static,
+  },
+  {
     id: 'nf4',
     title: 'weights as 4-bit normal floats, a scale for 64',
     graph: async () => (await import('../../graph/quantize/block-floats.js')).nf4Weights,
