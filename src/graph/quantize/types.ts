@@ -1,3 +1,4 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import type { Finding } from '../../errors.js';
@@ -58,5 +59,11 @@ export interface GraphScheme {
   readonly title: string;
   /** int8-static: values of the graph whose ranges have to be known. Absent: no calibration is needed. */
   activations?(model: Model, settings: QuantizeSettings): Promise<readonly string[]>;
-  apply(model: Model, settings: QuantizeSettings, ranges: ActivationRanges | undefined): Promise<Quantized>;
+  /** `context`: for schemes that look at all weights first. */
+  apply(
+    model: Model,
+    settings: QuantizeSettings,
+    ranges: ActivationRanges | undefined,
+    context?: WorkContext,
+  ): Promise<Quantized>;
 }

@@ -106,6 +106,7 @@ async function apply(
       source,
       settings,
       await rangesFor(scheme, source, opened, options, settings, context),
+      context,
     );
   }
   const scheme = await entry.tensors?.();

@@ -1,0 +1,120 @@
+import { onnxType } from '../../formats/onnx/dtypes.js';
+import { demandOf } from './half-demand.js';
+import { moves } from './half-operators.js';
+import type { Site, Value } from './half-values.js';
+
+const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
+
+/** They divide by what comes in, or go to infinity with it: what keeps a value from zero must not get lost. */
+const GUARDED = words('Sqrt Pow Reciprocal Div Log');
+/** A sum of squares is still one behind them. */
+const GUARDING = words('Add Sub Max Clip Sqrt Pow Reciprocal');
+/** It is used up here. */
+const GUARD_ENDS = words('Div Mul Log');
+const GUARDS = words('Add Sub Max Clip');
+const SUMS = words('ReduceMean ReduceSum');
+const NORMS = words('ReduceL2 ReduceSumSquare');
+/** The smallest normal f16: below, digits get lost. */
+const SUBNORMAL = 2 ** -14;
+
+/**
+ * Nodes that stay in f32 for what their values are: takers of constants that do not fit, and norms: squares pass the
+ * largest f16 from 256 on, and what is added to them so that nothing is divided by zero is below the smallest one.
+ */
+export function keepSensitive(order: readonly Site[]): void {
+  const wild = new Set<Value>();
+  const guarded = new Set<Value>();
+  const isWild = (value: Value | undefined): boolean =>
+    value !== undefined && (value.fit === 'large' || value.fit === 'tiny' || wild.has(value));
+  for (const site of order) {
+    const { operator, inputs, outputs } = site;
+    const mark = (set: Set<Value>): void => {
+      for (const value of outputs) if (value) set.add(value);
+    };
+    for (const wire of site.wires)
+      if (wire.input !== undefined && isWild(inputs[wire.input])) {
+        wire.half = false;
+        for (const value of wire.entries) wild.add(value);
+      }
+    if (site.kind !== 'operator') continue;
+    if (inputs.some(isWild)) {
+      site.half = false;
+      if (moves(operator, 'f16')) mark(wild);
+    }
+    const moved = moves(operator, 'f16');
+    if (NORMS.has(operator)) mark(guarded);
+    if (isSquare(site) && leadsTo(outputs[0], SUMS)) {
+      site.half = false;
+      mark(guarded);
+    } else if (GUARDS.has(operator) && inputs.some(isGuard) && leadsTo(outputs[0], GUARDED)) {
+      site.half = false;
+      mark(guarded);
+    } else if (inputs.some((value) => value && guarded.has(value))) {
+      if (moved || SUMS.has(operator) || GUARDING.has(operator)) mark(guarded);
+      else if (!GUARD_ENDS.has(operator)) continue;
+      site.half = false;
+    }
+  }
+}
+
+/** A square: of one value with itself, or a power of two. */
+function isSquare({ operator, inputs }: Site): boolean {
+  const [a, b] = inputs;
+  return operator === 'Pow' ? b?.scalar === 2 : operator === 'Mul' && a !== undefined && a === b;
+}
+
+function isGuard(value: Value | undefined): boolean {
+  const { scalar } = value ?? {};
+  return scalar !== undefined && scalar > 0 && scalar < SUBNORMAL;
+}
+
+const leadsTo = (value: Value | undefined, operators: ReadonlySet<string>): boolean =>
+  value?.uses.some(
+    ({ site }) =>
+      operators.has(site.operator) || (moves(site.operator, 'f16') && leadsTo(site.outputs[0], operators)),
+  ) ?? false;
+
+/** In bytes. Larger constants are weights: what is computed with them is more than counting. */
+const LARGEST_FACTOR = 4096;
+
+/**
+ * Numbers that are computed from integers only, and end as integers again or as angles: sizes (Shape → Cast → Mul →
+ * Floor → Cast) and positions. f16 cannot count past 2048, so they stay in f32.
+ */
+export function keepCounting(order: readonly Site[]): void {
+  const counted = new Set<Value>();
+  const angles = new Set<Site>();
+  for (const site of order) {
+    if (!counts(site, counted)) continue;
+    for (const value of site.outputs) if (value) counted.add(value);
+    if (site.operator === 'Sin' || site.operator === 'Cos') angles.add(site);
+  }
+  for (const site of angles) site.half = false;
+  for (const site of [...order].reverse()) {
+    if (!site.half || !site.outputs.some((value) => value && counted.has(value))) continue;
+    const uses = site.outputs.flatMap((value) => value?.uses ?? []);
+    const open = site.outputs.some((value) => value && (value.isOutput || value.exits.length > 0));
+    if (!open && uses.length > 0 && uses.every((use) => toInteger(use.site) || demandOf(use) === 'float'))
+      site.half = false;
+  }
+}
+
+function counts(
+  { kind, node, operator, inputs, outputs, frame }: Site,
+  counted: ReadonlySet<Value>,
+): boolean {
+  if (kind === 'cast-in') return /^[iu]\d+$/.test(frame.scope.type(node.input[0]) ?? '');
+  if (operator === 'Range') return outputs[0] !== undefined;
+  if (kind !== 'operator') return false;
+  const floats = inputs.flatMap((value) => value ?? []);
+  return (
+    floats.some((value) => counted.has(value)) &&
+    floats.every((value) => counted.has(value) || (value.tensor?.byteLength ?? Infinity) <= LARGEST_FACTOR)
+  );
+}
+
+function toInteger({ kind, node }: Site): boolean {
+  if (kind !== 'cast-out') return false;
+  const to = onnxType(Number(node.attribute.find(({ name }) => name === 'to')?.i ?? 0n))?.dtype;
+  return /^[iu]\d+$/.test(to ?? '');
+}
