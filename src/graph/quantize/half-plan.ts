@@ -2,7 +2,7 @@ import { elementCount } from '../../core/dtype.js';
 import { isPinned, wire } from './half-borders.js';
 import { demandsOf, givesHalf } from './half-demand.js';
 import { keepCounting, keepSensitive } from './half-keep.js';
-import { computesIn, type Half, moves } from './half-operators.js';
+import { computesIn, type Half, isRecurrent, moves } from './half-operators.js';
 import { type Frame, framesOf, type Site, sitesOf, type Value, type Wire } from './half-values.js';
 
 export interface PlanOptions {
@@ -78,15 +78,24 @@ function settle(value: Value, { keepIo }: PlanOptions): void {
   else if (maker?.kind === 'operator') value.half = givesHalf(maker, maker.outputs.indexOf(value));
   else if (maker?.kind === 'border')
     value.half = maker.wires.some((one) => one.half && one.output === maker.outputs.indexOf(value));
-  else if (maker === undefined || maker.kind !== 'fixed') {
-    // Casts and constants come in the type that is wanted; constants in f32 where both are.
-    const demands = demandsOf(value);
-    const wanted = demands.includes('half') || (value.isOutput && !keepIo);
-    const other = demands.includes('float') || (value.isOutput && keepIo);
-    value.half =
-      value.fit !== 'large' && value.fit !== 'tiny' && wanted && (maker?.kind === 'cast-in' || !other);
-  }
+  else value.half = maker?.kind !== 'fixed' && isWanted(value, keepIo);
 }
+
+/** Casts and constants come in the type that is wanted; constants in f32 where both are. */
+function isWanted(value: Value, keepIo: boolean): boolean {
+  if (value.fit === 'large' || value.fit === 'tiny') return false;
+  const demands = demandsOf(value);
+  const half = demands.includes('half') || (value.isOutput && !keepIo);
+  if (value.maker?.kind === 'cast-in') return half;
+  const isStored =
+    isWeight(value) && value.uses.length > 0 && value.uses.every(({ site }) => isRecurrent(site.operator));
+  if (isStored && value.exits.length === 0 && !value.isOutput) return true;
+  return half && !demands.includes('float') && !(value.isOutput && keepIo);
+}
+
+/** Scalars steer the graph, and rounding them gains nothing. */
+const isWeight = ({ tensor }: Value): boolean =>
+  tensor !== undefined && elementCount(tensor.info.shape, tensor.info.name) > 1;
 
 function settleEntries(site: Site): void {
   for (const { entries, half } of site.wires) for (const value of entries) value.half = half;
@@ -94,8 +103,8 @@ function settleEntries(site: Site): void {
 
 /** bf16: weights are stored in it, and what only hands them on does it in bf16. Nothing computes in it on the cpu. */
 function planStorage(main: Frame, options: PlanOptions): void {
+  for (const frame of framesOf(main)) for (const value of frame.values.values()) store(value, options);
   for (const site of inOrder(main)) {
-    for (const value of site.inputs) if (value) store(value, options);
     const given = site.inputs.flatMap((value) => value ?? []);
     site.half =
       site.kind === 'operator' &&
@@ -107,12 +116,7 @@ function planStorage(main: Frame, options: PlanOptions): void {
   }
 }
 
-/** Scalars steer the graph, and rounding them gains nothing. */
 function store(value: Value, { keepIo }: PlanOptions): void {
-  const { maker, tensor } = value;
   if (value.kept || value.promised !== undefined) value.half = value.promised ?? false;
-  else if (!tensor || maker) return;
-  else
-    value.half =
-      value.fit !== 'large' && !(value.isOutput && keepIo) && elementCount(tensor.info.shape, '') > 1;
+  else if (!value.maker) value.half = value.fit !== 'large' && !(value.isOutput && keepIo) && isWeight(value);
 }

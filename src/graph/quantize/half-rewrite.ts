@@ -222,10 +222,8 @@ export class Rewrite {
     const value = frame.find(given.name ?? '');
     const { owner } = frame;
     if (!value) return { ...given, name: owner ? this.#alias(frame, given.name ?? '') : given.name };
-    if (!owner) {
-      // Inputs and initializers that are results as they stand have the right type already, or get it here.
-      return this.#keepIo ? given : this.#retyped(given);
-    }
+    // What is not made by a node may be a constant that stays f32.
+    if (!owner) return !this.#keepIo && (value.maker || value.half) ? this.#retyped(given) : given;
     const half = owner.wires.some(
       (wire) => wire.half && wire.exits.some((exit) => exit.frame === frame && exit.index === index),
     );
