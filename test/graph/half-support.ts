@@ -102,7 +102,7 @@ const graphOf = ({ nodes, inputs = [], outputs, constants = [], values = [] }: G
     valueInfo: values.map(valueInfo),
   });
 
-export const sampleBytes = (sample: Sample): Promise<Uint8Array> =>
+const sampleBytes = async (sample: Sample): Promise<Uint8Array> =>
   encodeToBytes(
     'ModelProto',
     create('ModelProto', {
@@ -167,6 +167,10 @@ export async function run(bytes: Uint8Array, feeds: Feeds): Promise<Record<strin
     await session.release();
   }
 }
+
+/** All results, one after the other. */
+export const resultsOf = async (bytes: Uint8Array, feeds: Feeds): Promise<number[]> =>
+  Object.values(await run(bytes, feeds)).flat();
 
 /** Largest difference of the results before and after. */
 export async function change({ before, bytes }: Converted, feeds: Feeds): Promise<number> {

@@ -8,9 +8,8 @@ import {
   feed,
   floats,
   integers,
-  linesOf,
   node,
-  run,
+  resultsOf,
   typesOf,
 } from './half-support.js';
 
@@ -48,7 +47,7 @@ describe('f16: types and casts', () => {
     expect(made.model.graph?.inputs.map(({ dtype }) => dtype)).toEqual(['f16']);
     expect(made.model.graph?.outputs.map(({ dtype }) => dtype)).toEqual(['f16']);
     const fed = { x: new Tensor('float16', Uint16Array.of(0x3c00, 0xbc00, 0, 0x4000), [4]) };
-    expect((await run(made.bytes, fed))['y']?.length).toBe(4);
+    expect(await resultsOf(made.bytes, fed)).toHaveLength(4);
   });
 
   it('turns casts to f32 into casts to half, and casts to half away', async () => {
@@ -257,7 +256,7 @@ describe('f16: what stays in f32', () => {
     expect(made.lines).toContain('Div(x, d) -> e');
     expect(made.lines).toContain('Mul(e_f16, w) -> y_f16');
     expect(await change(made, { x: feed([400, -300, 500, 600]) })).toBeLessThan(0.01);
-    expect((await run(made.bytes, { x: feed([0, 0, 0, 0]) }))['y']).toEqual([0, 0, 0, 0]);
+    expect(await resultsOf(made.bytes, { x: feed([0, 0, 0, 0]) })).toEqual([0, 0, 0, 0]);
   });
 
   it('sizes and positions past 2048', async () => {
@@ -284,6 +283,52 @@ describe('f16: what stays in f32', () => {
     expect(made.lines).toContain('Cos(angle) -> c');
     expect(made.lines).toContain('Cast:1(r) -> p');
     expect(await change(made, x4)).toBeLessThan(0.01);
+  });
+});
+
+describe('f16: what onnxruntime crashes over', () => {
+  it('loads transposes of batches before a MatMul', async () => {
+    const made = await converted({
+      nodes: [
+        node('Transpose', ['x'], ['t'], { perm: [1n, 0n, 2n] }),
+        node('MatMul', ['t', 'w'], ['m']),
+        node('Relu', ['m'], ['y']),
+      ],
+      inputs: ['x[2,b,2]'],
+      outputs: ['y[b,2,2]'],
+      constants: [floats('w', [1, 2, 3, 0.1], [2, 2])],
+    });
+    expect(made.lines.slice(0, 3)).toEqual([
+      'Transpose(x) -> t',
+      'Cast:10(t) -> t_f16',
+      'MatMul(t_f16, w) -> m',
+    ]);
+    expect(await change(made, { x: feed([1, 2, 3, 4], [2, 1, 2]) })).toBeLessThan(0.01);
+  });
+
+  it('runs recurrent layers with inputs left out', async () => {
+    const made = await converted({
+      nodes: [node('GRU', ['x', 'w', 'r', 'b', '', 'h'], ['y'], { hidden_size: 2n })],
+      inputs: ['x[3,1,2]'],
+      outputs: ['y[3,1,1,2]'],
+      constants: [
+        floats(
+          'w',
+          Array.from({ length: 12 }, (_, i) => Math.sin(i)),
+          [1, 6, 2],
+        ),
+        floats(
+          'r',
+          Array.from({ length: 12 }, (_, i) => Math.cos(i)),
+          [1, 6, 2],
+        ),
+        floats('b', new Array(12).fill(0.1), [1, 12]),
+        floats('h', [0.1, 0.2], [1, 1, 2]),
+      ],
+    });
+    expect(typesOf(made.model)).toEqual({ w: 'f16', r: 'f16', b: 'f16', h: 'f16' });
+    expect(made.lines.at(-1)).toBe('Cast:1(y_f16) -> y');
+    expect(await change(made, { x: feed([1, 2, 3, 4, 5, 6], [3, 1, 2]) })).toBeLessThan(0.01);
   });
 });
 
@@ -320,7 +365,7 @@ describe('f16: masks', () => {
     expect(codes(made.findings)).toContain('MASK_CLAMPED');
     const hide = (...bits: number[]) => ({ ...x4, hide: new Tensor('bool', Uint8Array.from(bits), [4]) });
     expect(await change(made, hide(1, 0, 1, 0))).toBeLessThan(1e-3);
-    expect((await run(made.bytes, hide(1, 1, 1, 1)))['y']?.every(Number.isFinite)).toBe(true);
+    expect((await resultsOf(made.bytes, hide(1, 1, 1, 1))).every(Number.isFinite)).toBe(true);
   });
 
   it('bounds of Clip and fillings of ConstantOfShape', async () => {

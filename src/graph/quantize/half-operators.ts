@@ -28,12 +28,6 @@ const FLOAT_ONLY = words(`
   NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss ImageDecoder LinearAttention CausalConvWithState
 `);
 
-/**
- * They compute in f32 (onnxruntime 1.30 crashes on some graphs that have them in f16), but their weights are stored in
- * half and cast when the model is loaded.
- */
-const RECURRENT = words('LSTM GRU RNN');
-
 /** They hand on elements as they are: what they compute in follows what is around them. */
 const MOVING = words(`
   Identity Reshape Squeeze Unsqueeze Flatten Transpose Slice Gather GatherElements GatherND Concat Split Expand Tile
@@ -89,7 +83,6 @@ export function signatureOf(operator: string): Signature | undefined {
 export const isContrib = (operator: string): boolean => CONTRIB.has(operator);
 export const moves = (operator: string, half: Half): boolean =>
   (half === 'f16' ? MOVING : MOVING_BF16).has(operator);
-export const isRecurrent = (operator: string): boolean => RECURRENT.has(operator);
 export const isBlind = (operator: string): boolean => BLIND.has(operator);
 export const staysFloat = (operator: string, index: number): boolean =>
   FLOAT_INPUTS.get(operator)?.includes(index) ?? false;
@@ -97,7 +90,7 @@ export const staysFloat = (operator: string, index: number): boolean =>
 /** Whether an operator can compute in a half type, in a version of the standard operators. */
 export function computesIn(operator: string, half: Half, opset: number): boolean {
   if (half === 'bf16') return MOVING_BF16.has(operator);
-  if (FLOAT_ONLY.has(operator) || RECURRENT.has(operator)) return false;
+  if (FLOAT_ONLY.has(operator)) return false;
   if (CONTRIB.has(operator)) return true;
   const history = historyOf(operator);
   if (!history) return false;

@@ -1,8 +1,10 @@
 import { elementCount } from '../../core/dtype.js';
 import { isPinned, wire } from './half-borders.js';
+import { keepCounting } from './half-counting.js';
 import { demandsOf, givesHalf } from './half-demand.js';
-import { keepCounting, keepSensitive } from './half-keep.js';
-import { computesIn, type Half, isRecurrent, moves } from './half-operators.js';
+import { keepSensitive } from './half-keep.js';
+import { computesIn, type Half, moves } from './half-operators.js';
+import { keepBatchTransposes } from './half-transposes.js';
 import { type Frame, framesOf, type Site, sitesOf, type Value, type Wire } from './half-values.js';
 
 export interface PlanOptions {
@@ -41,6 +43,7 @@ function planComputing(main: Frame, options: PlanOptions): void {
   const order = [...inOrder(main)];
   keepSensitive(order);
   keepCounting(order);
+  keepBatchTransposes(order);
   for (const site of [...order].reverse()) if (site.half) followTakers(site);
   for (const frame of framesOf(main)) for (const value of frame.values.values()) settle(value, options);
   for (const site of sites) settleEntries(site);
@@ -87,9 +90,6 @@ function isWanted(value: Value, keepIo: boolean): boolean {
   const demands = demandsOf(value);
   const half = demands.includes('half') || (value.isOutput && !keepIo);
   if (value.maker?.kind === 'cast-in') return half;
-  const isStored =
-    isWeight(value) && value.uses.length > 0 && value.uses.every(({ site }) => isRecurrent(site.operator));
-  if (isStored && value.exits.length === 0 && !value.isOutput) return true;
   return half && !demands.includes('float') && !(value.isOutput && keepIo);
 }
 

@@ -14,6 +14,7 @@ import { plan } from './half-plan.js';
 import { remarksOn } from './half-remarks.js';
 import { Rewrite } from './half-rewrite.js';
 import { framesOf } from './half-values.js';
+import { inlineFunctions } from './inline-functions.js';
 import type { GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** The first operator set whose Cast knows the type; those before 7 are not known here. */
@@ -43,9 +44,12 @@ async function apply(
 ): Promise<Quantized> {
   const { model, findings } = await withCast(given, half);
   if (!model.graph) return { model, quantized: [], findings: [] };
-  const proto = protoOf(model.graph);
+  const written = protoOf(model.graph);
   const opset = model.graph.opsets.get('') ?? FIRST_OPSET[half];
-  const sources = sourcesOf(model, proto);
+  const sources = sourcesOf(model, written);
+  const names = new FreshNames(namesOf(written).taken);
+  // What computes in f32 anyway may stay a function.
+  const proto = half === 'f16' ? inlineFunctions(written, names) : written;
   const main = await collect(proto, sources, opset);
   if (!main) return { model, quantized: [], findings: [] };
   const keepIo = settings.keepIo ?? true;
@@ -55,16 +59,16 @@ async function apply(
   await fitConstants(main, half, context);
   plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), opset });
 
-  const rewrite = new Rewrite(half, keepIo, new FreshNames(namesOf(proto).taken));
+  const rewrite = new Rewrite(half, keepIo, names);
   const next = { ...proto, graph: await rewrite.graph(main) };
-  const written = withProto(model, next, new Map([...sources, ...rewrite.made]));
+  const made = withProto(model, next, new Map([...sources, ...rewrite.made]));
   const before = tensorMap(given);
   const quantized = [...rewrite.made.values()].flatMap((tensor): QuantizedTensor[] => {
     const source = before.get(tensor.info.name);
     return source ? [record(id, source, tensor)] : [];
   });
   return {
-    model: { ...written, aliases: sameTypes(written) },
+    model: { ...made, aliases: sameTypes(made) },
     quantized,
     findings: [...findings, ...remarksOn(main, half, rewrite.casts)],
   };
