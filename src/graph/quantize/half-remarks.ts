@@ -18,7 +18,15 @@ function onConstant(value: Value, half: Half): Finding[] {
   }
   if (value.fit !== 'large' && value.fit !== 'tiny') return [];
   const what = value.fit === 'large' ? `has values past the largest ${half}` : `would become zero in ${half}`;
-  return [finding('warning', 'OUT_OF_RANGE', subject, `${what}: f32 stays for ${list(takers)}`)];
+  // What is too small is mostly there to keep a divisor from zero; what is too large is a weight.
+  return [
+    finding(
+      value.fit === 'large' ? 'warning' : 'info',
+      'OUT_OF_RANGE',
+      subject,
+      `${what}: f32 stays for ${list(takers)}`,
+    ),
+  ];
 }
 
 function onComputing(main: Frame, half: Half, casts: number): Finding[] {
