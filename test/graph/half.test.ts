@@ -69,6 +69,21 @@ describe('f16: types and casts', () => {
     expect(await change(made, { ...x4, n })).toBeLessThan(0.05);
   });
 
+  it('does not ask for nodes in order', async () => {
+    const made = await converted({
+      nodes: [
+        node('Cast', ['h'], ['b'], { to: 1n }),
+        node('Relu', ['b'], ['y']),
+        node('Cast', ['a'], ['h'], { to: 10n }),
+        node('Neg', ['x'], ['a']),
+      ],
+      inputs: ['x[4]'],
+      outputs: ['y[4]'],
+    });
+    expect(made.lines).toContain('Identity(a) -> b');
+    expect(await change(made, x4)).toBeLessThan(0.01);
+  });
+
   it('casts a value once for all who take it, and a constant not at all', async () => {
     const made = await converted(
       {
@@ -122,6 +137,34 @@ describe('f16: types and casts', () => {
     const all = await converted(sample, { keepIo: false });
     expect(all.model.graph?.outputs.map(({ dtype }) => dtype)).toEqual(['f16', 'f16', 'f16', 'f16']);
     expect(all.lines).toEqual(['Mul(x, w) -> y', 'Neg(y) -> z']);
+  });
+
+  it('leaves inputs with a default what they are, and takes those that are inputs by form only', async () => {
+    const sample = {
+      nodes: [node('Mul', ['x', 'w'], ['y'])],
+      inputs: ['x[4]', 'w[4]'],
+      outputs: ['y[4]'],
+      constants: [floats('w', [1, 2, 3, 0.1])],
+    };
+    const made = await converted(sample);
+    expect(typesOf(made.model)).toEqual({ w: 'f32' });
+    expect(made.lines).toContain('Cast:10(w) -> w_f16');
+    const w = feed([4, 3, 2, 1]);
+    expect(await change(made, { ...x4, w })).toBeLessThan(0.01);
+    const formal = await converted({ ...sample, opset: 8, ir: 3n });
+    expect(typesOf(formal.model)).toEqual({ w: 'f16' });
+    expect(formal.graph.input.map(({ type }) => type?.tensorType?.elemType)).toEqual([1, 10]);
+    expect(await change(formal, x4)).toBeLessThan(0.01);
+  });
+
+  it('keeps integers exact that are results as f32', async () => {
+    const made = await converted({
+      nodes: [node('Cast', ['n'], ['m'], { to: 1n }), node('Mul', ['x', 'm'], ['y'])],
+      inputs: ['x[1]', 'n:i64[1]'],
+      outputs: ['m[1]', 'y[1]'],
+    });
+    const n = new Tensor('int64', BigInt64Array.of(4099n), [1]);
+    expect(await change(made, { x: feed([0]), n })).toBe(0);
   });
 
   it('rewrites Constant nodes and ConstantOfShape', async () => {

@@ -46,27 +46,23 @@ function wireSite(site: Site): void {
     const exits =
       places.exit === undefined ? [] : site.inner.map((frame) => ({ frame, index: places.exit ?? 0 }));
     const results = exits.map(({ frame, index }) => frame.find(frame.graph.output[index]?.name ?? ''));
-    const wire: Wire = {
-      ...(places.input === undefined ? {} : { input: places.input }),
-      ...(places.output === undefined ? {} : { output: places.output }),
-      entries: entries.flatMap((value) => value ?? []),
-      exits,
-      half: false,
-    };
     const ends = [...entries, ...results];
     if (places.input !== undefined) ends.push(site.inputs[places.input]);
     if (places.output !== undefined && site.node.output[places.output])
       ends.push(site.outputs[places.output]);
     if (ends.every((value) => value === undefined)) continue;
+    const wire: Wire = {
+      ...(places.input === undefined ? {} : { input: places.input }),
+      ...(places.output === undefined ? {} : { output: places.output }),
+      entries: entries.flatMap((value) => value ?? []),
+      exits,
+      isPinned: ends.some((value) => value === undefined),
+      half: false,
+    };
     for (const value of results) value?.exits.push(wire);
     site.wires.push(wire);
-    if (ends.some((value) => value === undefined)) pinned.add(wire);
   }
 }
-
-/** Wires with an end whose type is not known: nothing can change there. */
-const pinned = new WeakSet<Wire>();
-export const isPinned = (wire: Wire): boolean => pinned.has(wire);
 
 function entryOf(frame: Frame, index: number | undefined): Value | undefined {
   return frame.values.get(frame.graph.input[index ?? 0]?.name ?? '');

@@ -1,8 +1,5 @@
 import type { TensorSource } from '../../core/tensor.js';
-import { memoryTensor } from '../../core/tensor.js';
 import { domainOf, functionId } from '../../formats/onnx/check-node.js';
-import { onnxType } from '../../formats/onnx/dtypes.js';
-import { contentOf } from '../../formats/onnx/origins.js';
 import type {
   FunctionProto,
   GraphProto,
@@ -11,12 +8,10 @@ import type {
   SparseTensorProto,
   TensorProto,
 } from '../../formats/onnx/schema.js';
-import { internalTensor } from '../../formats/onnx/tensor-data.js';
-import { tensorFacts } from '../../formats/onnx/tensor-facts.js';
-import { constantBytes } from '../opset/constant-value.js';
 import { parameterAt } from '../opset/history.js';
 import { inferGraph } from '../opset/infer.js';
 import { Scope } from '../opset/scope.js';
+import { contentOfConstant, plainCast } from './half-nodes.js';
 import { isContrib, operatorOf, type Signature, signatureOf } from './half-operators.js';
 import { TypeFiller } from './half-types.js';
 import { Frame, type Kind, Site, Value } from './half-values.js';
@@ -86,7 +81,7 @@ class Collector {
   }
 
   async #site(frame: Frame, given: NodeProto, index: number): Promise<void> {
-    const node = this.isKnown(given) ? plain(given, frame.scope) : given;
+    const node = this.isKnown(given) ? plainCast(given, frame.scope) : given;
     const operator = operatorOf(node);
     const signature = this.isKnown(node) ? signatureOf(operator) : undefined;
     const kind = this.#kind(node, operator, signature, frame.scope);
@@ -123,29 +118,6 @@ class Collector {
     }
     return 'operator';
   }
-}
-
-/** CastLike says the type of its second input, which is known here. A Cast of f32 to f32 is none. */
-function plain(node: NodeProto, scope: Scope): NodeProto {
-  if (node.opType !== 'Cast' && node.opType !== 'CastLike') return node;
-  const to = node.attribute.find(({ name }) => name === 'to')?.i;
-  const target = node.opType === 'Cast' ? onnxType(Number(to ?? 0n))?.dtype : scope.type(node.input[1]);
-  if (target !== 'f32') return node;
-  if (scope.type(node.input[0]) === 'f32')
-    return { ...node, opType: 'Identity', input: node.input.slice(0, 1), attribute: [] };
-  return { ...node, opType: 'Cast', input: node.input.slice(0, 1) };
-}
-
-async function contentOfConstant(node: NodeProto): Promise<TensorSource | undefined> {
-  const name = node.output[0] ?? '';
-  const [value] = node.attribute.filter((attribute) => attribute.name !== 'doc_string');
-  if (value?.t)
-    return value.t.dataLocation === 1
-      ? contentOf(value.t)
-      : internalTensor(value.t, tensorFacts(value.t, name, 'graph'));
-  const numbers = value?.f === undefined ? (value?.floats ?? [0]) : [value.f];
-  const shape = value?.f === undefined ? [numbers.length] : [];
-  return memoryTensor({ name, dtype: 'f32', shape }, constantBytes('f32', numbers));
 }
 
 function link(frame: Frame): void {

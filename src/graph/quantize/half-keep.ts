@@ -66,8 +66,12 @@ function isGuard(value: Value | undefined): boolean {
   return scalar !== undefined && scalar > 0 && scalar < SUBNORMAL;
 }
 
-const leadsTo = (value: Value | undefined, operators: ReadonlySet<string>): boolean =>
+/** Nodes that only hand elements on are looked through, so many in a row. */
+const MOVES = 8;
+
+const leadsTo = (value: Value | undefined, operators: ReadonlySet<string>, left = MOVES): boolean =>
   value?.uses.some(
     ({ site }) =>
-      operators.has(site.operator) || (moves(site.operator, 'f16') && leadsTo(site.outputs[0], operators)),
+      operators.has(site.operator) ||
+      (left > 0 && moves(site.operator, 'f16') && leadsTo(site.outputs[0], operators, left - 1)),
   ) ?? false;

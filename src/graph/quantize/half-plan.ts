@@ -1,5 +1,5 @@
 import { elementCount } from '../../core/dtype.js';
-import { isPinned, wire } from './half-borders.js';
+import { wire } from './half-borders.js';
 import { keepCounting } from './half-counting.js';
 import { demandsOf, givesHalf } from './half-demand.js';
 import { keepSensitive } from './half-keep.js';
@@ -11,6 +11,8 @@ export interface PlanOptions {
   readonly half: Half;
   readonly keepIo: boolean;
   readonly blocked: ReadonlySet<string>;
+  /** Inputs with an initializer may be fed another value (IR version 4 and later). */
+  readonly overridable: boolean;
   /** Version of the standard operators. */
   readonly opset: number;
 }
@@ -23,7 +25,7 @@ export function plan(main: Frame, options: PlanOptions): void {
   wire(main);
   for (const { name = '' } of main.graph.input) {
     const value = main.values.get(name);
-    if (value && (!value.tensor || options.keepIo)) value.promised = !options.keepIo;
+    if (value && (!value.tensor || (options.overridable && options.keepIo))) value.promised = !options.keepIo;
   }
   if (options.half === 'f16') planComputing(main, options);
   else planStorage(main, options);
@@ -38,7 +40,7 @@ function planComputing(main: Frame, options: PlanOptions): void {
   for (const site of sites) {
     if (isBlocked(site, options.blocked)) continue;
     site.half = site.kind === 'operator' && computesIn(site.operator, options.half, options.opset);
-    for (const one of site.wires) one.half = !isPinned(one) && !isCounter(one);
+    for (const one of site.wires) one.half = !one.isPinned && !isCounter(one);
   }
   const order = [...inOrder(main)];
   keepSensitive(order);
@@ -81,7 +83,8 @@ function settle(value: Value, { keepIo }: PlanOptions): void {
   else if (maker?.kind === 'operator') value.half = givesHalf(maker, maker.outputs.indexOf(value));
   else if (maker?.kind === 'border')
     value.half = maker.wires.some((one) => one.half && one.output === maker.outputs.indexOf(value));
-  else value.half = maker?.kind !== 'fixed' && isWanted(value, keepIo);
+  // Inputs of sub-graphs that no wire is known of stay as they are.
+  else value.half = (maker ? maker.kind !== 'fixed' : value.tensor !== undefined) && isWanted(value, keepIo);
 }
 
 /** Casts and constants come in the type that is wanted; constants in f32 where both are. */

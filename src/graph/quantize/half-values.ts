@@ -58,6 +58,8 @@ export interface Wire {
   readonly entries: readonly Value[];
   /** Results of sub-graphs: the frame and their place. */
   readonly exits: readonly { readonly frame: Frame; readonly index: number }[];
+  /** The type of an end is not known: nothing can change. */
+  readonly isPinned: boolean;
   half: boolean;
 }
 

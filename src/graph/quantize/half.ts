@@ -14,6 +14,7 @@ import { plan } from './half-plan.js';
 import { remarksOn } from './half-remarks.js';
 import { Rewrite } from './half-rewrite.js';
 import { framesOf } from './half-values.js';
+import { Versions } from './half-versions.js';
 import { inlineFunctions } from './inline-functions.js';
 import type { GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
@@ -57,20 +58,21 @@ async function apply(
     for (const value of frame.values.values())
       if (value.message && value.tensor && !settings.selects(value.tensor.info.name)) value.kept = true;
   await fitConstants(main, half, context);
-  plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), opset });
+  const overridable = (proto.irVersion ?? 0n) >= 4n;
+  plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), overridable, opset });
 
-  const rewrite = new Rewrite(half, keepIo, names);
-  const next = { ...proto, graph: await rewrite.graph(main) };
-  const made = withProto(model, next, new Map([...sources, ...rewrite.made]));
+  const versions = new Versions(half, names);
+  const next = { ...proto, graph: await new Rewrite(half, keepIo, versions).graph(main) };
+  const made = withProto(model, next, new Map([...sources, ...versions.made]));
   const before = tensorMap(given);
-  const quantized = [...rewrite.made.values()].flatMap((tensor): QuantizedTensor[] => {
+  const quantized = [...versions.made.values()].flatMap((tensor): QuantizedTensor[] => {
     const source = before.get(tensor.info.name);
     return source ? [record(id, source, tensor)] : [];
   });
   return {
     model: { ...made, aliases: sameTypes(made) },
     quantized,
-    findings: [...findings, ...remarksOn(main, half, rewrite.casts)],
+    findings: [...findings, ...remarksOn(main, half, versions.casts)],
   };
 }
 
