@@ -102,7 +102,7 @@ function checkSource(from: number | undefined, proto: ModelProto, target: number
 }
 
 /** Every initializer with the tensor that stands for it now. */
-function sourcesOf(model: Model, proto: ModelProto): Sources {
+export function sourcesOf(model: Model, proto: ModelProto): Sources {
   const tensors = tensorMap(model);
   const sources: Sources = new Map();
   for (const initializer of initializersOf(proto)) {
@@ -173,7 +173,11 @@ function tiedMessages(model: Model, sources: Sources): Set<TensorProto | SparseT
 }
 
 /** The model around a new structure: its tensors under the names that the structure gives them. */
-function withProto(model: Model, proto: ModelProto, sources: Sources): Model {
+export function withProto(
+  model: Model,
+  proto: ModelProto,
+  sources: ReadonlyMap<TensorProto | SparseTensorProto, TensorSource>,
+): Model {
   const names = new Map<TensorSource, string>();
   const tensors: TensorSource[] = [];
   for (const initializer of initializersOf(proto)) {

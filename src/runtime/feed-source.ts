@@ -4,7 +4,15 @@ import type { TensorSource } from '../core/tensor.js';
 import { MlserError } from '../errors.js';
 import { decodeElements, encodeElements, isNumeric } from '../kernels/elements.js';
 import { type ArrayFile, matchNames, missingArrays } from './arrays.js';
-import { dtypeOf, type Value, type ValueInfo, type Values, viewAs } from './values.js';
+import {
+  dtypeOf,
+  isFloatType,
+  toNumbers,
+  type Value,
+  type ValueInfo,
+  type Values,
+  viewAs,
+} from './values.js';
 
 /** A run over rows [start, start + count) of the samples, filled up to `size` rows where the graph fixes its batch. */
 export interface Slice {
@@ -24,6 +32,30 @@ export interface FeedSource {
 export const SAMPLES_PER_RUN = 64;
 
 export const fixedFeeds = (values: Values): FeedSource => ({ slices: undefined, load: async () => values });
+
+/** The same feeds for a graph whose inputs have other float types: rounded to them. */
+export function withFloatsOf(feeds: FeedSource, inputs: readonly ValueInfo[]): FeedSource {
+  const types = new Map(inputs.map(({ name, type }) => [name, type]));
+  return {
+    ...feeds,
+    load: async (slice) =>
+      new Map(
+        [...(await feeds.load(slice))].map(
+          ([name, value]) => [name, asFloat(value, types.get(name))] as const,
+        ),
+      ),
+  };
+}
+
+function asFloat(value: Value, type: Value['type'] | undefined): Value {
+  if (type === undefined || type === value.type || !isFloatType(type) || !isFloatType(value.type))
+    return value;
+  const to = dtypeOf(type);
+  const numbers = Float64Array.from(toNumbers(value));
+  const bytes = new Uint8Array(numbers.length * (elementBytes(to) ?? 0));
+  encodeElements(to, numbers, numbers.length, bytes);
+  return { type, dims: value.dims, data: viewAs(type, bytes) };
+}
 
 /** Feeds from a file, matched by name and checked. E_USAGE names what was expected and what was found. */
 export function feedsFromFile(

@@ -73,6 +73,9 @@ export function dtypeOf(type: ValueType): DType {
   return dtype;
 }
 
+export const isFloatType = (type: ValueType): type is 'float16' | 'float32' | 'float64' =>
+  type.startsWith('float');
+
 /** Bytes of one element; 0 for strings. */
 export const valueBytes = (type: ValueType): number => dtypeFacts(dtypeOf(type)).bits / 8;
 

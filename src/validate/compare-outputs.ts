@@ -4,7 +4,7 @@ import { type Finding, finding } from '../errors.js';
 import { type ArrayFile, matchNames, missingArrays } from '../runtime/arrays.js';
 import type { Slice } from '../runtime/feed-source.js';
 import { type Comparison, compareOutput, nonFinite, type OutputComparison } from '../runtime/metrics.js';
-import { type Value, type Values, valueType, viewAs } from '../runtime/values.js';
+import { isFloatType, type Value, type Values, valueType, viewAs } from '../runtime/values.js';
 
 /** Gathers comparisons of outputs over the slices of a run. */
 export class OutputGatherer {
@@ -12,13 +12,16 @@ export class OutputGatherer {
   readonly #findings: Finding[] = [];
   readonly #broken = new Set<string>();
 
-  /** Outputs next to a reference's: by name, or in order where no name is shared. */
-  addReference(outputs: Values, reference: Values): void {
+  /**
+   * Outputs next to a reference's: by name, or in order where no name is shared. `anyFloat`: floats of other types
+   * are compared too.
+   */
+  addReference(outputs: Values, reference: Values, anyFloat = false): void {
     const shared = [...reference.keys()].some((name) => outputs.has(name));
     const inOrder = [...outputs.values()];
     [...reference].forEach(([name, value], i) => {
       const own = outputs.get(name) ?? (shared || outputs.size !== reference.size ? undefined : inOrder[i]);
-      if (own) this.#add(name, own, value, false);
+      if (own) this.#add(name, own, value, anyFloat && isFloatType(own.type) && isFloatType(value.type));
       else if (!this.#broken.has(name)) {
         this.#broken.add(name);
         this.#findings.push(

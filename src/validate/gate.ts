@@ -88,6 +88,7 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
       ...(reference ? { reference } : {}),
       device,
       acceptance: acceptanceOf({ ...request, written, device }),
+      anyFloat: request.quantized === true,
       context,
     });
     verdict.add(accuracyLost(verdict.report.accuracy, request.maxAccuracyDrop));
@@ -239,6 +240,7 @@ interface Execution {
   readonly labels?: string;
   readonly device: ActualDevice;
   readonly acceptance: Acceptance;
+  readonly anyFloat?: boolean;
   /** Our own figures of its tensors, where they are known. */
   readonly figures?: KnownFigures;
   readonly context: WorkContext;

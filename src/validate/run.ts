@@ -3,7 +3,14 @@ import { type Finding, finding, isMlserError } from '../errors.js';
 import { vocabularyOf } from '../graph/vocabulary.js';
 import { type ArrayFile, withArrays } from '../runtime/arrays.js';
 import type { ActualDevice } from '../runtime/devices.js';
-import { type FeedSource, feedsFromFile, fixedFeeds, type Slice, trim } from '../runtime/feed-source.js';
+import {
+  type FeedSource,
+  feedsFromFile,
+  fixedFeeds,
+  type Slice,
+  trim,
+  withFloatsOf,
+} from '../runtime/feed-source.js';
 import type { OutputComparison } from '../runtime/metrics.js';
 import type { Runtime, Session } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
@@ -33,6 +40,8 @@ export interface RunRequest {
   readonly expected?: string;
   readonly labels?: string;
   readonly acceptance: Acceptance;
+  /** Inputs and outputs may have other float types than those of the reference. */
+  readonly anyFloat?: boolean;
   readonly context: WorkContext;
 }
 
@@ -88,7 +97,11 @@ async function runWith(
     const others = before && (first ? before.first : await execute(before, slice));
     if (wanted) await outputs.addExpected(results, wanted.expected, slice);
     if (others)
-      outputs.addReference(withoutThose(results, wanted?.expected), withoutThose(others, wanted?.expected));
+      outputs.addReference(
+        withoutThose(results, wanted?.expected),
+        withoutThose(others, wanted?.expected),
+        request.anyFloat,
+      );
     if (!wanted && !others) outputs.addAlone(results, file ? 'error' : 'warning');
     const count = slice?.count ?? labels?.length ?? 0;
     accuracies?.after.add(results, slice?.start ?? 0, count);
@@ -136,7 +149,7 @@ const isFinding = (value: Ready | Finding | undefined): value is Finding =>
 
 /** Loads a model and runs it once. A finding if the runtime refuses it. */
 async function prepare(
-  { runtime, context }: RunRequest,
+  { runtime, context, anyFloat }: RunRequest,
   model: Runnable,
   device: ActualDevice,
   file: ArrayFile | undefined,
@@ -146,7 +159,8 @@ async function prepare(
   try {
     session = await openSession(model, runtime, device, context.threads);
     const inputs = inputsOf(session, model.graph);
-    let feeds = given ?? (file && feedsFromFile(file, inputs));
+    const same = given && anyFloat ? withFloatsOf(given, inputs) : given;
+    let feeds = same ?? (file && feedsFromFile(file, inputs));
     if (!feeds) {
       const found = await findFeeds(session, inputs, vocabularyOf(model.model));
       if ('code' in found) {

@@ -109,6 +109,8 @@ const WITHOUT = new Map([
   ['HannWindow', 'f32'],
   ['MelWeightMatrix', 'f32'],
 ]);
+/** They take elements out of a sequence: the variable of their table line stands for both. */
+const UNWRAPPING = new Set(['SequenceAt', 'ConcatFromSequence', 'OptionalGetElement']);
 const LIKE_FIRST = new Set(['EyeLike', 'Bernoulli', 'RandomNormalLike', 'RandomUniformLike']);
 
 /** Types and shapes of what a standard node without sub-graphs gives. */
@@ -120,7 +122,7 @@ export function inferResults(node: NodeProto, scope: Scope): void {
 function inferTypes(node: NodeProto, scope: Scope): void {
   const operator = node.opType ?? '';
   const history = historyOf(operator);
-  if (!history) return;
+  if (!history || UNWRAPPING.has(operator)) return;
   const bound = new Map<string, string>();
   for (const [i, name] of node.input.entries()) {
     const parameter = parameterAt(history.inputs, i);

@@ -78,11 +78,13 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'fp16',
     title: 'half precision',
+    graph: async () => (await import('../../graph/quantize/half.js')).fp16,
     tensors: async () => (await import('./storage.js')).storedTensors('fp16', 'f16'),
   },
   {
     id: 'bf16',
-    title: 'bfloat16 weights',
+    title: 'bfloat16',
+    graph: async () => (await import('../../graph/quantize/half.js')).bf16,
     tensors: async () => (await import('./storage.js')).storedTensors('bf16', 'bf16'),
   },
   {
