@@ -45,8 +45,8 @@ export interface WriteRequest {
   readonly changed?: ReadonlySet<string>;
   /** The graph computes the same with other operators: outputs may be rounded otherwise. */
   readonly rewritten?: boolean;
-  /** Weights are rounded to few bits, under other names: the direction of outputs counts. */
-  readonly quantized?: boolean;
+  /** The types that weights are rounded to, under other names: what outputs may differ by follows from them. */
+  readonly quantized?: readonly string[];
   /** The accuracy may sink by so much. */
   readonly maxAccuracyDrop?: number;
   /** A larger output does not get its name. */

@@ -1,4 +1,4 @@
-import { type DType, isFloat } from '../core/dtype.js';
+import { type DType, isDType, isFloat } from '../core/dtype.js';
 import { type Model, tensorMap } from '../core/model.js';
 import type { ActualDevice } from '../runtime/devices.js';
 import type { Acceptance } from './run.js';
@@ -32,15 +32,15 @@ export interface AcceptanceRequest {
   readonly changed?: ReadonlySet<string> | undefined;
   /** The graph has other operators than the source. */
   readonly rewritten?: boolean | undefined;
-  /** Weights are rounded to few bits, under other names. */
-  readonly quantized?: boolean | undefined;
+  /** The types that weights are rounded to, under other names. */
+  readonly quantized?: readonly string[] | undefined;
 }
 
 /** How close outputs must be: what the user said, else what the differences in the weights allow. */
 export function acceptanceOf(request: AcceptanceRequest): Acceptance {
   const { tolerance, written, source, device, expected, changed, rewritten, quantized } = request;
   if (tolerance !== undefined) return { tolerance };
-  if (quantized) return ROUNDED_FURTHER;
+  if (quantized) return loosestOf(quantized);
   let loosest = device === 'cpu' ? (expected === undefined ? LOSSLESS : EXPECTED) : OTHER_DEVICE;
   if (rewritten && loosest.tolerance < REWRITTEN.tolerance) loosest = REWRITTEN;
   const before = source ? tensorMap(source) : new Map<string, never>();
@@ -57,6 +57,12 @@ export function acceptanceOf(request: AcceptanceRequest): Acceptance {
     if (other.tolerance > loosest.tolerance) loosest = other;
   }
   return loosest;
+}
+
+/** The worst of what these types allow; nothing is known of a graph without weights. */
+function loosestOf(dtypes: readonly string[]): Acceptance {
+  const each = dtypes.map((dtype) => (isDType(dtype) ? roundedTo(dtype) : ROUNDED_FURTHER));
+  return each.reduce((a, b) => (b.tolerance > a.tolerance ? b : a), each[0] ?? ROUNDED_FURTHER);
 }
 
 const roundedTo = (dtype: DType): Acceptance =>

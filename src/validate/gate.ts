@@ -30,8 +30,8 @@ export interface GateRequest {
   readonly changed?: ReadonlySet<string>;
   /** The graph computes the same with other operators. */
   readonly rewritten?: boolean;
-  /** Weights are rounded to few bits, under other names. */
-  readonly quantized?: boolean;
+  /** The types that weights are rounded to, under other names. */
+  readonly quantized?: readonly string[];
   /** The accuracy may sink by so much. */
   readonly maxAccuracyDrop?: number;
   /** Path of an npz with feeds, and the name of the labels in it. */
@@ -88,7 +88,7 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
       ...(reference ? { reference } : {}),
       device,
       acceptance: acceptanceOf({ ...request, written, device }),
-      anyFloat: request.quantized === true,
+      anyFloat: request.quantized !== undefined,
       context,
     });
     verdict.add(accuracyLost(verdict.report.accuracy, request.maxAccuracyDrop));

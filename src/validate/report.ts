@@ -31,6 +31,8 @@ export interface ValidationReport {
     readonly outputs: readonly OutputComparison[];
     /** Tolerance that outputs had to meet. */
     readonly tolerance?: number;
+    /** Outputs beyond the tolerance passed with a cosine of so much: rounded weights move single elements. */
+    readonly passingCosine?: number;
     /** Where the feeds came from: `generated` from the input metadata with a fixed seed, or a file. */
     readonly feeds?: string;
     readonly samples?: number;

@@ -119,7 +119,7 @@ async function runWith(
   return {
     run: {
       outputs: compared,
-      ...(compared.length > 0 ? { tolerance: request.acceptance.tolerance } : {}),
+      ...(compared.length > 0 ? allowed(request.acceptance) : {}),
       feeds: file?.name ?? 'generated',
       ...(samples > 0 ? { samples } : {}),
       reference: wanted ? (expectedFile?.name ?? '') : before ? 'source' : 'none',
@@ -200,6 +200,11 @@ async function execute({ session, feeds }: Omit<Ready, 'first'>, slice: Slice | 
 
 const withoutThose = (outputs: Values, names: ReadonlyMap<string, unknown> | undefined): Values =>
   names ? new Map([...outputs].filter(([name]) => !names.has(name))) : outputs;
+
+const allowed = ({ tolerance, cosine }: Acceptance) => ({
+  tolerance,
+  ...(cosine === undefined ? {} : { passingCosine: cosine }),
+});
 
 export const accepts = ({ tolerance, cosine }: Acceptance, output: OutputComparison): boolean =>
   output.neededTolerance <= tolerance ||

@@ -19,7 +19,7 @@ export interface WeightsRequest {
   /** Tensors whose values a step changed without changing their type. */
   readonly changed?: ReadonlySet<string>;
   /** Integers that stand for floats are no numbers to compare with these. */
-  readonly quantized?: boolean;
+  readonly quantized?: readonly string[];
   /** Also the statistics of what is read back, from the same bytes. */
   readonly figures?: boolean;
 }

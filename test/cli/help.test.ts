@@ -11,6 +11,8 @@ const VERBS = [
   [],
   ['inspect'],
   ['convert'],
+  ['quantize'],
+  ['sensitivity'],
   ['checksum'],
   ['diff'],
   ['validate'],

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { diffPage } from '../../src/cli/html/diff.js';
 import { inspectPage } from '../../src/cli/html/inspect.js';
+import { sensitivityPage } from '../../src/cli/html/sensitivity.js';
 import { validatePage } from '../../src/cli/html/validate.js';
 import { writePage } from '../../src/cli/html/write.js';
 import { jsonText } from '../../src/cli/json.js';
@@ -14,6 +15,7 @@ import { renderError } from '../../src/cli/render/error.js';
 import { findingLines } from '../../src/cli/render/findings.js';
 import { renderInspect } from '../../src/cli/render/inspect.js';
 import { layerGroups } from '../../src/cli/render/layers.js';
+import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
 import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
 import { renderWrite } from '../../src/cli/render/write.js';
 import { PLAIN_STYLE } from '../../src/cli/style.js';
@@ -31,6 +33,8 @@ const texts = (text: string): [string, string][] => {
   const inspect = sample.withTexts(sample.inspectReport, text);
   const write = sample.withTexts(sample.writeReport, text);
   const done = { ...write, dryRun: false };
+  const quantize = sample.withTexts(sample.quantizeReport, text);
+  const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
   const diff = sample.withTexts(sample.diffReport, text);
@@ -46,6 +50,8 @@ const texts = (text: string): [string, string][] => {
     ['inspect --tensors --graph', renderInspect(inspect, { tensors: true, graph: true }, style)],
     ['write --dry-run', renderWrite(write, style)],
     ['write', renderWrite(done, style)],
+    ['quantize', renderWrite(quantize, style)],
+    ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
     ['diff', renderDiff(diff, style)],
@@ -62,13 +68,27 @@ const texts = (text: string): [string, string][] => {
     ['error', renderError(error, style)],
     ['inspect page', inspectPage([inspect])],
     ['write page', writePage(done)],
+    ['quantize page', writePage(quantize)],
+    ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
     ['diff page', diffPage(diff)],
     ['validate page', validatePage(validate)],
-    ...[inspect, write, check, diff, validate, meta, delta, add, verify, log, prune].map(
-      (report): [string, string] => ['json', jsonText(report)],
-    ),
+    ...[
+      inspect,
+      write,
+      quantize,
+      sensitivity,
+      check,
+      diff,
+      validate,
+      meta,
+      delta,
+      add,
+      verify,
+      log,
+      prune,
+    ].map((report): [string, string] => ['json', jsonText(report)]),
   ];
 };
 
@@ -99,6 +119,8 @@ describe('pages', () => {
       inspectPage([sample.inspectReport]),
       writePage(sample.writeReport),
       writePage(sample.deltaReport),
+      writePage(sample.quantizeReport),
+      sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
     ]) {
       expect(text).not.toMatch(/<script|<link|<img|@import|url\(|https?:/i);
@@ -129,6 +151,8 @@ describe('reports in full', () => {
     expect(schemaErrors('inspect', sample.inspectReport)).toEqual([]);
     expect(schemaErrors('inspect', [sample.inspectReport, sample.inspectReport])).toEqual([]);
     expect(schemaErrors('write', sample.writeReport)).toEqual([]);
+    expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
+    expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
     expect(schemaErrors('diff', sample.diffReport)).toEqual([]);
@@ -144,6 +168,8 @@ describe('reports in full', () => {
   it('and the schemas are strict', () => {
     expect(schemaErrors('inspect', { ...sample.inspectReport, extra: 1 })).not.toEqual([]);
     expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
+    expect(schemaErrors('quantize', { ...sample.quantizeReport, speed: {} })).not.toEqual([]);
+    expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
     expect(schemaErrors('delta-log', { ...sample.logReport, entries: [{}] })).not.toEqual([]);
@@ -156,6 +182,8 @@ describe('reports in full', () => {
 describe('the text of reports', () => {
   it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
+  it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
+  it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());
   it('delta add', () => expect(renderWrite(sample.addReport, style)).toMatchSnapshot());

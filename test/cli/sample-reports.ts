@@ -9,6 +9,8 @@ import type {
   DiffReport,
   InspectReport,
   MetaReport,
+  QuantizeReport,
+  SensitivityReport,
   ValidateReport,
   WriteReport,
 } from '../../src/operations/reports.js';
@@ -144,6 +146,48 @@ export const writeReport: WriteReport = {
   findings,
   validation,
   seconds: 0.5,
+};
+
+export const quantizeReport: QuantizeReport = {
+  ...writeReport,
+  command: 'quantize',
+  dryRun: false,
+  format: 'onnx',
+  scheme: 'int8-dynamic',
+  accuracyDrop: 0.01,
+  speed: {
+    beforeMs: 2.5,
+    afterMs: 3.25,
+    integerKernels: 4,
+    floatKernels: 1,
+    dequantize: 2,
+    quantize: 3,
+    layoutCopies: 1,
+    notes: ['1 of 5 heavy operators still compute in float'],
+  },
+  frontier: [
+    { bytes: 8192, loss: 0, schemes: {} },
+    { bytes: 4096, loss: 0.125, schemes: { 'int8-weights': 2, 'int4-weights': 1 } },
+  ],
+};
+
+export const sensitivityReport: SensitivityReport = {
+  command: 'sensitivity',
+  path: 'model.onnx',
+  scheme: 'int4-weights',
+  synthetic: true,
+  layers: [
+    {
+      ...{ name: 'fc.weight', scheme: 'int4-weights', bytesIn: 4096, bytesOut: 640 },
+      ...{ weightSqnrDb: 20.5, cosine: 0.99, maxAbs: 0.5, sqnrDb: 17, accuracy: 0.96, accuracyDrop: 0.01 },
+    },
+    {
+      ...{ name: 'conv.weight', scheme: 'int4-weights', bytesIn: 256, bytesOut: 48 },
+      ...{ weightSqnrDb: null, cosine: 1, maxAbs: 0, sqnrDb: null, accuracy: 0.97, accuracyDrop: 0 },
+    },
+  ],
+  findings,
+  seconds: 1.25,
 };
 
 export const checksumReport: ChecksumReport = {

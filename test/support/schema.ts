@@ -4,6 +4,8 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 export const REPORTS = [
   'inspect',
   'write',
+  'quantize',
+  'sensitivity',
   'checksum',
   'check',
   'diff',

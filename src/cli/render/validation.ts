@@ -47,7 +47,10 @@ function runText(run: NonNullable<ValidationReport['run']>): string {
   if (run.reference !== undefined) parts.push(`compared with ${safe(run.reference)}`);
   if (run.tensorsRead !== undefined) parts.push(`the runtime read ${plural(run.tensorsRead, 'tensor')}`);
   if (run.tensorsFed) parts.push(`${grouped(run.tensorsFed)} were handed to it`);
-  if (run.tolerance !== undefined) parts.push(`tolerance ${figure(run.tolerance)}`);
+  if (run.tolerance !== undefined) {
+    const or = run.passingCosine === undefined ? '' : ` or cosine ${run.passingCosine}`;
+    parts.push(`tolerance ${figure(run.tolerance)}${or}`);
+  }
   return parts.length > 0 ? parts.join(', ') : 'executed';
 }
 

@@ -90,6 +90,10 @@ export interface Override {
   readonly settings: Partial<QuantizeSettings>;
 }
 
+/** Matches this name and no other. */
+export const exactly = (name: string): RegExp =>
+  new RegExp(`^${name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
+
 /** @throws E_USAGE. */
 export function parseOverride(text: string): Override {
   const bad = (why: string): MlserError =>

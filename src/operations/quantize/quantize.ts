@@ -3,6 +3,7 @@ import { type Model, tensorMap } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
+import { dequantize, isQuantized } from '../../transforms/dequantize.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
@@ -40,21 +41,28 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
 export const quantizeModel = (
   input: string,
   output: string,
-  options: QuantizeOptions,
+  asked: QuantizeOptions,
   context: WorkContext & OpenContext,
 ): Promise<QuantizeReport> =>
   withModel(input, context, async (opened) => {
+    const options = withFeeds(asked);
     const { targetSize, maxAccuracyDrop, labels } = options;
     if (targetSize !== undefined) {
-      const { meetSize } = await import('./solve.js');
+      const { meetSize } = await import('./target-size.js');
       return meetSize(opened, output, { ...options, targetSize }, context);
     }
     if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
-      const { meetAccuracy } = await import('./solve.js');
+      const { meetAccuracy } = await import('./target-accuracy.js');
       return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
     }
     return quantizeOpened(opened, output, options, context);
   });
+
+/** Ranges were made for the calibration data: that is what outputs are compared on, where nothing else is given. */
+export const withFeeds = (options: QuantizeOptions): QuantizeOptions =>
+  options.inputs === undefined && options.calibration !== undefined
+    ? { ...options, inputs: options.calibration }
+    : options;
 
 /** One quantization as the options say. `mostBytes`: a larger file is not put in place. */
 export async function quantizeOpened(
@@ -64,9 +72,9 @@ export async function quantizeOpened(
   context: WorkContext,
   mostBytes?: number,
 ): Promise<QuantizeReport> {
-  const { model } = opened;
-  refuseQuantized(model, options);
+  refuseQuantized(opened.model, options);
   const target = (await outputFormat(output, options.to)).descriptor;
+  const model = isQuantized(opened.model) ? await dequantize().apply(opened.model) : opened.model;
   const source = target.keeps.graph ? model : withoutGraph(model);
   const { made, errors } = await quantizedOf(source, opened, options, context);
   const report = await writeModel(
@@ -76,7 +84,7 @@ export async function quantizeOpened(
       reference: source,
       intended: made.model,
       rewritten: true,
-      quantized: true,
+      quantized: [...new Set(made.quantized.map(({ dtypeOut }) => dtypeOut))],
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
       ...(mostBytes === undefined ? {} : { mostBytes }),
       output,
@@ -88,7 +96,8 @@ export async function quantizeOpened(
   ).finally(() => made.release?.());
   const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
-  const told = passed && level === 'run' && !options.dryRun && options.only === undefined;
+  const placed = passed && !options.dryRun && report.bytesOut <= (mostBytes ?? Number.POSITIVE_INFINITY);
+  const told = placed && level === 'run' && options.only === undefined;
   const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
   return {
     ...report,
@@ -183,6 +192,34 @@ export async function quantizedNames(
   const { quantized, release } = await apply(opened.model, opened, options, context);
   release?.();
   return quantized.map(({ name }) => name);
+}
+
+/** What each weight would become, and its relative error squared times its share of the bytes, without a run. */
+export async function weightLosses(
+  opened: OpenedModel,
+  options: QuantizeOptions,
+  context: WorkContext,
+): Promise<
+  readonly {
+    readonly name: string;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly error: number;
+  }[]
+> {
+  const made = await apply(opened.model, opened, options, context);
+  try {
+    const errors = await errorsOf(opened.model, made, context);
+    const sizes = new Map(opened.model.tensors.map(({ info, byteLength }) => [info.name, byteLength]));
+    const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    return made.quantized.map(({ name, bytesOut }) => {
+      const bytesIn = sizes.get(name) ?? 0;
+      const found = errors.get(name);
+      return { name, bytesIn, bytesOut, error: found ? (relative(found) ** 2 * bytesIn) / total : 0 };
+    });
+  } finally {
+    made.release?.();
+  }
 }
 
 async function rangesFor(

@@ -2,16 +2,17 @@ import type { WorkContext } from '../../core/format.js';
 import { type OpenContext, withModel } from '../open.js';
 import type { SensitivityReport } from '../reports.js';
 import { layerLosses, withTrials } from './layers.js';
-import { type QuantizeOptions, quantizedNames, quantizeOpened } from './quantize.js';
+import { type QuantizeOptions, quantizedNames, quantizeOpened, withFeeds } from './quantize.js';
 
 /** The loss of every weight when it alone is quantized, ranked: which ones to keep. */
 export const sensitivityOf = (
   input: string,
-  options: QuantizeOptions,
+  asked: QuantizeOptions,
   context: WorkContext & OpenContext,
 ): Promise<SensitivityReport> =>
   withModel(input, context, async (opened) => {
     const started = performance.now();
+    const options = withFeeds(asked);
     const names = await quantizedNames(opened, options, context);
     context.progress.stage('layers', names.length);
     const layers = await withTrials(opened, options, context, quantizeOpened, (trial) =>
