@@ -7,23 +7,26 @@ import { castTensor } from '../kernels/cast.js';
 import { decodeElements } from '../kernels/elements.js';
 import { integersBack } from '../kernels/quantize/affine.js';
 import { Groups } from '../kernels/quantize/groups.js';
-import { QUANTIZATION_KEY, type QuantizedRecord, recordsOf } from './quantized-record.js';
+import { QUANTIZATION_KEY, type QuantizedRecord, recordsOf, recordText } from './quantized-record.js';
 
 /** Whether tensors of the model are integers with scales, as `quantize` stores them. */
 export const isQuantized = (model: Model): boolean => recordsOf(model).size > 0;
 
-/** Tensors that `quantize` stored as integers are floats again; scales and zero points go. */
-export function dequantize(): Transform {
+/** Tensors (those that are selected) that `quantize` stored as integers are floats again; scales and zero points go. */
+export function dequantize(selects: (name: string) => boolean = () => true): Transform {
   return {
     name: 'dequantize',
     async apply(model: Model): Promise<Model> {
-      const records = recordsOf(model);
+      const all = [...recordsOf(model)];
+      const records = new Map(all.filter(([name]) => selects(name)));
+      const left = new Map(all.filter(([name]) => !selects(name)));
       const tensors = tensorMap(model);
       const companions = new Set([...records.values()].flatMap(({ scale, zeroPoint }) => [scale, zeroPoint]));
       const back = new Map<string, TensorSource>();
       for (const [name, record] of records) back.set(name, await floats(tensors, name, record));
       const metadata = new Map(model.metadata);
-      metadata.delete(QUANTIZATION_KEY);
+      if (left.size > 0) metadata.set(QUANTIZATION_KEY, recordText(left));
+      else metadata.delete(QUANTIZATION_KEY);
       return {
         ...model,
         metadata,

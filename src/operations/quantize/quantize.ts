@@ -74,7 +74,8 @@ export async function quantizeOpened(
 ): Promise<QuantizeReport> {
   refuseQuantized(opened.model, options);
   const target = (await outputFormat(output, options.to)).descriptor;
-  const model = isQuantized(opened.model) ? await dequantize().apply(opened.model) : opened.model;
+  const chosen = choosing(options);
+  const model = isQuantized(opened.model) ? await dequantize(chosen).apply(opened.model) : opened.model;
   const source = target.keeps.graph ? model : withoutGraph(model);
   const { made, errors } = await quantizedOf(source, opened, options, context);
   const report = await writeModel(
@@ -156,6 +157,14 @@ function withoutGraph({ graph: _, ...model }: Model): Model {
   return model;
 }
 
+/** Weights that the options allow to be quantized. */
+const choosing =
+  (options: QuantizeOptions) =>
+  (name: string): boolean =>
+    selects(options, name) &&
+    !(options.keep ?? []).some((re) => re.test(name)) &&
+    (options.only?.(name) ?? true);
+
 async function apply(
   source: Model,
   opened: OpenedModel,
@@ -164,10 +173,7 @@ async function apply(
 ): Promise<Quantized> {
   const settings: QuantizeSettings = {
     ...options,
-    selects: (name) =>
-      selects(options, name) &&
-      !(options.keep ?? []).some((re) => re.test(name)) &&
-      (options.only?.(name) ?? true),
+    selects: choosing(options),
   };
   const seen: Finding[] = [];
   const made = await applyAll(

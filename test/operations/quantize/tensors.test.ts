@@ -86,7 +86,7 @@ describe('integers in formats without a graph', () => {
     const report = await quantizeModel(
       at('first.safetensors'),
       at('second.safetensors'),
-      { scheme: 'int4-weights', requantize: true, validate: 'run', device: 'cpu' },
+      { scheme: 'int4-weights', requantize: true, exclude: [/^fc/], validate: 'run', device: 'cpu' },
       context,
     );
     const done = report.tensors.flatMap(({ name, action }) => (action === 'int4-weights' ? [name] : []));
