@@ -110,6 +110,13 @@ export interface LinearTask extends Range {
   readonly codesAt: number;
 }
 
+/** What rounding to a float of 16 bits would do to values that lie in a file as f32. */
+export interface HalfTask extends Range {
+  readonly kind: 'half';
+  readonly program: Program;
+  readonly half: 'f16' | 'bf16';
+}
+
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
 export type Task =
   | CopyTask
@@ -120,7 +127,8 @@ export type Task =
   | CompareTask
   | BlocksTask
   | EndsTask
-  | LinearTask;
+  | LinearTask
+  | HalfTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>

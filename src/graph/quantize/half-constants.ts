@@ -1,6 +1,7 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { castTensor } from '../../kernels/cast.js';
+import { type HalfLoss, halfLosses } from '../../kernels/quantize/half-pool.js';
 import { statTensors, type TensorStats } from '../../kernels/statistics.js';
 import { type Half, moves } from './half-operators.js';
 import { type Fit, type Frame, framesOf, type Use, type Value } from './half-values.js';
@@ -16,11 +17,32 @@ const LARGEST_MASK_BF16 = 1 << 20;
 /** What is added to hide something: exporters use -1e9, -1e30, the lowest f32 …; less may be a quantity. */
 const HIDES = -1e8;
 
-/** Finds out what each constant becomes in half. Reads every tensor once. */
-export async function fitConstants(main: Frame, half: Half, context: WorkContext): Promise<void> {
+/** Larger tensors are rounded on trial, all at once: their errors are wanted anyway, and tell that they fit. */
+const LEAST_TRIED = 1 << 16;
+
+/** Finds out what each constant becomes in half, and what rounding did to the large ones. Reads most tensors once. */
+export async function fitConstants(
+  main: Frame,
+  half: Half,
+  context: WorkContext,
+): Promise<ReadonlyMap<TensorSource, HalfLoss>> {
+  const losses = await halfLosses(
+    [...framesOf(main)].flatMap((frame) =>
+      [...frame.values.values()].flatMap(({ tensor }) =>
+        tensor && tensor.byteLength >= LEAST_TRIED ? tensor : [],
+      ),
+    ),
+    half,
+    context,
+  );
+  const fitting = (tensor: TensorSource): boolean => {
+    const loss = losses.get(tensor);
+    return loss?.finite === true && !loss.vanished;
+  };
   const values = [...framesOf(main)].flatMap((frame) =>
     [...frame.values.values()].filter(
-      ({ tensor }) => tensor && (half === 'f16' || tensor.byteLength <= LARGEST_MASK_BF16),
+      ({ tensor }) =>
+        tensor && !fitting(tensor) && (half === 'f16' || tensor.byteLength <= LARGEST_MASK_BF16),
     ),
   );
   const stats = await statTensors(
@@ -33,6 +55,7 @@ export async function fitConstants(main: Frame, half: Half, context: WorkContext
     value.fit = fitOf(value, found, half);
     if (found.count === 1) value.scalar = found.min ?? undefined;
   }
+  return losses;
 }
 
 function fitOf(value: Value, stats: TensorStats, half: Half): Fit {

@@ -4,6 +4,7 @@ import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { protoOf } from '../../formats/onnx/summary.js';
 import { castTensor } from '../../kernels/cast.js';
+import type { HalfLoss } from '../../kernels/quantize/half-pool.js';
 import { FreshNames } from '../opset/constants-made.js';
 import { namesOf } from '../opset/names.js';
 import { convertOpset, sourcesOf, withProto } from '../opset.js';
@@ -57,7 +58,7 @@ async function apply(
   for (const frame of framesOf(main))
     for (const value of frame.values.values())
       if (value.message && value.tensor && !settings.selects(value.tensor.info.name)) value.kept = true;
-  await fitConstants(main, half, context);
+  const losses = await fitConstants(main, half, context);
   const overridable = (proto.irVersion ?? 0n) >= 4n;
   plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), overridable, opset });
 
@@ -67,7 +68,7 @@ async function apply(
   const before = tensorMap(given);
   const quantized = [...versions.made.values()].flatMap((tensor): QuantizedTensor[] => {
     const source = before.get(tensor.info.name);
-    return source ? [record(id, source, tensor)] : [];
+    return source ? [record(id, source, tensor, losses.get(source))] : [];
   });
   return {
     model: { ...made, aliases: sameTypes(made) },
@@ -76,12 +77,18 @@ async function apply(
   };
 }
 
-const record = (scheme: string, { info }: TensorSource, half: TensorSource): QuantizedTensor => ({
+const record = (
+  scheme: string,
+  { info }: TensorSource,
+  half: TensorSource,
+  loss: HalfLoss | undefined,
+): QuantizedTensor => ({
   name: info.name,
   scheme,
   dtypeOut: half.info.dtype,
   bytesOut: half.byteLength,
   dequantized: castTensor(half, 'f32'),
+  ...(loss?.finite ? { loss } : {}),
 });
 
 /** Ties hold where both ends have changed their type, or neither. */
