@@ -34,6 +34,7 @@ const SCHEMES = [
   { scheme: 'int8-weights', drop: 0.005, quality: 40, symmetric: false, weightSign: 'unsigned' },
   { scheme: 'int4-weights', drop: 0.02, quality: 17 },
   { scheme: 'int4-weights', drop: 0.02, quality: 17, method: 'mse' },
+  { scheme: 'int4-weights', drop: 0.02, quality: 17, symmetric: false },
   { scheme: 'int4-weights', drop: 0.03, quality: 17, perChannel: true },
   { scheme: 'nf4', drop: 0.02, quality: 19 },
   { scheme: 'mxfp4', drop: 0.04, quality: 17 },
