@@ -87,8 +87,9 @@ const SMALL = [
   ['int8-static', ['--per-tensor'], 'int8-static'],
   ['int8-static', ['--per-channel'], 'int8-static-channel'],
   ['int8-static', ['--per-tensor', '--operators'], 'int8-static-operators'],
-  ['int8-dynamic', ['--per-tensor'], 'int8-dynamic-u8'],
-  ['int8-dynamic', ['--per-channel'], 'int8-dynamic-channel'],
+  ['int8-dynamic', ['--per-tensor', '--weights unsigned'], 'int8-dynamic-u8'],
+  ['int8-dynamic', ['--per-channel', '--weights signed'], 'int8-dynamic-channel'],
+  ['int8-dynamic', [], undefined],
   ['int8-weights', [], 'int8-weights'],
   ['int4-weights', ['--asymmetric'], 'int4'],
   ['int4-weights', ['--symmetric'], 'int4-sym'],
@@ -110,7 +111,16 @@ function small(name) {
   const rows = SMALL.map(([scheme, args, job], i) => {
     const [ours, theirs] = [at(`s${i}.onnx`), at(`p${i}.onnx`)];
     const calibration = scheme === 'int8-static' ? ['--calibration', samples] : [];
-    const made = json('quantize', source, ours, '--scheme', scheme, ...args, ...calibration, ...proof);
+    const made = json(
+      'quantize',
+      source,
+      ours,
+      '--scheme',
+      scheme,
+      ...args.flatMap((arg) => arg.split(' ')),
+      ...calibration,
+      ...proof,
+    );
     models[`s${i}`] = ours;
     let peerReport;
     if (python && job) {

@@ -23,6 +23,29 @@ def reader():
     return Samples()
 
 
+def with_matmul(model):
+    """Gemm as MatMul and Add: the peer's blocks are made for MatMul alone."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    weights = {i.name: i for i in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "Gemm":
+            nodes.append(node)
+            continue
+        a, b, c = node.input
+        if any(x.name == "transB" and x.i for x in node.attribute):
+            turned = np.ascontiguousarray(numpy_helper.to_array(weights[b]).T)
+            weights[b].CopyFrom(numpy_helper.from_array(turned, b))
+        product = f"{node.output[0]}_product"
+        nodes.append(helper.make_node("MatMul", [a, b], [product]))
+        nodes.append(helper.make_node("Add", [product, c], list(node.output)))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
 if job.startswith("int8-dynamic"):
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -40,7 +63,7 @@ elif job.startswith("int4") or job.startswith("int8-weights"):
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     bits = 4 if job.startswith("int4") else 8
-    quantizer = MatMulNBitsQuantizer(onnx.load(src), block_size=32, is_symmetric="sym" in job, bits=bits)
+    quantizer = MatMulNBitsQuantizer(with_matmul(onnx.load(src)), block_size=32, is_symmetric="sym" in job, bits=bits)
     quantizer.process()
     onnx.save(quantizer.model.model, dst)
 elif job == "fp16":
