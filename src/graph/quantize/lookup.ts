@@ -1,8 +1,9 @@
-import type { DType } from '../../core/dtype.js';
+import { type DType, dtypeFacts } from '../../core/dtype.js';
 import { onnxTypeOf } from '../../formats/onnx/dtypes.js';
 import type { BlockFloat, BlockFloatTensor } from '../../kernels/quantize/block-floats.js';
+import { type ChannelGranularity, ChannelGroups } from '../../kernels/quantize/channel-groups.js';
 import { encoded } from '../../kernels/quantize/codes.js';
-import type { PaletteTensor } from '../../kernels/quantize/palette.js';
+import { type PaletteTensor, tableRows } from '../../kernels/quantize/palette.js';
 import type { AttributeValue } from '../build.js';
 import type { EditNode, GraphEdit } from '../edit.js';
 import type { Weight } from './weights.js';
@@ -51,17 +52,46 @@ class Recipe {
   }
 }
 
-/** The weight is looked up in a table of its own. Bytes stored in its place. */
-export function lookUpPalette(edit: GraphEdit, { name }: Weight, { codes, table }: PaletteTensor): number {
+/** What `lookUpPalette` stores, about. */
+export const paletteBytes = (
+  { codes, tables }: PaletteTensor,
+  dtype: DType,
+  { axis, shape }: { readonly axis?: number; readonly shape: readonly number[] },
+): number => {
+  const { values } = tableRows(tables);
+  const offsets = tables.length > 1 && axis !== undefined ? (shape[axis] ?? 0) * 4 : 0;
+  return codes.byteLength + (values.length * dtypeFacts(dtype).bits) / 8 + offsets;
+};
+
+/**
+ * The weight is looked up in tables of its own, which lie one behind the other: codes of a channel are moved on to the
+ * table of its group. Bytes stored in its place.
+ */
+export function lookUpPalette(
+  edit: GraphEdit,
+  { name, shape }: Weight,
+  { codes, tables }: PaletteTensor,
+  { axis, block }: ChannelGranularity,
+): number {
   const dtype = edit.tensor(name)?.info.dtype ?? 'f32';
-  const bytes = encoded(dtype, table);
+  const { width, values } = tableRows(tables);
+  const bytes = encoded(dtype, values);
+  const table = edit.addBytes(`${name}_palette`, dtype, [values.length], bytes);
+  const stored = edit.add(`${name}_codes`, codes);
   const recipe = new Recipe(edit, name);
-  recipe.lookUp(
-    edit.addBytes(`${name}_palette`, dtype, [table.length], bytes),
-    edit.add(`${name}_codes`, codes),
-  );
+  let places = recipe.add('Cast', [stored], { to: typeId('i32') });
+  let more = 0;
+  if (tables.length > 1 && axis !== undefined) {
+    const groups = new ChannelGroups(shape, { axis, ...(block === undefined ? {} : { block }) });
+    const offsets = Int32Array.from(groups.ofChannels(), (group) => group * width);
+    const dims = shape.map((size, i) => (i === axis ? size : 1));
+    more = offsets.byteLength;
+    const moved = edit.addBytes(`${name}_tables`, 'i32', dims, new Uint8Array(offsets.buffer));
+    places = recipe.add('Add', [places, moved]);
+  }
+  recipe.add('Gather', [table, places], { axis: 0n });
   recipe.finish();
-  return codes.byteLength + bytes.length;
+  return codes.byteLength + bytes.length + more;
 }
 
 /** The weight is looked up and multiplied with the scales of its blocks. Bytes stored in its place. */
