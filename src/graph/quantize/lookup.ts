@@ -1,6 +1,11 @@
 import { type DType, dtypeFacts } from '../../core/dtype.js';
 import { onnxTypeOf } from '../../formats/onnx/dtypes.js';
-import type { BlockFloat, BlockFloatTensor } from '../../kernels/quantize/block-floats.js';
+import {
+  type BlockFloat,
+  type BlockFloatTensor,
+  powerCodes,
+  powersOf,
+} from '../../kernels/quantize/block-floats.js';
 import { type ChannelGranularity, ChannelGroups } from '../../kernels/quantize/channel-groups.js';
 import { encoded } from '../../kernels/quantize/codes.js';
 import { type PaletteTensor, tableRows } from '../../kernels/quantize/palette.js';
@@ -113,7 +118,7 @@ export function lookUpBlocks(
     values = recipe.add('Pad', [flat, recipe.integers('pads', [0, missing])]);
   }
   const rows = recipe.add('Reshape', [values, tables.integers('blocks', [-1, block])]);
-  const stored = format.id === 'mxfp4' ? exponents(scales) : encoded('f32', Float64Array.from(scales));
+  const stored = format.id === 'mxfp4' ? powerCodes(scales) : encoded('f32', Float64Array.from(scales));
   const kept = edit.addBytes(
     `${name}_scales`,
     format.id === 'mxfp4' ? 'u8' : 'f32',
@@ -131,9 +136,6 @@ export function lookUpBlocks(
   recipe.finish();
   return codes.byteLength + stored.length;
 }
-
-/** Powers of two as E8M0 codes. */
-const exponents = (scales: Float32Array): Uint8Array => Uint8Array.from(scales, (s) => Math.log2(s) + 127);
 
 /** Constants that all weights of a graph share. */
 export class Tables {
@@ -157,10 +159,8 @@ export class Tables {
   /** Value of every E8M0 code. */
   powers(): string {
     return this.#once('e8m0_powers', (name) => {
-      const values = Float64Array.from({ length: 256 }, (_, code) =>
-        code === 255 ? Number.NaN : 2 ** (code - 127),
-      );
-      return this.#edit.addBytes(name, 'f32', [256], encoded('f32', values));
+      const powers = powersOf(Array.from({ length: 256 }, (_, code) => code));
+      return this.#edit.addBytes(name, 'f32', [256], encoded('f32', Float64Array.from(powers)));
     });
   }
 

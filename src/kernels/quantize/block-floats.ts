@@ -87,3 +87,9 @@ export function blockCoder({ block, levels, code }: BlockFloat, scales: Float32A
       Float64Array.from(codes, (one, i) => Math.fround(Math.fround(levels[one] ?? 0) * scaleAt(at + i))),
   };
 }
+
+/** Powers of two as E8M0 codes (OCP Microscaling Formats 1.0, 5.4.1), and back: 255 is NaN. */
+export const powerCodes = (scales: Float32Array): Uint8Array =>
+  Uint8Array.from(scales, (scale) => Math.log2(scale) + 127);
+export const powersOf = (codes: ArrayLike<number>): Float32Array =>
+  Float32Array.from(codes, (code) => (code === 255 ? Number.NaN : 2 ** (code - 127)));

@@ -21,8 +21,12 @@ export function fitCodebook(bins: ValueBins, k: number, most: number = CANDIDATE
   return settled(sums, used, means(sums, borders, used.length));
 }
 
-const occupied = ({ counts }: ValueBins): Int32Array =>
-  Int32Array.from(counts.keys()).filter((bin) => (counts[bin] ?? 0) > 0);
+function occupied({ counts }: ValueBins): Int32Array {
+  const used = new Int32Array(counts.length);
+  let n = 0;
+  for (let bin = 0; bin < counts.length; bin++) if ((counts[bin] ?? 0) > 0) used[n++] = bin;
+  return used.subarray(0, n);
+}
 
 /** Counts, sums and squares of the first n bins that have values. */
 class PrefixSums {

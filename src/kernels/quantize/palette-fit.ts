@@ -15,11 +15,13 @@ export interface Palette {
   readonly tables: readonly Float64Array[];
 }
 
-/** Many groups have fewer values each, and coarser histograms; together they take a few MiB at a time. */
-const FEW_GROUPS = 64;
-const BINS = { few: 1 << 16, many: 1 << 12 } as const;
-const CANDIDATES_OF_MANY = 512;
+/** The effort for a tensor is shared by its groups, which have fewer values each; so much is for each at least. */
+const BINS = { all: 1 << 16, least: 1 << 12 } as const;
+const PLACES = { all: CANDIDATES, least: 512 } as const;
 const BINS_AT_ONCE = 1 << 20;
+
+const share = ({ all, least }: { readonly all: number; readonly least: number }, groups: number): number =>
+  Math.max(least, Math.floor(all / groups));
 
 /**
  * Fits codebooks to a tensor that is read in pieces: all of it for the ends, then, part by part, for histograms over
@@ -41,7 +43,7 @@ export class PaletteFit {
     this.#dtype = dtype;
     this.groups = new ChannelGroups(shape, spec);
     const { count } = this.groups;
-    this.#bins = count <= FEW_GROUPS ? BINS.few : BINS.many;
+    this.#bins = share(BINS, count);
     this.#min = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
     this.#max = new Float64Array(count).fill(Number.NEGATIVE_INFINITY);
   }
@@ -74,9 +76,8 @@ export class PaletteFit {
       const last = Math.min(count, first + step);
       const part = new PalettePart(this.groups, first, last, this.#bins, this.#min, this.#max);
       yield part;
-      const most = count <= FEW_GROUPS ? CANDIDATES : CANDIDATES_OF_MANY;
       for (let group = first; group < last; group++)
-        this.tables.push(this.#stored(fitCodebook(part.binsOf(group), this.#k, most)));
+        this.tables.push(this.#stored(fitCodebook(part.binsOf(group), this.#k, share(PLACES, count))));
     }
   }
 

@@ -43,12 +43,12 @@ const CELLS_OF_MANY = 64;
 /** Values to codes and back, each by the codebook of its group. */
 export class PaletteCoder implements Coder {
   readonly #groups: ChannelGroups;
-  readonly #tables: readonly Float64Array[];
+  readonly #rows: ReturnType<typeof tableRows>;
   readonly #nearest: readonly Nearest[];
 
   constructor(groups: ChannelGroups, tables: readonly Float64Array[]) {
     this.#groups = groups;
-    this.#tables = tables;
+    this.#rows = tableRows(tables);
     const cells = tables.length > FEW_GROUPS ? CELLS_OF_MANY : undefined;
     this.#nearest = tables.map((table) => new Nearest(table, cells));
   }
@@ -62,13 +62,25 @@ export class PaletteCoder implements Coder {
   }
 
   valuesOf(codes: Uint8Array, at: number): Float64Array {
-    const out = new Float64Array(codes.length);
-    this.#groups.visit(at, at + codes.length, (start, length, group) => {
-      const table = this.#tables[group];
-      for (let i = start - at; i < start - at + length; i++) out[i] = table?.[codes[i] ?? 0] ?? 0;
-    });
-    return out;
+    const { width, values } = this.#rows;
+    return tableValues(this.#groups, values, width, codes, at);
   }
+}
+
+/** Values that codes stand for, in tables of `width` values that lie one behind the other. */
+export function tableValues(
+  groups: ChannelGroups,
+  values: Float64Array,
+  width: number,
+  codes: Uint8Array,
+  at: number,
+): Float64Array {
+  const out = new Float64Array(codes.length);
+  groups.visit(at, at + codes.length, (start, length, group) => {
+    const base = group * width;
+    for (let i = start - at; i < start - at + length; i++) out[i] = values[base + (codes[i] ?? 0)] ?? 0;
+  });
+  return out;
 }
 
 /** Tables of one length as a matrix, a row a group: the last value of the shorter ones is repeated. */
