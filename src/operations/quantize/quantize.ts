@@ -238,9 +238,19 @@ async function rangesFor(
   context: WorkContext,
 ): Promise<Calibration | undefined> {
   if (!scheme.activations) return undefined;
+  const { calibration = scheme.rangesIfData ? options.inputs : undefined } = options;
+  if (scheme.rangesIfData && calibration === undefined) return undefined;
   const names = await scheme.activations(model, settings);
   const { calibrate } = await import('./calibrate.js');
-  return calibrate({ ...opened, model }, names, options, context);
+  const data = calibration === undefined ? {} : { calibration };
+  if (!scheme.rangesIfData) return calibrate({ ...opened, model }, names, options, context);
+  const { ranges } = await calibrate(
+    { ...opened, model },
+    names,
+    { ...options, ...data, method: 'minmax' },
+    context,
+  );
+  return { ranges, findings: [] };
 }
 
 /** Operators and types of models that are quantized already. */
