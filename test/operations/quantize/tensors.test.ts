@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Model, tensorMap } from '../../../src/core/model.js';
 import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
+import { castTensor } from '../../../src/kernels/cast.js';
 import { compareTensors } from '../../../src/kernels/compare.js';
 import { convertModel } from '../../../src/operations/convert.js';
 import { withModels } from '../../../src/operations/open.js';
@@ -14,6 +15,7 @@ import type { QuantizeReport } from '../../../src/operations/reports.js';
 import { dequantize } from '../../../src/transforms/dequantize.js';
 import { QUANTIZATION_KEY } from '../../../src/transforms/quantized-record.js';
 import { testContext } from '../../support/context.js';
+import { codes, modelOf, write } from '../../validate/support.js';
 
 const TRAINED = fileURLToPath(new URL('../../../fixtures/trained/digits_cnn/', import.meta.url));
 const SOURCE = path.join(TRAINED, 'model.safetensors');
@@ -301,6 +303,35 @@ describe('smaller floats', () => {
       expect(tensor && (await readTensor(tensor)).length).toBe(
         (32 * 96 * (dtype.startsWith('f8') ? 8 : 16)) / 8,
       );
+    });
+  });
+
+  it.each([
+    ['fp16', 70_000, undefined],
+    ['bf16', 70_000, 70_144],
+    ['bf16', 3.4e38, undefined],
+    ['fp8-e4m3', 500, 448],
+    ['fp8-e5m2', 65_504, 57_344],
+    ['fp8-e5m2', 61_000, 57_344],
+  ] as const)('%s: %d becomes %s', async (scheme, large, expected) => {
+    const values = Float32Array.from({ length: 64 }, (_, i) => (i === 9 ? -large : i));
+    const weight = memoryTensor({ name: 'w', dtype: 'f32', shape: [8, 8] }, new Uint8Array(values.buffer));
+    await write(modelOf([weight]), at('large.npz'), 'npz');
+    const report = await quantizeModel(
+      at('large.npz'),
+      at('large.safetensors'),
+      { scheme, validate: 'weights', device: 'cpu', force: true },
+      context,
+    );
+    expect(report.validation.passed).toBe(true);
+    const told = codes(report.findings).includes('OUT_OF_RANGE');
+    expect(told).toBe(expected === undefined || (scheme.startsWith('fp8') && large !== 61_000));
+    await withModels([at('large.safetensors')], context, async ([opened]) => {
+      const tensor = opened?.model.tensors[0];
+      if (!tensor) throw new Error('lost');
+      expect(tensor.info.dtype === 'f32').toBe(expected === undefined);
+      const back = new Float32Array((await readTensor(castTensor(tensor, 'f32'))).slice().buffer);
+      expect(back[9]).toBe(expected === undefined ? Math.fround(-large) : -expected);
     });
   });
 
