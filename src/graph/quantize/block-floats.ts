@@ -1,4 +1,5 @@
 import { type BlockFloat, blockFloats, mxfp4, nf4 } from '../../kernels/quantize/block-floats.js';
+import { typedCodes } from '../../kernels/quantize/codes.js';
 import { codeWeights } from './coded-weights.js';
 import { castOpset, lookUpBlocks, Tables } from './lookup.js';
 import type { GraphScheme, QuantizeSettings } from './types.js';
@@ -14,15 +15,17 @@ const scheme = (
     const format = formatOf(settings);
     return codeWeights(model, settings, { id, dtypeOut: id, opset: castOpset('u4') }, (edit) => {
       const tables = new Tables(edit, format);
-      return async (tensor) => {
-        const coded = await blockFloats(tensor, format);
-        return (
-          coded && {
-            bytes: coded.codes.byteLength + coded.scales.length,
-            dequantized: coded.dequantized,
-            put: (weight) => lookUpBlocks(edit, weight, coded, format, tables),
-          }
-        );
+      return {
+        async code(tensor, weight) {
+          const coded = await blockFloats(tensor, format, typedCodes(tensor.info.shape, 'u4'));
+          return (
+            coded && {
+              bytes: coded.codes.byteLength + coded.scales.length,
+              dequantized: coded.dequantized,
+              put: () => lookUpBlocks(edit, weight, coded, format, tables),
+            }
+          );
+        },
       };
     });
   },

@@ -10,6 +10,7 @@ import { namesOf } from '../opset/names.js';
 import { convertOpset, sourcesOf, withProto } from '../opset.js';
 import { collect } from './half-collect.js';
 import { fitConstants } from './half-constants.js';
+import { markExceeding, measurable } from './half-measured.js';
 import type { Half } from './half-operators.js';
 import { plan } from './half-plan.js';
 import { remarksOn } from './half-remarks.js';
@@ -17,7 +18,7 @@ import { Rewrite } from './half-rewrite.js';
 import { framesOf } from './half-values.js';
 import { Versions } from './half-versions.js';
 import { inlineFunctions } from './inline-functions.js';
-import type { GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
+import type { ActivationRanges, GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** The first operator set whose Cast knows the type; those before 7 are not known here. */
 const FIRST_OPSET = { f16: 7, bf16: 13 } as const;
@@ -31,7 +32,9 @@ const ALONE: WorkContext = { threads: 1, maxMemory: 64 * 1024 * 1024, progress: 
 const scheme = (id: string, half: Half, title: string): GraphScheme => ({
   id,
   title,
-  apply: (model, settings, _ranges, context = ALONE) => apply(model, id, half, settings, context),
+  // bf16 reaches as far as f32.
+  ...(half === 'f16' ? { activations: async (model: Model) => measurable(model), rangesIfData: true } : {}),
+  apply: (model, settings, ranges, context = ALONE) => apply(model, id, half, settings, ranges, context),
 });
 
 export const fp16 = scheme('fp16', 'f16', 'graph computes in half precision');
@@ -42,6 +45,7 @@ async function apply(
   id: string,
   half: Half,
   settings: QuantizeSettings,
+  ranges: ActivationRanges | undefined,
   context: WorkContext,
 ): Promise<Quantized> {
   const { model, findings } = await withCast(given, half);
@@ -59,6 +63,7 @@ async function apply(
     for (const value of frame.values.values())
       if (value.message && value.tensor && !settings.selects(value.tensor.info.name)) value.kept = true;
   const losses = await fitConstants(main, half, context);
+  if (ranges && half === 'f16') markExceeding(main, ranges);
   const overridable = (proto.irVersion ?? 0n) >= 4n;
   plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), overridable, opset });
 

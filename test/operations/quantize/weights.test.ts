@@ -42,6 +42,8 @@ const SCHEMES = [
   { scheme: 'palette-6', drop: 0.005, quality: 30 },
   { scheme: 'palette-4', drop: 0.01, quality: 18 },
   { scheme: 'palette-3', drop: 0.04, quality: 12 },
+  { scheme: 'palette-4', drop: 0.01, quality: 19, block: 4 },
+  { scheme: 'palette-3', drop: 0.04, quality: 13, block: 16 },
 ] as const;
 
 const cases = ['digits_cnn', 'digits_mlp'].flatMap((model) =>
@@ -72,6 +74,24 @@ describe('weights of real models', () => {
     const noise = ({ tensors }: QuantizeReport): number =>
       Math.min(...tensors.map(({ error }) => error?.sqnrDb ?? 99));
     expect(noise(searched)).toBeGreaterThan(noise(plain));
+  });
+
+  it('palettes of groups of channels fit better, and what the runtime computes is what was told', async () => {
+    const noise = async (more: Partial<QuantizeOptions>): Promise<Map<string, number>> => {
+      const { tensors, validation } = await quantize('digits_mlp', { scheme: 'palette-2', ...more });
+      expect(validation.passed).toBe(true);
+      return new Map(tensors.flatMap(({ name, error }) => (error ? [[name, error.sqnrDb ?? 99]] : [])));
+    };
+    const [all, groups, channels] = [
+      await noise({}),
+      await noise({ block: 5 }),
+      await noise({ perChannel: true }),
+    ];
+    for (const [name, db] of groups) {
+      expect(db).toBeGreaterThan(all.get(name) ?? 99);
+      expect(channels.get(name) ?? 99).toBeGreaterThan(db);
+    }
+    expect(groups.size).toBeGreaterThanOrEqual(2);
   });
 
   it('the operator set is raised only where the integers need it, and that is told', async () => {
