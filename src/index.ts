@@ -51,6 +51,7 @@ export {
   type QuantizeOptions,
   quantizeModel,
 } from './operations/quantize/quantize.js';
+export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';
 export { sensitivityOf } from './operations/quantize/sensitivity.js';
 export type * from './operations/reports.js';
 export { type ValidateOptions, validateFile } from './operations/validate.js';

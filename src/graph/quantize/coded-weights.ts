@@ -42,17 +42,23 @@ export interface CodedWeight {
 export async function codeWeights(
   source: Model,
   settings: QuantizeSettings,
-  scheme: { readonly id: string; readonly dtypeOut: string; readonly opset: number },
+  scheme: {
+    readonly id: string;
+    readonly dtypeOut: string;
+    readonly opset: number;
+    readonly ops?: ReadonlySet<WeightOp>;
+  },
   coderFor: (edit: GraphEdit) => (tensor: TensorSource) => Promise<CodedWeight | undefined>,
 ): Promise<Quantized> {
   const why = `${scheme.id} needs operator set ${scheme.opset} (${scheme.dtypeOut} codes)`;
+  const { ops = OPS } = scheme;
   const plain = await GraphEdit.open(source);
-  if (weightsOf(plain, settings, OPS).length === 0) return { model: source, quantized: [], findings: [] };
+  if (weightsOf(plain, settings, ops).length === 0) return { model: source, quantized: [], findings: [] };
   const { edit, findings: raised } = await openAtLeast(source, scheme.opset, why);
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
   const code = coderFor(edit);
-  for (const weight of weightsOf(edit, settings, OPS)) {
+  for (const weight of weightsOf(edit, settings, ops)) {
     const { name } = weight;
     const tensor = edit.tensor(name);
     const coded = tensor && (await code(tensor));
