@@ -46,12 +46,12 @@ export { type DiffOptions, diffModels } from './operations/diff.js';
 export { type InspectOptions, inspectModel } from './operations/inspect.js';
 export { type MetaEdit, metaEdit, metaGet } from './operations/meta.js';
 export { type OpenContext, type OpenedModel, openModel, withModel } from './operations/open.js';
+export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';
 export {
   type CalibrationMethod,
   type QuantizeOptions,
   quantizeModel,
 } from './operations/quantize/quantize.js';
-export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';
 export { sensitivityOf } from './operations/quantize/sensitivity.js';
 export type * from './operations/reports.js';
 export { type ValidateOptions, validateFile } from './operations/validate.js';

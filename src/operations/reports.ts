@@ -390,6 +390,8 @@ export interface PresetReport {
   readonly dryRun?: boolean;
   readonly bytesIn: number;
   readonly variants: readonly VariantEntry[];
+  /** What the client wants as `use_external_data_format`: data files of each graph that has some. */
+  readonly externalData: Readonly<Record<string, number>>;
   /** About all of them. */
   readonly findings: readonly Finding[];
   readonly seconds: number;

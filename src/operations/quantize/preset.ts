@@ -66,7 +66,8 @@ export const quantizePreset = (
         ...(options.dryRun ? { dryRun: true } : {}),
         bytesIn: sizeOf(opened),
         variants: entries,
-        findings: [whySigned(graph, `${stem}_quantized.onnx`), ...aboutData(entries)],
+        externalData: dataOf(entries),
+        findings: [whySigned(graph, `${stem}_quantized.onnx`)],
         seconds: (performance.now() - started) / 1000,
       };
     } finally {
@@ -187,13 +188,10 @@ function misnamed(file: string, files: VariantEntry['files']): readonly Finding[
   return [finding('warning', 'DATA_FILE_NAME', odd.name, message)];
 }
 
-/** What the client must be told about data files. */
-function aboutData(entries: readonly VariantEntry[]): readonly Finding[] {
-  const counts = entries.flatMap(({ outcome, file, files }): [string, number][] =>
-    outcome !== 'failed' && files.length > 1 ? [[file, files.length - 1]] : [],
+/** Data files of each graph that has some. */
+const dataOf = (entries: readonly VariantEntry[]): Record<string, number> =>
+  Object.fromEntries(
+    entries.flatMap(({ file, files }): [string, number][] =>
+      files.length > 1 ? [[file, files.length - 1]] : [],
+    ),
   );
-  if (counts.length === 0) return [];
-  const option = JSON.stringify(Object.fromEntries(counts));
-  const message = `say so to the client, as an option or in config.json under "transformers.js_config": "use_external_data_format": ${option}`;
-  return [finding('info', 'EXTERNAL_DATA', 'onnx', message)];
-}
