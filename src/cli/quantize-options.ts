@@ -56,7 +56,7 @@ const word =
 export const schemeOptions = (command: Command): Command =>
   command
     .optionsGroup('How:')
-    .option('--scheme <name>', 'one of the list below, or a+b: both (with --target-size several: a,b)')
+    .option('--scheme <name>', 'one of the list below, or both: a+b (--target-size: any of a,b)')
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
     .addOption(integerFlag('--block <n>', 'elements that share a scale: 16 to 256'))

@@ -60,7 +60,7 @@ describe('integers of 8 bits', () => {
     expect(readFileSync(at('_quantized')).equals(readFileSync(at('_uint8')))).toBe(true);
     expect((await contents(at('_uint8'), /_quantized$/)).types).toEqual(['u8']);
     const { types, ops } = await contents(at('_int8'), /_quantized$/);
-    expect(types.sort()).toEqual(['i8', 'u8']);
+    expect(new Set(types)).toEqual(new Set(['i8', 'u8']));
     expect(ops.get('ConvInteger')).toBeGreaterThan(0);
     // Counted on images that the classifier has not seen.
     for (const { dtype, outcome, accuracy = 0, accuracyDrop = 0, beforeMs, afterMs } of report.variants) {
@@ -128,7 +128,9 @@ describe('names and places', () => {
     const report = await preset(own, folder);
     expect(report.variants[0]).toMatchObject({ dtype: 'fp32', outcome: 'source', bytes: 139469 });
     expect(readFileSync(own).equals(readFileSync(BERT))).toBe(true);
-    expect(readdirSync(path.join(folder, 'onnx')).sort()).toEqual(NAMES.map((n) => `model${n}.onnx`).sort());
+    expect(new Set(readdirSync(path.join(folder, 'onnx')))).toEqual(
+      new Set(NAMES.map((n) => `model${n}.onnx`)),
+    );
     // The folder of the graphs may be named itself.
     const again = await preset(own, path.join(folder, 'onnx'), { force: true });
     expect(again.output).toBe(path.join(folder, 'onnx'));

@@ -73,8 +73,9 @@ beforeAll(async () => {
 
 describe('the files of --preset transformers.js', () => {
   it('have the names that the client looks for', () => {
-    const wanted = SUFFIXES.map((suffix) => `model${suffix}.onnx`);
-    expect(readdirSync(path.join(root, 'plain/onnx')).sort()).toEqual(wanted.sort());
+    expect(new Set(readdirSync(path.join(root, 'plain/onnx')))).toEqual(
+      new Set(SUFFIXES.map((suffix) => `model${suffix}.onnx`)),
+    );
     expect(plain.variants.map(({ dtype, outcome }) => [dtype, outcome])).toEqual(
       DTYPES.map((dtype) => [dtype, 'written']),
     );
