@@ -17,6 +17,8 @@ import { given } from './verb.js';
 
 export interface QuantizeFlags extends WritingOptions, SelectionOptions {
   readonly scheme?: string;
+  readonly preset?: string;
+  readonly shardSize?: number;
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
   readonly calibrationCache?: string;
@@ -54,7 +56,7 @@ const word =
 export const schemeOptions = (command: Command): Command =>
   command
     .optionsGroup('How:')
-    .option('--scheme <name>', 'one of the list below (with --target-size several, as a,b)')
+    .option('--scheme <name>', 'one of the list below, or both: a+b (--target-size: any of a,b)')
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
     .addOption(
@@ -68,7 +70,7 @@ export const schemeOptions = (command: Command): Command =>
         word('8', '16')(text) === '16' ? 16 : 8,
       ),
     )
-    .option('--operators', 'int8-static: QLinear operators; int4-weights: MatMulNBits (its default)')
+    .option('--operators', 'int8-static: QLinear…; int4-weights: MatMulNBits (its default); nf4: MatMulBnb4')
     .option('--no-operators', 'QuantizeLinear and DequantizeLinear around float operators')
     .option('--no-keep-io', 'fp16, bf16: inputs and outputs of the graph change their type too')
     .addOption(listFlag('--block-op <op>', 'fp16, bf16: this operator stays in f32 (repeatable)'))
@@ -111,6 +113,8 @@ export async function wantedOf(options: QuantizeFlags): Promise<QuantizeOptions>
     throw new MlserError('E_USAGE', '--scheme is missing', {
       hint: `use one of ${SCHEMES.map(({ id }) => id).join(', ')}, or --target-size`,
     });
+  if (options.shardSize !== undefined)
+    throw new MlserError('E_USAGE', '--shard-size goes with --preset', { hint: 'leave it out' });
   return {
     ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync', 'include', 'exclude'),
     ...given(options, 'calibration', 'method', 'perChannel', 'block', 'symmetric', 'operators', 'keepIo'),

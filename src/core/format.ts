@@ -40,6 +40,8 @@ export interface WriteOptions {
   readonly shardSize?: number;
   /** ONNX: weights beside the graph; `true` = `<name>.data`, undefined = automatic (inline until 2 GiB). */
   readonly externalData?: boolean;
+  /** ONNX: data files with names of their own; one that is there already is replaced as the model is. */
+  readonly dataFiles?: DataFiles;
   /** ONNX: name of a safetensors file in the output folder that holds the weights. */
   readonly weightsFile?: string;
   /** ONNX: tensors whose bytes already lie in a file of the same family (name → file and byte offset). */
@@ -54,6 +56,13 @@ export interface WriteOptions {
   readonly delta?: DeltaBase;
   /** mlck: where the model comes from; goes before what its metadata says (core/provenance.ts). */
   readonly provenance?: Provenance;
+}
+
+/** Files beside a graph that hold its weights. */
+export interface DataFiles {
+  readonly name: (index: number) => string;
+  /** What one may hold; a single tensor may be larger. */
+  readonly bytes: number;
 }
 
 /** How chunks may be coded. */

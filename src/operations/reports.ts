@@ -355,3 +355,46 @@ export interface SensitivityReport {
   readonly findings: readonly Finding[];
   readonly seconds: number;
 }
+
+/** One file of a preset. */
+export interface VariantEntry {
+  /** As the client's option `dtype` names it. */
+  readonly dtype: string;
+  /** In the folder of the report. */
+  readonly file: string;
+  /** `none`: the model as it is. */
+  readonly scheme: string;
+  /** `source`: the input is that file. `failed`: nothing was written, findings say why. */
+  readonly outcome: 'written' | 'source' | 'planned' | 'failed';
+  /** The graph and its data files. */
+  readonly files: readonly FileEntry[];
+  /** Of all its files; of a failed one, what it would have had. */
+  readonly bytes: number;
+  /** Of the worst output, against those of the source. */
+  readonly maxAbs?: number;
+  readonly cosine?: number | null;
+  readonly accuracy?: number;
+  readonly accuracyDrop?: number;
+  /** Median of a run on one sample, milliseconds. */
+  readonly beforeMs?: number;
+  readonly afterMs?: number;
+  readonly findings: readonly Finding[];
+  readonly validation?: ValidationReport;
+}
+
+/** Every variant of a model that a client loads. */
+export interface PresetReport {
+  readonly command: 'quantize';
+  readonly preset: string;
+  readonly input: string;
+  /** The folder of the files. */
+  readonly output: string;
+  readonly dryRun?: boolean;
+  readonly bytesIn: number;
+  readonly variants: readonly VariantEntry[];
+  /** What the client wants as `use_external_data_format`: data files of each graph that has some. */
+  readonly externalData: Readonly<Record<string, number>>;
+  /** About all of them. */
+  readonly findings: readonly Finding[];
+  readonly seconds: number;
+}

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { diffPage } from '../../src/cli/html/diff.js';
 import { inspectPage } from '../../src/cli/html/inspect.js';
+import { presetPage } from '../../src/cli/html/preset.js';
 import { sensitivityPage } from '../../src/cli/html/sensitivity.js';
 import { validatePage } from '../../src/cli/html/validate.js';
 import { writePage } from '../../src/cli/html/write.js';
@@ -15,6 +16,7 @@ import { renderError } from '../../src/cli/render/error.js';
 import { findingLines } from '../../src/cli/render/findings.js';
 import { renderInspect } from '../../src/cli/render/inspect.js';
 import { layerGroups } from '../../src/cli/render/layers.js';
+import { renderPreset } from '../../src/cli/render/preset.js';
 import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
 import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
 import { renderWrite } from '../../src/cli/render/write.js';
@@ -34,6 +36,7 @@ const texts = (text: string): [string, string][] => {
   const write = sample.withTexts(sample.writeReport, text);
   const done = { ...write, dryRun: false };
   const quantize = sample.withTexts(sample.quantizeReport, text);
+  const preset = sample.withTexts(sample.presetReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
@@ -51,6 +54,7 @@ const texts = (text: string): [string, string][] => {
     ['write --dry-run', renderWrite(write, style)],
     ['write', renderWrite(done, style)],
     ['quantize', renderWrite(quantize, style)],
+    ['quantize --preset', renderPreset(preset, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -69,6 +73,7 @@ const texts = (text: string): [string, string][] => {
     ['inspect page', inspectPage([inspect])],
     ['write page', writePage(done)],
     ['quantize page', writePage(quantize)],
+    ['preset page', presetPage(preset)],
     ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
@@ -78,6 +83,7 @@ const texts = (text: string): [string, string][] => {
       inspect,
       write,
       quantize,
+      preset,
       sensitivity,
       check,
       diff,
@@ -120,6 +126,7 @@ describe('pages', () => {
       writePage(sample.writeReport),
       writePage(sample.deltaReport),
       writePage(sample.quantizeReport),
+      presetPage(sample.presetReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
     ]) {
@@ -152,6 +159,7 @@ describe('reports in full', () => {
     expect(schemaErrors('inspect', [sample.inspectReport, sample.inspectReport])).toEqual([]);
     expect(schemaErrors('write', sample.writeReport)).toEqual([]);
     expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
+    expect(schemaErrors('quantize-preset', sample.presetReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -169,6 +177,7 @@ describe('reports in full', () => {
     expect(schemaErrors('inspect', { ...sample.inspectReport, extra: 1 })).not.toEqual([]);
     expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
     expect(schemaErrors('quantize', { ...sample.quantizeReport, speed: {} })).not.toEqual([]);
+    expect(schemaErrors('quantize-preset', { ...sample.presetReport, variants: [{}] })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
@@ -183,6 +192,7 @@ describe('the text of reports', () => {
   it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
+  it('quantize --preset', () => expect(renderPreset(sample.presetReport, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

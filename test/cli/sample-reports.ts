@@ -9,6 +9,7 @@ import type {
   DiffReport,
   InspectReport,
   MetaReport,
+  PresetReport,
   QuantizeReport,
   SensitivityReport,
   ValidateReport,
@@ -170,6 +171,45 @@ export const quantizeReport: QuantizeReport = {
     { bytes: 8192, loss: 0, schemes: {} },
     { bytes: 4096, loss: 0.125, schemes: { 'int8-weights': 2, 'int4-weights': 1 } },
   ],
+};
+
+export const presetReport: PresetReport = {
+  command: 'quantize',
+  preset: 'transformers.js',
+  input: 'model.onnx',
+  output: 'web/onnx',
+  bytesIn: 4096,
+  variants: [
+    {
+      ...{ dtype: 'fp32', file: 'model.onnx', scheme: 'none', outcome: 'source', bytes: 4096 },
+      files: [{ name: 'model.onnx', bytes: 4096 }],
+      findings: [],
+    },
+    {
+      ...{
+        dtype: 'q8',
+        file: 'model_quantized.onnx',
+        scheme: 'int8-dynamic',
+        outcome: 'written',
+        bytes: 1024,
+      },
+      files: [
+        { name: 'model_quantized.onnx', bytes: 24 },
+        { name: 'model_quantized.onnx_data', bytes: 1000 },
+      ],
+      ...{ maxAbs: 0.25, cosine: 0.9995, accuracy: 0.96, accuracyDrop: 0.01, beforeMs: 2.5, afterMs: 1.25 },
+      findings,
+      validation,
+    },
+    {
+      ...{ dtype: 'q4', file: 'model_q4.onnx', scheme: 'int4-weights', outcome: 'failed', bytes: 0 },
+      files: [],
+      findings,
+    },
+  ],
+  externalData: { 'model_quantized.onnx': 1 },
+  findings,
+  seconds: 2,
 };
 
 export const sensitivityReport: SensitivityReport = {

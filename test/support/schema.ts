@@ -5,6 +5,7 @@ export const REPORTS = [
   'inspect',
   'write',
   'quantize',
+  'quantize-preset',
   'sensitivity',
   'checksum',
   'check',

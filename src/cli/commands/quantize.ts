@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { writingOptions } from '../options.js';
+import { sizeFlag, writingOptions } from '../options.js';
 import {
   choiceOptions,
   type QuantizeFlags,
@@ -20,10 +20,11 @@ export function quantize(program: Command, cli: Cli): void {
         .description(
           'Rounds weights, and activations where asked, to few bits, and measures what that costs.',
         ),
-    ),
+    ).option('--preset <name>', 'transformers.js: all that it loads, in the folder <output>'),
   )
     .optionsGroup('Output and proof:')
-    .option('--external-data', 'ONNX: weights in a file beside the graph');
+    .option('--external-data', 'ONNX: weights in a file beside the graph')
+    .addOption(sizeFlag('--shard-size <size>', 'with --preset: external data in files of so much (2GB)'));
   onAction<QuantizeFlags>(cli, writingOptions(command), run);
   command.addHelpText('after', schemeList());
   examples(
@@ -37,8 +38,20 @@ const run = (
   session: Session,
   [input = '', output = '']: readonly string[],
   options: QuantizeFlags,
+): Promise<Answer> => (options.preset === undefined ? one : every)(session, [input, output], options);
+
+const one = (
+  session: Session,
+  [input, output]: readonly [string, string],
+  options: QuantizeFlags,
 ): Promise<Answer> =>
   written(session, options, [input, output], async () => {
     const { quantizeModel } = await import('../../operations/quantize/quantize.js');
     return quantizeModel(input, output, await wantedOf(options), session.context);
   });
+
+const every = async (
+  session: Session,
+  names: readonly [string, string],
+  options: QuantizeFlags,
+): Promise<Answer> => (await import('../preset.js')).preset(session, names, options);

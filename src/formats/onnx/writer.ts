@@ -1,4 +1,4 @@
-import type { ModelWriter, WriteContext } from '../../core/format.js';
+import type { DataFiles, ModelWriter, WriteContext } from '../../core/format.js';
 import { LIMITS } from '../../core/limits.js';
 import type { Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
@@ -7,13 +7,9 @@ import type { OutputFiles } from '../../io/files.js';
 import type { ByteSink } from '../../io/sink.js';
 import { type Placement, transfer } from '../../kernels/transfer.js';
 import { checkOutput } from './check-output.js';
+import { layOut } from './data-layout.js';
 import { type Encoded, encodeMessage } from './encode.js';
 import { type FileRange, placeTensors, staysInline, steersGraph } from './place-tensors.js';
-
-/** Large tensors begin on a page, so that runtimes can map them (docs/ExternalData.md); others on a cache line. */
-const PAGE_BYTES = 4096;
-const LINE_BYTES = 64;
-const MAPPED_BYTES = 1024 * 1024;
 
 /**
  * Writes the graph and its tensors: inside the file, beside it (`externalData`, or when the file would pass what
@@ -44,44 +40,28 @@ async function writeExternal(
   pointed: (tensor: TensorSource) => FileRange | undefined,
 ): Promise<void> {
   const outside = model.tensors.filter((tensor) => !staysInline(tensor) && !pointed(tensor));
-  const layout = layOut(outside, model.aliases);
-  const file = freshName(files, context);
+  const layout = layOut(outside, model.aliases, context.options.dataFiles ?? oneFile(files, context));
   const encoded = encodeMessage(
     'ModelProto',
-    await placeTensors(model, (tensor) => {
-      const offset = layout.get(tensor.info.name);
-      return offset === undefined ? pointed(tensor) : { file, offset };
-    }),
+    await placeTensors(model, (tensor) => layout.get(tensor.info.name) ?? pointed(tensor)),
   );
   const placements: Placement[] = [];
-  if (outside.length > 0) {
-    const sink = await files.create(file);
-    for (const tensor of outside) {
-      const offset = layout.get(tensor.info.name);
-      if (offset !== undefined && !model.aliases.has(tensor.info.name))
-        placements.push({ tensor, sink, offset });
-    }
+  const sinks = new Map<string, ByteSink>();
+  for (const tensor of outside) {
+    const place = layout.get(tensor.info.name);
+    if (!place || model.aliases.has(tensor.info.name)) continue;
+    const sink = sinks.get(place.file) ?? (await files.create(place.file));
+    sinks.set(place.file, sink);
+    placements.push({ tensor, sink, offset: place.offset });
   }
   placements.push(...(await writeMain(encoded, files)));
   await transfer(placements, context);
 }
 
-/** Offsets by name, in the order of the model. Tied tensors share theirs. */
-function layOut(tensors: readonly TensorSource[], aliases: ReadonlyMap<string, string>): Map<string, number> {
-  const offsets = new Map<string, number>();
-  let end = 0;
-  for (const { info, byteLength } of tensors) {
-    if (aliases.has(info.name)) continue;
-    const align = byteLength >= MAPPED_BYTES ? PAGE_BYTES : LINE_BYTES;
-    const offset = Math.ceil(end / align) * align;
-    offsets.set(info.name, offset);
-    end = offset + byteLength;
-  }
-  for (const { info } of tensors) {
-    const shared = offsets.get(aliases.get(info.name) ?? '');
-    if (shared !== undefined) offsets.set(info.name, shared);
-  }
-  return offsets;
+/** All data in one file. */
+function oneFile(files: OutputFiles, context: WriteContext): DataFiles {
+  const name = freshName(files, context);
+  return { name: () => name, bytes: Number.POSITIVE_INFINITY };
 }
 
 /** A data file never takes the place of another: an old model that names it would meet new bytes. */

@@ -58,6 +58,8 @@ const CONTRIB = new Map<string, string>([
   ['com.microsoft::EmbedLayerNormalization', 'i32,i32,T,T,T,T,T,i32,i32>T,i32,T'],
   ['com.microsoft::Attention', 'T,T,T,i32,T,T,i32>T,T'],
   ['com.microsoft::MultiHeadAttention', 'T,T,T,T,i32,T,T,T>T,T,T'],
+  // Weights, zero points and the order of groups are no activations: they have variables of their own.
+  ['com.microsoft::MatMulNBits', 'T,B,T,Z,i32,T>T'],
   // onnxruntime's optimizer puts it into the default domain.
   ['SimplifiedLayerNormalization', 'T,V>V,f32'],
 ]);

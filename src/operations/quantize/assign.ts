@@ -125,7 +125,8 @@ export function parseOverride(text: string): Override {
 
 /**
  * The default scheme for what no override takes; the first override that matches a weight decides about it. `selects` of
- * the default settings says which weights there are to decide about.
+ * the default settings says which weights there are to decide about. `int4-weights+fp16`: the second takes what the first
+ * has left, and what it has made (scales).
  */
 export function assignmentsOf(
   scheme: string,
@@ -146,5 +147,5 @@ export function assignmentsOf(
       }),
     );
   const rest = { ...settings, selects: (name: string) => settings.selects(name) && !decides(name) };
-  return [{ scheme, settings: rest }, ...own];
+  return [...scheme.split('+').map((one) => ({ scheme: one, settings: rest })), ...own];
 }

@@ -1,4 +1,4 @@
-import type { WorkContext } from '../../core/format.js';
+import type { DataFiles, WorkContext, WriteOptions } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
@@ -30,6 +30,8 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
   readonly maxAccuracyDrop?: number;
   readonly requantize?: boolean;
   readonly externalData?: boolean;
+  /** Names and sizes of the files with external data. */
+  readonly dataFiles?: DataFiles;
   /** Weights with a scheme of their own; the first that matches decides. */
   readonly overrides?: readonly Override[];
   /** The file may have so many bytes: schemes are chosen weight by weight. */
@@ -91,7 +93,7 @@ export async function quantizeOpened(
       ...(mostBytes === undefined ? {} : { mostBytes }),
       output,
       options,
-      writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
+      writeOptions: writeOptionsOf(options),
       findings: [...made.findings, ...(made.quantized.length === 0 ? [nothingToDo(options.scheme)] : [])],
     },
     context,
@@ -109,6 +111,14 @@ export async function quantizeOpened(
     ...(drop === undefined ? {} : { accuracyDrop: drop }),
   };
 }
+
+export const writeOptionsOf = ({
+  externalData,
+  dataFiles,
+}: Pick<QuantizeOptions, 'externalData' | 'dataFiles'>): WriteOptions => ({
+  ...(externalData === undefined ? {} : { externalData }),
+  ...(dataFiles === undefined ? {} : { dataFiles }),
+});
 
 async function speedOf(
   opened: OpenedModel,
@@ -255,9 +265,13 @@ async function rangesFor(
 
 /** Operators and types of models that are quantized already. */
 const QUANTIZED_OPS =
-  /^(com\.microsoft::)?(QLinear.*|MatMulInteger.*|ConvInteger|DequantizeLinear|QuantizeLinear|DynamicQuantize.*|MatMulNBits|QAttention|DynamicQuantizeLSTM)$/;
+  /^(com\.microsoft::)?(QLinear.*|MatMulInteger.*|ConvInteger|DequantizeLinear|QuantizeLinear|DynamicQuantize.*|MatMulNBits|MatMulBnb4|QAttention|DynamicQuantizeLSTM)$/;
 
-function refuseQuantized(model: Model, { requantize, scheme }: QuantizeOptions): void {
+/** @throws E_UNSUPPORTED. */
+export function refuseQuantized(
+  model: Model,
+  { requantize, scheme }: Pick<QuantizeOptions, 'requantize' | 'scheme'>,
+): void {
   if (requantize) return;
   const op = [...(model.graph?.ops.keys() ?? [])].find((name) => QUANTIZED_OPS.test(name));
   if (op === undefined && !isQuantized(model)) return;

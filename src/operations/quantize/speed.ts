@@ -108,7 +108,7 @@ const SHOWN = 5;
 
 const INTEGER =
   /^(QLinear|QGemm|QAttention|MatMulInteger|ConvInteger|DynamicQuantize(MatMul|LSTM)|MatMulNBits|QMoE)/;
-const HEAVY = /^(Conv|FusedConv|MatMul|FusedMatMul|Gemm|FusedGemm|Attention|LSTM|GRU)$/;
+const HEAVY = /^(Conv|FusedConv|MatMul|FusedMatMul|Gemm|FusedGemm|MatMulBnb4|Attention|LSTM|GRU)$/;
 
 /** Counts what the runtime's optimised graph computes with. */
 async function kernelsOf(optimized: string): Promise<Kernels> {

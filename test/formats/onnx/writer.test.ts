@@ -114,6 +114,26 @@ describe('round trips', () => {
 });
 
 describe('external data', () => {
+  it('lies in files of the names and sizes that are asked for', async () => {
+    const sizes = [300, 300, 400, 3000, 300];
+    const tensors = sizes.map((size, i) => f32(`w${i}`, size, i));
+    const model = { ...(await graphOf(...tensors)), aliases: new Map([['w4', 'w1']]) };
+    const dataFiles = { name: (index: number) => `chunk${index}`, bytes: 3000 };
+    const { model: back, files } = await rewritten(model, { externalData: true, dataFiles });
+    const places = back.tensors.map(({ info, location }) => [info.name, location?.file, location?.offset]);
+    // 1200 bytes on a line of 64 and 1200 more; 1600 do not fit; 12000 are more than any file may hold; w4 is w1.
+    expect(places).toEqual([
+      ['w0', 'chunk0', 0],
+      ['w1', 'chunk0', 1216],
+      ['w2', 'chunk1', 0],
+      ['w3', 'chunk2', 0],
+      ['w4', 'chunk0', 1216],
+    ]);
+    expect(files.bytes('chunk2').length).toBe(12000);
+    expect((await facts(back)).slice(0, 4)).toEqual((await facts(model)).slice(0, 4));
+    expect(back.aliases).toEqual(model.aliases);
+  });
+
   it('is aligned: pages for large tensors, lines for others, small ones inline', async () => {
     const model = await graphOf(
       f32('a', 300),
