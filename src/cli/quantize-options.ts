@@ -59,7 +59,9 @@ export const schemeOptions = (command: Command): Command =>
     .option('--scheme <name>', 'one of the list below, or both: a+b (--target-size: any of a,b)')
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
-    .addOption(integerFlag('--block <n>', 'elements that share a scale: 16 to 256'))
+    .addOption(
+      integerFlag('--block <n>', 'elements that share a scale: 16 to 256; palettes: channels that share one'),
+    )
     .option('--symmetric', 'zero points at zero')
     .option('--asymmetric', 'zero points where they fit')
     .addOption(valueFlag('--weights <sign>', 'signed or unsigned integers', word('signed', 'unsigned')))

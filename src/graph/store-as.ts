@@ -33,7 +33,12 @@ const CAST_SINCE = new Map<DType, number>([
  * each back before it is used. What cannot be stored so stays as it is: graph outputs, inputs with a default, sparse
  * initializers, types that the graph's Cast does not know. Names of tensors stay.
  */
-export function storeAs(model: Model, dtype: DType, select: (tensor: TensorSource) => boolean): Model {
+export function storeAs(
+  model: Model,
+  dtype: DType,
+  select: (tensor: TensorSource) => boolean,
+  cast: (tensor: TensorSource, dtype: DType) => TensorSource = castTensor,
+): Model {
   if (!model.graph) return model;
   const proto = protoOf(model.graph);
   const version = model.graph.opsets.get('') ?? 0;
@@ -49,7 +54,7 @@ export function storeAs(model: Model, dtype: DType, select: (tensor: TensorSourc
     if (!tensor || 'sparse' in initializer || bound.has(initializer.tensor.name ?? '')) continue;
     const from = tensor.info.dtype;
     if (from === dtype || !select(tensor) || !knows(from) || !canCast(from, dtype)) continue;
-    stored.set(initializer.tensor, castTensor(tensor, dtype));
+    stored.set(initializer.tensor, cast(tensor, dtype));
   }
   if (stored.size === 0) return model;
 

@@ -1,10 +1,11 @@
 /**
  * Sub-byte elements, packed without gaps from the low bits up: element i is bits [i·width, (i+1)·width) of the
- * little-endian bit string (ONNX TensorProto for 4 and 2 bits; safetensors for 4 and 6).
+ * little-endian bit string (ONNX TensorProto for 4 and 2 bits; safetensors for 4 and 6). Codes of 3 bits are no type
+ * of any format, but palettes have them.
  */
-export type SubByteWidth = 2 | 4 | 6;
+export type SubByteWidth = 2 | 3 | 4 | 6;
 
-export const isSubByte = (bits: number): bits is SubByteWidth => bits === 2 || bits === 4 || bits === 6;
+export const isSubByte = (bits: number): bits is SubByteWidth => bits > 1 && bits < 7 && bits !== 5;
 
 /** Codes of the first `count` elements, one a byte. */
 export function unpackCodes(bytes: Uint8Array, width: SubByteWidth, count: number, out: Uint8Array): void {

@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
+import type { PaletteSpec } from './quantize/palette-fit.js';
 import type { Rounding } from './quantize/parameters.js';
 import type { StatisticsPart } from './statistics-fold.js';
 
@@ -110,6 +111,24 @@ export interface LinearTask extends Range {
   readonly codesAt: number;
 }
 
+/** What rounding to a float of 16 bits would do to values that lie in a file as f32. */
+export interface HalfTask extends Range {
+  readonly kind: 'half';
+  readonly program: Program;
+  readonly half: 'f16' | 'bf16';
+}
+
+/** A tensor, f32 as it lies in the file, as codes of codebooks that are fitted to it, written to a file. */
+export interface PaletteTask extends Range, PaletteSpec {
+  readonly kind: 'palette';
+  readonly program: Program;
+  readonly shape: readonly number[];
+  /** Of a stored code. */
+  readonly bits: number;
+  readonly path: string;
+  readonly codesAt: number;
+}
+
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
 export type Task =
   | CopyTask
@@ -120,7 +139,9 @@ export type Task =
   | CompareTask
   | BlocksTask
   | EndsTask
-  | LinearTask;
+  | LinearTask
+  | HalfTask
+  | PaletteTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -147,6 +168,8 @@ export interface TaskResult {
   readonly finite?: boolean;
   /** Scales, then zero points, of the rows. */
   readonly parameters?: Float32Array;
+  /** Codebooks. */
+  readonly tables?: readonly Float64Array[];
 }
 
 /** [0, count) in ranges of `step` elements. */

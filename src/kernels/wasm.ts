@@ -120,6 +120,14 @@ export interface KernelExports {
     out: number,
   ) => number;
   readonly columnEnds: (src: number, rows: number, columns: number, low: number, high: number) => number;
+  readonly halfErrors: (
+    src: number,
+    count: number,
+    drop: number,
+    tiny: number,
+    limit: number,
+    sums: number,
+  ) => void;
   readonly rowEnds: (src: number, count: number, ends: number) => number;
   readonly linearRow: (
     ...args: [

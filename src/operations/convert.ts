@@ -9,6 +9,7 @@ import type { OutputFiles } from '../io/files.js';
 import { cast } from '../transforms/cast.js';
 import { dequantize, isQuantized } from '../transforms/dequantize.js';
 import { metadata } from '../transforms/metadata.js';
+import { recordsAsTensor } from '../transforms/quantized-record.js';
 import { parseSubstitution, rename } from '../transforms/rename.js';
 import { select } from '../transforms/select.js';
 import { ignoredOptions } from './ignored-options.js';
@@ -71,7 +72,8 @@ export const convertModel = (
     const typed = base ? await intoGraph(base, cast, findings) : cast;
     const reference = base ? beforeCast(typed, cast, chosen) : chosen;
     const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
-    const intended = await inOpset(labelled, options, target, findings);
+    const held = target.keeps.metadata ? labelled : recordsAsTensor(labelled);
+    const intended = await inOpset(held, options, target, findings);
     return writeModel(
       {
         command: 'convert',
@@ -82,7 +84,7 @@ export const convertModel = (
         options,
         writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
         findings,
-        ...(intended === labelled ? {} : { rewritten: true, actions: addedTensors(labelled, intended) }),
+        ...(intended === held ? {} : { rewritten: true, actions: addedTensors(held, intended) }),
         ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
       },
       context,

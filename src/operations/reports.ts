@@ -315,6 +315,8 @@ export interface SpeedReport {
   readonly dequantize: number;
   readonly quantize: number;
   readonly layoutCopies: number;
+  /** Type and name of the heavy operators that compute with floats, the first 50. */
+  readonly floatNodes: readonly string[];
   readonly notes: readonly string[];
 }
 

@@ -6,43 +6,63 @@ import { MlserError } from '../errors.js';
 import { castTensor } from '../kernels/cast.js';
 import { decodeElements } from '../kernels/elements.js';
 import { integersBack } from '../kernels/quantize/affine.js';
+import { blockCoder, mxfp4, nf4, powersOf } from '../kernels/quantize/block-floats.js';
+import { ChannelGroups } from '../kernels/quantize/channel-groups.js';
+import { bytesOfCodes, type CodeBits, type Coder, decodedBy } from '../kernels/quantize/codes.js';
 import { Groups } from '../kernels/quantize/groups.js';
-import { QUANTIZATION_KEY, type QuantizedRecord, recordsOf, recordText } from './quantized-record.js';
+import { tableValues } from '../kernels/quantize/palette.js';
+import {
+  type BlockFloatRecord,
+  hasRecords,
+  type IntegerRecord,
+  type PaletteRecord,
+  QUANTIZATION_KEY,
+  type QuantizedRecord,
+  recordsOf,
+  withRecords,
+} from './quantized-record.js';
 
-/** Whether tensors of the model are integers with scales, as `quantize` stores them. */
-export const isQuantized = (model: Model): boolean => recordsOf(model).size > 0;
+/** Whether tensors of the model are codes, as `quantize` stores them. */
+export const isQuantized = hasRecords;
 
-/** Tensors (those that are selected) that `quantize` stored as integers are floats again; scales and zero points go. */
+/** Tensors (those that are selected) that `quantize` stored as codes are floats again; their companions go. */
 export function dequantize(selects: (name: string) => boolean = () => true): Transform {
   return {
     name: 'dequantize',
     async apply(model: Model): Promise<Model> {
-      const all = [...recordsOf(model)];
+      const all = [...(await recordsOf(model))];
       const records = new Map(all.filter(([name]) => selects(name)));
       const left = new Map(all.filter(([name]) => !selects(name)));
       const tensors = tensorMap(model);
-      const companions = new Set([...records.values()].flatMap(({ scale, zeroPoint }) => [scale, zeroPoint]));
+      const companions = new Set([...records.values()].flatMap(companionsOf));
       const back = new Map<string, TensorSource>();
       for (const [name, record] of records) back.set(name, await floats(tensors, name, record));
-      const metadata = new Map(model.metadata);
-      if (left.size > 0) metadata.set(QUANTIZATION_KEY, recordText(left));
-      else metadata.delete(QUANTIZATION_KEY);
-      return {
-        ...model,
-        metadata,
-        tensors: model.tensors
-          .filter(({ info }) => !companions.has(info.name))
-          .map((tensor) => back.get(tensor.info.name) ?? tensor),
-      };
+      const kept = model.tensors
+        .filter(({ info }) => !companions.has(info.name))
+        .map((tensor) => back.get(tensor.info.name) ?? tensor);
+      return withRecords({ ...model, tensors: kept }, left);
     },
   };
 }
 
-async function floats(
-  tensors: ReadonlyMap<string, TensorSource>,
-  name: string,
-  record: QuantizedRecord,
-): Promise<TensorSource> {
+function companionsOf(record: QuantizedRecord): readonly string[] {
+  if (record.codes === 'palette') return [record.palette];
+  return [
+    record.scale,
+    ...(record.codes === undefined && record.zeroPoint !== undefined ? [record.zeroPoint] : []),
+  ];
+}
+
+type Tensors = ReadonlyMap<string, TensorSource>;
+
+function floats(tensors: Tensors, name: string, record: QuantizedRecord): Promise<TensorSource> {
+  if (record.codes === undefined) return fromIntegers(tensors, name, record);
+  return record.codes === 'palette'
+    ? fromPalette(tensors, name, record)
+    : fromBlockFloats(tensors, name, record);
+}
+
+async function fromIntegers(tensors: Tensors, name: string, record: IntegerRecord): Promise<TensorSource> {
   const { dtype, shape, from } = record;
   const stored = find(tensors, name);
   if (stored.byteLength !== tensorBytes(dtype, shape, name))
@@ -61,20 +81,70 @@ async function floats(
   return castTensor(values, from);
 }
 
-function find(tensors: ReadonlyMap<string, TensorSource>, name: string): TensorSource {
+async function fromPalette(tensors: Tensors, name: string, record: PaletteRecord): Promise<TensorSource> {
+  const { bits, shape, from, palette } = record;
+  const groups = new ChannelGroups(shape, record);
+  const { info } = find(tensors, palette);
+  const [rows = 0, width = 0] = info.shape;
+  if (
+    info.shape.length !== 2 ||
+    info.dtype !== from ||
+    rows !== groups.count ||
+    width < 1 ||
+    width > 2 ** bits
+  )
+    throw wrong(
+      name,
+      `its palette is ${info.dtype} [${info.shape.join(', ')}], not ${from} of ${groups.count} rows with at most ${2 ** bits} values`,
+    );
+  const table = await numbers(tensors, palette, from, rows * width);
+  return decoded(tensors, name, record, bits, (codes, at) => {
+    if (codes.some((code) => code >= width))
+      throw wrong(name, `a code is past the ${width} values of its palette`);
+    return tableValues(groups, table, width, codes, at);
+  });
+}
+
+async function fromBlockFloats(
+  tensors: Tensors,
+  name: string,
+  record: BlockFloatRecord,
+): Promise<TensorSource> {
+  const { codes, shape, block, scale } = record;
+  const count = Math.ceil(elementCount(shape) / block);
+  const stored = await numbers(tensors, scale, codes === 'nf4' ? 'f32' : 'u8', count);
+  const coder =
+    codes === 'nf4'
+      ? blockCoder(nf4(block), Float32Array.from(stored))
+      : blockCoder({ ...mxfp4(), block }, powersOf(stored));
+  return decoded(tensors, name, record, 4, coder.valuesOf);
+}
+
+function decoded(
+  tensors: Tensors,
+  name: string,
+  { shape, from }: QuantizedRecord,
+  bits: CodeBits,
+  valuesOf: Coder['valuesOf'],
+): TensorSource {
+  const stored = find(tensors, name);
+  const packing = bytesOfCodes(shape, bits);
+  if (stored.info.dtype !== 'u8' || stored.byteLength !== tensorBytes('u8', packing.shape, name))
+    throw wrong(name, `${stored.byteLength} bytes are not ${bits}-bit codes of [${shape.join(', ')}]`);
+  return decodedBy(stored, bits, { dtype: from, shape }, valuesOf);
+}
+
+function find(tensors: Tensors, name: string): TensorSource {
   const tensor = tensors.get(name);
   if (!tensor) throw wrong(name, 'it is not there');
   return tensor;
 }
 
-async function numbers(
-  tensors: ReadonlyMap<string, TensorSource>,
-  name: string,
-  dtype: DType,
-  count: number,
-): Promise<Float64Array> {
+async function numbers(tensors: Tensors, name: string, dtype: DType, count: number): Promise<Float64Array> {
   const tensor = find(tensors, name);
-  if (tensor.byteLength !== tensorBytes(dtype, [count], name))
+  // Integers of less than 8 bits lie in bytes.
+  const { dtype: own } = tensor.info;
+  if ((own !== dtype && own !== 'u8') || tensor.byteLength !== tensorBytes(dtype, [count], name))
     throw wrong(name, `${tensor.byteLength} bytes are not ${count} of ${dtype}`);
   const out = new Float64Array(count);
   decodeElements(dtype, await readTensor(tensor), elementCount([count]), out);

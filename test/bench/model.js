@@ -116,22 +116,22 @@ export async function encoderGraph(weights, location, layers = 24) {
   };
   const dense = (x, name) => op('Add', [op('MatMul', [x, `${name}.weight`]), `${name}.bias`]);
   const norm = (x, name) =>
-    op('LayerNormalization', [x, `${name}.weight`, `${name}.bias`], { axis: -1, epsilon: 1e-12 });
+    op('LayerNormalization', [x, `${name}.weight`, `${name}.bias`], { axis: -1n, epsilon: 1e-12 });
   const split = (x, perm) => op('Transpose', [op('Reshape', [x, 'heads'])], { perm });
   const length = op('Slice', [op('Shape', ['input_ids']), 'one_index', 'two_index', 'zero']);
   constant('one_index', 'i64', [1], i64(1));
   constant('two_index', 'i64', [1], i64(2));
   const positions = op('Slice', ['embeddings.position_embeddings.weight', 'zero', length, 'zero']);
-  const words = op('Gather', ['embeddings.word_embeddings.weight', 'input_ids'], { axis: 0 });
+  const words = op('Gather', ['embeddings.word_embeddings.weight', 'input_ids'], { axis: 0n });
   let x = norm(op('Add', [words, positions]), 'embeddings.LayerNorm');
   for (let i = 0; i < layers; i++) {
     const at = `encoder.layer.${i}.`;
-    const q = split(dense(x, `${at}attention.query`), [0, 2, 1, 3]);
-    const k = split(dense(x, `${at}attention.key`), [0, 2, 3, 1]);
-    const v = split(dense(x, `${at}attention.value`), [0, 2, 1, 3]);
-    const weights = op('Softmax', [op('Mul', [op('MatMul', [q, k]), 'scale'])], { axis: -1 });
+    const q = split(dense(x, `${at}attention.query`), [0n, 2n, 1n, 3n]);
+    const k = split(dense(x, `${at}attention.key`), [0n, 2n, 3n, 1n]);
+    const v = split(dense(x, `${at}attention.value`), [0n, 2n, 1n, 3n]);
+    const weights = op('Softmax', [op('Mul', [op('MatMul', [q, k]), 'scale'])], { axis: -1n });
     const context = op('Reshape', [
-      op('Transpose', [op('MatMul', [weights, v])], { perm: [0, 2, 1, 3] }),
+      op('Transpose', [op('MatMul', [weights, v])], { perm: [0n, 2n, 1n, 3n] }),
       'merged',
     ]);
     x = norm(op('Add', [x, dense(context, `${at}attention.output`)]), `${at}attention.LayerNorm`);

@@ -164,7 +164,8 @@ export const quantizeReport: QuantizeReport = {
     dequantize: 2,
     quantize: 3,
     layoutCopies: 1,
-    notes: ['1 of 5 heavy operators still compute in float'],
+    floatNodes: ['MatMul /attention/scores'],
+    notes: ['1 of 5 heavy operators still compute in float: MatMul /attention/scores'],
   },
   frontier: [
     { bytes: 8192, loss: 0, schemes: {} },

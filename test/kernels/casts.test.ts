@@ -5,6 +5,7 @@ import { canCast, castTensor } from '../../src/kernels/cast.js';
 import { converter, throughDoubles } from '../../src/kernels/convert.js';
 import { encodeElements, isNumeric, packedBytes, valuesOfCodes } from '../../src/kernels/elements.js';
 import { unpackCodes } from '../../src/kernels/packing.js';
+import { overflowOf, saturatedCast } from '../../src/kernels/saturate.js';
 import { goldenArrays } from './npz.js';
 import { bytesOf, floats } from './samples.js';
 
@@ -67,6 +68,31 @@ describe('casts equal the reference libraries', () => {
     const bytes = f32.get(library)!;
     const expected = packedBytes(dtype, 8) === 16 ? [...new Uint16Array(bytes.slice().buffer)] : [...bytes];
     expect(mismatches(dtype, found, expected, (i) => Number.isNaN(numbers[i]))).toEqual([]);
+  });
+
+  it('f32 to f8_e5m2, saturated, as onnxruntime.Cast.float8_e5m2.saturate1', async () => {
+    const tensor = memoryTensor({ name: 'x', dtype: 'f32', shape: [numbers.length] }, input);
+    const expected = [...f32.get('onnxruntime.Cast.float8_e5m2.saturate1')!];
+    const found = [...(await readTensor(saturatedCast(tensor, 'f8_e5m2')))];
+    expect(mismatches('f8_e5m2', found, expected, (i) => Number.isNaN(numbers[i]))).toEqual([]);
+  });
+
+  it.each([
+    ['f16', 'onnxruntime.Cast.float16', 0x7c00],
+    ['bf16', 'onnxruntime.Cast.bfloat16', 0x7f80],
+  ] as const)('f32 to %s, saturated, as %s where that is finite', async (dtype, library, infinity) => {
+    const tensor = memoryTensor({ name: 'x', dtype: 'f32', shape: [numbers.length] }, input);
+    const expected = [...new Uint16Array(f32.get(library)!.slice().buffer)].map((code) =>
+      (code & 0x7fff) === infinity ? code - 1 : code,
+    );
+    const found = codes(dtype, await readTensor(saturatedCast(tensor, dtype)), numbers.length);
+    expect(mismatches(dtype, found, expected, (i) => Number.isNaN(numbers[i]))).toEqual([]);
+    // The limit is where infinity begins.
+    const at = overflowOf(dtype);
+    numbers.forEach((x, i) => {
+      const isInfinite = (new Uint16Array(f32.get(library)!.slice().buffer)[i]! & 0x7fff) === infinity;
+      if (!Number.isNaN(x)) expect([x, isInfinite]).toEqual([x, Math.abs(x) >= at]);
+    });
   });
 
   const f64 = golden('special_f64');

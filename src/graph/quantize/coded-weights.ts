@@ -1,6 +1,7 @@
 import type { Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding } from '../../errors.js';
+import type { LossFigures } from '../../kernels/quantize/loss.js';
 import { GraphEdit } from '../edit.js';
 import { convertOpset } from '../opset.js';
 import type { Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
@@ -34,41 +35,47 @@ export interface CodedWeight {
   /** About what will be stored. */
   readonly bytes: number;
   readonly dequantized: TensorSource;
+  readonly loss?: LossFigures;
   /** Bytes that are stored in its place. */
-  put(weight: Weight): number;
+  put(): number;
+}
+
+/** How weights of a graph become codes. */
+export interface WeightCoder {
+  /** Undefined: a value is NaN or infinite. */
+  code(tensor: TensorSource, weight: Weight): Promise<CodedWeight | undefined>;
+  /** What was made ahead goes: called when nothing reads it any more. */
+  release?(): void;
 }
 
 /** Quantizes every weight by itself. */
 export async function codeWeights(
   source: Model,
   settings: QuantizeSettings,
-  scheme: {
-    readonly id: string;
-    readonly dtypeOut: string;
-    readonly opset: number;
-    readonly ops?: ReadonlySet<WeightOp>;
-  },
-  coderFor: (edit: GraphEdit) => (tensor: TensorSource) => Promise<CodedWeight | undefined>,
+  scheme: { readonly id: string; readonly dtypeOut: string; readonly opset: number },
+  coderFor: (edit: GraphEdit, weights: readonly Weight[]) => WeightCoder | Promise<WeightCoder>,
 ): Promise<Quantized> {
   const why = `${scheme.id} needs operator set ${scheme.opset} (${scheme.dtypeOut} codes)`;
-  const { ops = OPS } = scheme;
   const plain = await GraphEdit.open(source);
-  if (weightsOf(plain, settings, ops).length === 0) return { model: source, quantized: [], findings: [] };
+  if (weightsOf(plain, settings, OPS).length === 0) return { model: source, quantized: [], findings: [] };
   const { edit, findings: raised } = await openAtLeast(source, scheme.opset, why);
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
-  const code = coderFor(edit);
-  for (const weight of weightsOf(edit, settings, ops)) {
+  const weights = weightsOf(edit, settings, OPS);
+  const coder = await coderFor(edit, weights);
+  for (const weight of weights) {
     const { name } = weight;
     const tensor = edit.tensor(name);
-    const coded = tensor && (await code(tensor));
+    const coded = tensor && (await coder.code(tensor, weight));
     if (!coded) findings.push(keptNotFinite(name));
     else if (coded.bytes >= tensor.byteLength) findings.push(keptSmall(name));
     else {
-      const bytesOut = coded.put(weight);
-      const { dequantized } = coded;
-      quantized.push({ name, scheme: scheme.id, dtypeOut: scheme.dtypeOut, bytesOut, dequantized });
+      const bytesOut = coded.put();
+      const { dequantized, loss } = coded;
+      const facts = { name, scheme: scheme.id, dtypeOut: scheme.dtypeOut, bytesOut, dequantized };
+      quantized.push({ ...facts, ...(loss ? { loss } : {}) });
     }
   }
-  return { model: edit.finish(), quantized, findings };
+  const { release } = coder;
+  return { model: edit.finish(), quantized, findings, ...(release ? { release } : {}) };
 }

@@ -1,7 +1,9 @@
 import { tensorBytes } from '../../core/dtype.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { quantizeTensor } from '../../kernels/quantize/affine.js';
+import { type AffineSpec, quantizeTensor, withParameters } from '../../kernels/quantize/affine.js';
+import { Groups } from '../../kernels/quantize/groups.js';
+import type { LinearJob, QuantizedAffine } from '../../kernels/quantize/linear-pool.js';
 import { viewAs } from '../../kernels/views.js';
 import type { GraphEdit } from '../edit.js';
 import type { DynamicRemarks } from './dynamic-remarks.js';
@@ -34,9 +36,50 @@ interface Entry extends StoredWeight {
   readonly weight: string;
   readonly form: WeightForm;
   readonly dequantized: TensorSource;
+  readonly loss?: QuantizedTensor['loss'];
   readonly scaleBytes: Uint8Array;
   readonly scaleShape: readonly number[];
   readonly bytes: number;
+}
+
+/** Turns a weight into integers; nothing comes back for values that are NaN or infinite. */
+export type WeightMaker = (tensor: TensorSource, spec: AffineSpec) => Promise<QuantizedAffine>;
+
+const ownKey = (tensor: TensorSource, spec: AffineSpec): string =>
+  JSON.stringify([tensor.info.name, tensor.info.shape, spec]);
+
+/** Weights that the pool has made, and all others one by one. */
+export const makerFrom =
+  (pooled: ReadonlyMap<string, QuantizedAffine>): WeightMaker =>
+  async (tensor, spec) => {
+    const known = pooled.get(ownKey(tensor, spec));
+    if (known) return known;
+    const affine = await quantizeTensor(tensor, spec);
+    return affine ? { affine } : {};
+  };
+
+/** Computes nothing: it gathers what will be asked for, so that the pool can make it all at once. */
+export class WeightGatherer {
+  readonly #jobs = new Map<string, LinearJob>();
+
+  readonly maker: WeightMaker = async (tensor, spec) => {
+    this.#jobs.set(ownKey(tensor, spec), { tensor, spec });
+    const { count } = new Groups(tensor.info.shape, spec);
+    const parameters = { scales: new Float32Array(count).fill(1), zeros: new Int32Array(count) };
+    return { affine: withParameters(tensor, spec, parameters) };
+  };
+
+  /** By the key under which `makerFrom` looks them up. A weight in a second form is not among them. */
+  jobs(): ReadonlyMap<string, LinearJob> {
+    const names = new Set<string>();
+    return new Map(
+      [...this.#jobs].filter(([, { tensor }]) => {
+        const first = !names.has(tensor.info.name);
+        names.add(tensor.info.name);
+        return first;
+      }),
+    );
+  }
 }
 
 /** The weights of a graph as integers: each is stored once in every form that nodes ask for. */
@@ -44,13 +87,15 @@ export class DynamicWeights {
   readonly #edit: GraphEdit;
   readonly #settings: QuantizeSettings;
   readonly #remarks: DynamicRemarks;
+  readonly #maker: WeightMaker;
   readonly #entries = new Map<string, Entry | undefined>();
   readonly #scales = new Map<string, string>();
 
-  constructor(edit: GraphEdit, settings: QuantizeSettings, remarks: DynamicRemarks) {
+  constructor(edit: GraphEdit, settings: QuantizeSettings, remarks: DynamicRemarks, maker: WeightMaker) {
     this.#edit = edit;
     this.#settings = settings;
     this.#remarks = remarks;
+    this.#maker = maker;
   }
 
   /** A weight that is to be quantized, if it can be; `obstacle` says for what else it cannot. */
@@ -108,7 +153,8 @@ export class DynamicWeights {
       const [first] = forms;
       if (!first) return [];
       const bytesOut = forms.reduce((sum, { bytes }) => sum + bytes, 0);
-      return [{ name, scheme, dtypeOut: first.form.dtype, bytesOut, dequantized: first.dequantized }];
+      const { form, dequantized, loss } = first;
+      return [{ name, scheme, dtypeOut: form.dtype, bytesOut, dequantized, ...(loss ? { loss } : {}) }];
     });
   }
 
@@ -121,7 +167,7 @@ export class DynamicWeights {
     if (!tensor) return undefined;
     const { shape } = tensor.info;
     const { dtype, axis } = form;
-    const affine = await quantizeTensor(reshaped(tensor, form.shape ?? shape), {
+    const { affine, loss } = await this.#maker(reshaped(tensor, form.shape ?? shape), {
       dtype,
       symmetric: form.symmetric ?? this.#settings.symmetric ?? dtype === 'i8',
       reduceRange: this.#settings.reduceRange ?? false,
@@ -135,6 +181,7 @@ export class DynamicWeights {
       weight: name,
       form,
       dequantized: reshaped(affine.dequantized, shape),
+      ...(loss ? { loss } : {}),
       scaleBytes: affine.scale,
       scaleShape,
       bytes: codes.byteLength + affine.scale.length + zeros.length,

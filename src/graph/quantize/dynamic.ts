@@ -1,5 +1,11 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding } from '../../errors.js';
+import {
+  type QuantizedAffine,
+  type QuantizedAffines,
+  quantizeLinear,
+} from '../../kernels/quantize/linear-pool.js';
 import { type EditNode, GraphEdit } from '../edit.js';
 import { convertOpset } from '../opset.js';
 import { dynamicConv } from './dynamic-conv.js';
@@ -9,8 +15,8 @@ import { dynamicGemm, dynamicMatMul } from './dynamic-linear.js';
 import { dynamicLstm } from './dynamic-lstm.js';
 import { DynamicRemarks } from './dynamic-remarks.js';
 import { otherUses, remarkLeft } from './dynamic-uses.js';
-import { DynamicWeights } from './dynamic-weights.js';
-import type { GraphScheme, Quantized } from './types.js';
+import { DynamicWeights, makerFrom, WeightGatherer } from './dynamic-weights.js';
+import type { GraphScheme, Quantized, QuantizeSettings } from './types.js';
 
 /** Operator set that brought DynamicQuantizeLinear. */
 const LEAST_OPSET = 11;
@@ -31,23 +37,48 @@ const PASSES: ReadonlyMap<string, (graph: DynamicGraph, node: EditNode) => Promi
 export const int8Dynamic: GraphScheme = {
   id: ID,
   title: 'int8 weights, activations quantized at run time',
-  async apply(model, settings): Promise<Quantized> {
+  async apply(model, settings, _ranges, context): Promise<Quantized> {
     const { model: raised, findings } = await withOperators(model);
+    const pooled = context && (await inPool(raised, settings, context));
     const edit = await GraphEdit.open(raised);
     const remarks = new DynamicRemarks();
-    const weights = new DynamicWeights(edit, settings, remarks);
+    const maker = makerFrom(pooled?.done ?? new Map());
+    const weights = new DynamicWeights(edit, settings, remarks, maker);
     const graph = new DynamicGraph(edit, settings, weights, remarks);
     const made = await rewritten(graph);
-    if (made.size === 0) return { model, quantized: [], findings: remarks.findings() };
+    const release = pooled ? { release: pooled.release } : {};
+    if (made.size === 0) return { model, quantized: [], findings: remarks.findings(), ...release };
     edit.rewrite((node) => made.get(node));
     const finished = edit.finish();
     return {
       model: finished,
       quantized: weights.quantized(ID, finished),
       findings: [...findings, ...remarks.findings()],
+      ...release,
     };
   },
 };
+
+/** All weights that the rewriting will ask for, made at once by the pool. */
+async function inPool(
+  model: Model,
+  settings: QuantizeSettings,
+  context: WorkContext,
+): Promise<QuantizedAffines> {
+  const edit = await GraphEdit.open(model);
+  const remarks = new DynamicRemarks();
+  const gatherer = new WeightGatherer();
+  await rewritten(
+    new DynamicGraph(edit, settings, new DynamicWeights(edit, settings, remarks, gatherer.maker), remarks),
+  );
+  const jobs = gatherer.jobs();
+  const { done, release } = await quantizeLinear([...jobs.values()], context);
+  const byKey = [...jobs].flatMap(([key, { tensor }]): [string, QuantizedAffine][] => {
+    const made = done.get(tensor.info.name);
+    return made ? [[key, made]] : [];
+  });
+  return { done: new Map(byKey), release };
+}
 
 /** The model with an operator set that has what is needed, and its constants no inputs. */
 async function withOperators(model: Model): Promise<{ model: Model; findings: readonly Finding[] }> {

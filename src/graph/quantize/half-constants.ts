@@ -1,26 +1,46 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { castTensor } from '../../kernels/cast.js';
+import { type HalfLoss, halfLosses } from '../../kernels/quantize/half-pool.js';
+import { overflowOf, saturatedCast } from '../../kernels/saturate.js';
 import { statTensors, type TensorStats } from '../../kernels/statistics.js';
 import { type Half, moves } from './half-operators.js';
 import { type Fit, type Frame, framesOf, type Use, type Value } from './half-values.js';
 
-/** What rounds to infinity and to zero, and the codes of the largest number and of infinity. */
-const RANGES = {
-  f16: { overflows: 65520, code: 0x7bff, infinity: 0x7c00, vanishes: 2 ** -25 },
-  bf16: { overflows: (2 - 2 ** -8) * 2 ** 127, code: 0x7f7f, infinity: 0x7f80, vanishes: 0 },
-} as const;
+/** What rounds to zero. */
+const VANISHES = { f16: 2 ** -25, bf16: 0 } as const;
 
 /** Weights in bf16 reach as far as f32: only small tensors are looked at there, for masks. */
 const LARGEST_MASK_BF16 = 1 << 20;
 /** What is added to hide something: exporters use -1e9, -1e30, the lowest f32 …; less may be a quantity. */
 const HIDES = -1e8;
 
-/** Finds out what each constant becomes in half. Reads every tensor once. */
-export async function fitConstants(main: Frame, half: Half, context: WorkContext): Promise<void> {
+/** Larger tensors are rounded on trial, all at once: their errors are wanted anyway, and tell that they fit. */
+const LEAST_TRIED = 1 << 16;
+
+/** Finds out what each constant becomes in half, and what rounding did to the large ones. Reads most tensors once. */
+export async function fitConstants(
+  main: Frame,
+  half: Half,
+  context: WorkContext,
+): Promise<ReadonlyMap<TensorSource, HalfLoss>> {
+  const losses = await halfLosses(
+    [...framesOf(main)].flatMap((frame) =>
+      [...frame.values.values()].flatMap(({ tensor }) =>
+        tensor && tensor.byteLength >= LEAST_TRIED ? tensor : [],
+      ),
+    ),
+    half,
+    context,
+  );
+  const fitting = (tensor: TensorSource): boolean => {
+    const loss = losses.get(tensor);
+    return loss?.finite === true && !loss.vanished;
+  };
   const values = [...framesOf(main)].flatMap((frame) =>
     [...frame.values.values()].filter(
-      ({ tensor }) => tensor && (half === 'f16' || tensor.byteLength <= LARGEST_MASK_BF16),
+      ({ tensor }) =>
+        tensor && !fitting(tensor) && (half === 'f16' || tensor.byteLength <= LARGEST_MASK_BF16),
     ),
   );
   const stats = await statTensors(
@@ -33,15 +53,15 @@ export async function fitConstants(main: Frame, half: Half, context: WorkContext
     value.fit = fitOf(value, found, half);
     if (found.count === 1) value.scalar = found.min ?? undefined;
   }
+  return losses;
 }
 
 function fitOf(value: Value, stats: TensorStats, half: Half): Fit {
-  const { overflows, vanishes } = RANGES[half];
   const { min, max } = stats;
   if (min === null || max === null) return 'fits';
   const reach = Math.max(-min, max);
-  if (reach >= overflows) return isMask(value, min, max, half) ? 'mask' : 'large';
-  return reach > 0 && reach <= vanishes ? 'tiny' : 'fits';
+  if (reach >= overflowOf(half)) return isMask(value, min, max, half) ? 'mask' : 'large';
+  return reach > 0 && reach <= VANISHES[half] ? 'tiny' : 'fits';
 }
 
 /** Takers of a value, past nodes that only hand it on. */
@@ -82,22 +102,5 @@ function isMask(value: Value, min: number, max: number, half: Half): boolean {
 }
 
 /** A constant in half, computed as its bytes are pulled. */
-export function halfTensor(tensor: TensorSource, half: Half, fit: Fit): TensorSource {
-  const cast = castTensor(tensor, half);
-  if (fit !== 'mask') return cast;
-  const { code, infinity } = RANGES[half];
-  const { recipe: _, ...rest } = cast;
-  return {
-    ...rest,
-    async *stream(range) {
-      for await (const chunk of cast.stream(range)) {
-        const codes = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-        for (let at = 0; at + 1 < chunk.byteLength; at += 2) {
-          const bits = codes.getUint16(at, true);
-          if ((bits & 0x7fff) === infinity) codes.setUint16(at, (bits & 0x8000) | code, true);
-        }
-        yield chunk;
-      }
-    },
-  };
-}
+export const halfTensor = (tensor: TensorSource, half: Half, fit: Fit): TensorSource =>
+  fit === 'mask' ? saturatedCast(tensor, half) : castTensor(tensor, half);

@@ -16,14 +16,16 @@ const NORMS = words('ReduceL2 ReduceSumSquare');
 const SUBNORMAL = 2 ** -14;
 
 /**
- * Nodes that stay in f32 for what their values are: takers of constants that do not fit, and norms: squares pass the
+ * Nodes that stay in f32 for what their values are: takers of constants that do not fit, those that give or take what
+ * was seen not to fit, and norms: squares pass the
  * largest f16 from 256 on, and what is added to them so that nothing is divided by zero is below the smallest one.
  */
 export function keepSensitive(order: readonly Site[]): void {
   const wild = new Set<Value>();
   const guarded = new Set<Value>();
   const isWild = (value: Value | undefined): boolean =>
-    value !== undefined && (value.fit === 'large' || value.fit === 'tiny' || wild.has(value));
+    value !== undefined &&
+    (value.fit === 'large' || value.fit === 'tiny' || value.exceeds || wild.has(value));
   for (const site of order) {
     const { operator, inputs, outputs } = site;
     const mark = (set: Set<Value>): void => {
@@ -33,8 +35,9 @@ export function keepSensitive(order: readonly Site[]): void {
       if (wire.input !== undefined && isWild(inputs[wire.input])) {
         wire.half = false;
         for (const value of wire.entries) wild.add(value);
-      }
+      } else if (wire.output !== undefined && outputs[wire.output]?.exceeds) wire.half = false;
     if (site.kind !== 'operator') continue;
+    if (outputs.some((value) => value?.exceeds)) site.half = false;
     if (inputs.some(isWild)) {
       site.half = false;
       if (moves(operator, 'f16')) mark(wild);

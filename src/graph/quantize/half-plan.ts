@@ -89,7 +89,7 @@ function settle(value: Value, { keepIo }: PlanOptions): void {
 
 /** Casts and constants come in the type that is wanted; constants in f32 where both are. */
 function isWanted(value: Value, keepIo: boolean): boolean {
-  if (value.fit === 'large' || value.fit === 'tiny') return false;
+  if (value.fit === 'large' || value.fit === 'tiny' || value.exceeds) return false;
   const demands = demandsOf(value);
   const half = demands.includes('half') || (value.isOutput && !keepIo);
   if (value.maker?.kind === 'cast-in') return half;

@@ -5,7 +5,18 @@ import { type Frame, framesOf, sitesOf, type Value } from './half-values.js';
 /** What a person should know about the conversion. */
 export function remarksOn(main: Frame, half: Half, casts: number): Finding[] {
   const values = [...framesOf(main)].flatMap((frame) => [...frame.values.values()]);
-  return [...values.flatMap((value) => onConstant(value, half)), ...onComputing(main, half, casts)];
+  return [
+    ...values.flatMap((value) => onConstant(value, half)),
+    ...onExceeding(values, half),
+    ...onComputing(main, half, casts),
+  ];
+}
+
+function onExceeding(values: readonly Value[], half: Half): Finding[] {
+  const makers = values.flatMap(({ exceeds, maker }) => (exceeds && maker ? [maker.label] : []));
+  if (makers.length === 0) return [];
+  const what = `near or past the largest ${half} over the samples`;
+  return [finding('info', 'OUT_OF_RANGE', 'graph', `${what}: f32 stays for what ${list(makers)} gives`)];
 }
 
 function onConstant(value: Value, half: Half): Finding[] {

@@ -76,6 +76,8 @@ export class Value {
   half: boolean = false;
   /** It is kept exactly in f32, whoever takes it. */
   kept: boolean = false;
+  /** Over samples it was seen past what half holds. */
+  exceeds: boolean = false;
   /** What a constant becomes in half. */
   fit: Fit = 'fits';
   /** The value of a constant with one element. */

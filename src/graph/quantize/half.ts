@@ -4,11 +4,13 @@ import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { protoOf } from '../../formats/onnx/summary.js';
 import { castTensor } from '../../kernels/cast.js';
+import type { HalfLoss } from '../../kernels/quantize/half-pool.js';
 import { FreshNames } from '../opset/constants-made.js';
 import { namesOf } from '../opset/names.js';
 import { convertOpset, sourcesOf, withProto } from '../opset.js';
 import { collect } from './half-collect.js';
 import { fitConstants } from './half-constants.js';
+import { markExceeding, measurable } from './half-measured.js';
 import type { Half } from './half-operators.js';
 import { plan } from './half-plan.js';
 import { remarksOn } from './half-remarks.js';
@@ -16,7 +18,7 @@ import { Rewrite } from './half-rewrite.js';
 import { framesOf } from './half-values.js';
 import { Versions } from './half-versions.js';
 import { inlineFunctions } from './inline-functions.js';
-import type { GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
+import type { ActivationRanges, GraphScheme, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** The first operator set whose Cast knows the type; those before 7 are not known here. */
 const FIRST_OPSET = { f16: 7, bf16: 13 } as const;
@@ -30,7 +32,9 @@ const ALONE: WorkContext = { threads: 1, maxMemory: 64 * 1024 * 1024, progress: 
 const scheme = (id: string, half: Half, title: string): GraphScheme => ({
   id,
   title,
-  apply: (model, settings, _ranges, context = ALONE) => apply(model, id, half, settings, context),
+  // bf16 reaches as far as f32.
+  ...(half === 'f16' ? { activations: async (model: Model) => measurable(model), rangesIfData: true } : {}),
+  apply: (model, settings, ranges, context = ALONE) => apply(model, id, half, settings, ranges, context),
 });
 
 export const fp16 = scheme('fp16', 'f16', 'graph computes in half precision');
@@ -41,6 +45,7 @@ async function apply(
   id: string,
   half: Half,
   settings: QuantizeSettings,
+  ranges: ActivationRanges | undefined,
   context: WorkContext,
 ): Promise<Quantized> {
   const { model, findings } = await withCast(given, half);
@@ -57,7 +62,8 @@ async function apply(
   for (const frame of framesOf(main))
     for (const value of frame.values.values())
       if (value.message && value.tensor && !settings.selects(value.tensor.info.name)) value.kept = true;
-  await fitConstants(main, half, context);
+  const losses = await fitConstants(main, half, context);
+  if (ranges && half === 'f16') markExceeding(main, ranges);
   const overridable = (proto.irVersion ?? 0n) >= 4n;
   plan(main, { half, keepIo, blocked: new Set(settings.blockedOperators), overridable, opset });
 
@@ -67,7 +73,7 @@ async function apply(
   const before = tensorMap(given);
   const quantized = [...versions.made.values()].flatMap((tensor): QuantizedTensor[] => {
     const source = before.get(tensor.info.name);
-    return source ? [record(id, source, tensor)] : [];
+    return source ? [record(id, source, tensor, losses.get(source))] : [];
   });
   return {
     model: { ...made, aliases: sameTypes(made) },
@@ -76,12 +82,18 @@ async function apply(
   };
 }
 
-const record = (scheme: string, { info }: TensorSource, half: TensorSource): QuantizedTensor => ({
+const record = (
+  scheme: string,
+  { info }: TensorSource,
+  half: TensorSource,
+  loss: HalfLoss | undefined,
+): QuantizedTensor => ({
   name: info.name,
   scheme,
   dtypeOut: half.info.dtype,
   bytesOut: half.byteLength,
   dequantized: castTensor(half, 'f32'),
+  ...(loss?.finite ? { loss } : {}),
 });
 
 /** Ties hold where both ends have changed their type, or neither. */

@@ -3,6 +3,7 @@ import type { Model } from '../../core/model.js';
 import type { Finding } from '../../errors.js';
 import { type AffineTensor, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
 import { quantizeMatrices } from '../../kernels/quantize/blocks-pool.js';
+import { levelled } from '../../kernels/quantize/level-sums.js';
 import { quantizeLinear } from '../../kernels/quantize/linear-pool.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 import { type NBitsMatrix, nbitsMatrix } from '../../kernels/quantize/matmul-nbits.js';
@@ -20,6 +21,8 @@ interface Made {
   readonly affine?: AffineTensor | undefined;
   readonly loss?: LossFigures | undefined;
 }
+
+const FEW_BITS: ReadonlySet<string> = new Set(['i4', 'u4', 'i2', 'u2']);
 
 /** Weights that are made already, by name. */
 interface Pooled {
@@ -85,9 +88,11 @@ async function streamed(edit: GraphEdit, plan: Plan, { method }: QuantizeSetting
   const all = await fitted(tensor, spec);
   if (!all) return {};
   const parameters = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
-  return plan.kind === 'nbits'
-    ? { matrix: nbitsMatrix(tensor, plan.nbits, parameters) }
-    : { affine: withParameters(tensor, spec, parameters) };
+  if (plan.kind === 'nbits') return { matrix: nbitsMatrix(tensor, plan.nbits, parameters) };
+  // Few bits without blocks. `--method minmax` rounds each value by itself, as onnxruntime does.
+  const level = FEW_BITS.has(spec.dtype) && method !== 'minmax';
+  const levels = level ? await levelled(tensor, spec, parameters) : undefined;
+  return { affine: levels ?? withParameters(tensor, spec, parameters) };
 }
 
 /** Puts a weight into the edited graph; a finding where it stays as it is. */

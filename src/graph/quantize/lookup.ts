@@ -1,8 +1,14 @@
-import type { DType } from '../../core/dtype.js';
+import { type DType, dtypeFacts } from '../../core/dtype.js';
 import { onnxTypeOf } from '../../formats/onnx/dtypes.js';
-import type { BlockFloat, BlockFloatTensor } from '../../kernels/quantize/block-floats.js';
+import {
+  type BlockFloat,
+  type BlockFloatTensor,
+  powerCodes,
+  powersOf,
+} from '../../kernels/quantize/block-floats.js';
+import { type ChannelGranularity, ChannelGroups } from '../../kernels/quantize/channel-groups.js';
 import { encoded } from '../../kernels/quantize/codes.js';
-import type { PaletteTensor } from '../../kernels/quantize/palette.js';
+import { type PaletteTensor, tableRows } from '../../kernels/quantize/palette.js';
 import type { AttributeValue } from '../build.js';
 import type { EditNode, GraphEdit } from '../edit.js';
 import type { Weight } from './weights.js';
@@ -51,17 +57,46 @@ class Recipe {
   }
 }
 
-/** The weight is looked up in a table of its own. Bytes stored in its place. */
-export function lookUpPalette(edit: GraphEdit, { name }: Weight, { codes, table }: PaletteTensor): number {
+/** What `lookUpPalette` stores, about. */
+export const paletteBytes = (
+  { codes, tables }: PaletteTensor,
+  dtype: DType,
+  { axis, shape }: { readonly axis?: number; readonly shape: readonly number[] },
+): number => {
+  const { values } = tableRows(tables);
+  const offsets = tables.length > 1 && axis !== undefined ? (shape[axis] ?? 0) * 4 : 0;
+  return codes.byteLength + (values.length * dtypeFacts(dtype).bits) / 8 + offsets;
+};
+
+/**
+ * The weight is looked up in tables of its own, which lie one behind the other: codes of a channel are moved on to the
+ * table of its group. Bytes stored in its place.
+ */
+export function lookUpPalette(
+  edit: GraphEdit,
+  { name, shape }: Weight,
+  { codes, tables }: PaletteTensor,
+  { axis, block }: ChannelGranularity,
+): number {
   const dtype = edit.tensor(name)?.info.dtype ?? 'f32';
-  const bytes = encoded(dtype, table);
+  const { width, values } = tableRows(tables);
+  const bytes = encoded(dtype, values);
+  const table = edit.addBytes(`${name}_palette`, dtype, [values.length], bytes);
+  const stored = edit.add(`${name}_codes`, codes);
   const recipe = new Recipe(edit, name);
-  recipe.lookUp(
-    edit.addBytes(`${name}_palette`, dtype, [table.length], bytes),
-    edit.add(`${name}_codes`, codes),
-  );
+  let places = recipe.add('Cast', [stored], { to: typeId('i32') });
+  let more = 0;
+  if (tables.length > 1 && axis !== undefined) {
+    const groups = new ChannelGroups(shape, { axis, ...(block === undefined ? {} : { block }) });
+    const offsets = Int32Array.from(groups.ofChannels(), (group) => group * width);
+    const dims = shape.map((size, i) => (i === axis ? size : 1));
+    more = offsets.byteLength;
+    const moved = edit.addBytes(`${name}_tables`, 'i32', dims, new Uint8Array(offsets.buffer));
+    places = recipe.add('Add', [places, moved]);
+  }
+  recipe.add('Gather', [table, places], { axis: 0n });
   recipe.finish();
-  return codes.byteLength + bytes.length;
+  return codes.byteLength + bytes.length + more;
 }
 
 /** The weight is looked up and multiplied with the scales of its blocks. Bytes stored in its place. */
@@ -83,7 +118,7 @@ export function lookUpBlocks(
     values = recipe.add('Pad', [flat, recipe.integers('pads', [0, missing])]);
   }
   const rows = recipe.add('Reshape', [values, tables.integers('blocks', [-1, block])]);
-  const stored = format.id === 'mxfp4' ? exponents(scales) : encoded('f32', Float64Array.from(scales));
+  const stored = format.id === 'mxfp4' ? powerCodes(scales) : encoded('f32', Float64Array.from(scales));
   const kept = edit.addBytes(
     `${name}_scales`,
     format.id === 'mxfp4' ? 'u8' : 'f32',
@@ -101,9 +136,6 @@ export function lookUpBlocks(
   recipe.finish();
   return codes.byteLength + stored.length;
 }
-
-/** Powers of two as E8M0 codes. */
-const exponents = (scales: Float32Array): Uint8Array => Uint8Array.from(scales, (s) => Math.log2(s) + 127);
 
 /** Constants that all weights of a graph share. */
 export class Tables {
@@ -127,10 +159,8 @@ export class Tables {
   /** Value of every E8M0 code. */
   powers(): string {
     return this.#once('e8m0_powers', (name) => {
-      const values = Float64Array.from({ length: 256 }, (_, code) =>
-        code === 255 ? Number.NaN : 2 ** (code - 127),
-      );
-      return this.#edit.addBytes(name, 'f32', [256], encoded('f32', values));
+      const powers = powersOf(Array.from({ length: 256 }, (_, code) => code));
+      return this.#edit.addBytes(name, 'f32', [256], encoded('f32', Float64Array.from(powers)));
     });
   }
 

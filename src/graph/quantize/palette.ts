@@ -1,10 +1,23 @@
-import { elementBytes } from '../../core/dtype.js';
-import { paletteTensor } from '../../kernels/quantize/palette.js';
-import { codeWeights } from './coded-weights.js';
-import { castOpset, lookUpPalette } from './lookup.js';
-import type { GraphScheme } from './types.js';
+import type { WorkContext } from '../../core/format.js';
+import type { TensorSource } from '../../core/tensor.js';
+import { typedCodes } from '../../kernels/quantize/codes.js';
+import { type PaletteTensor, paletteTensor } from '../../kernels/quantize/palette.js';
+import {
+  type PaletteJob,
+  type PooledPalettes,
+  quantizePalettes,
+} from '../../kernels/quantize/palette-pool.js';
+import type { GraphEdit } from '../edit.js';
+import { type CodedWeight, codeWeights } from './coded-weights.js';
+import { castOpset, lookUpPalette, paletteBytes } from './lookup.js';
+import type { GraphScheme, QuantizeSettings } from './types.js';
+import type { Weight } from './weights.js';
 
-/** Weights as codes of at most 2^bits values that are fitted to each of them. */
+/** Channels that share a codebook; undefined: all of them. */
+export const channelsOf = ({ block, perChannel }: QuantizeSettings): number | undefined =>
+  block ?? (perChannel ? 1 : undefined);
+
+/** Weights as codes of at most 2^bits values that are fitted to each of them, or to each group of output channels. */
 export function palette(bits: 2 | 3 | 4 | 6 | 8): GraphScheme {
   // ONNX has integers of 2, 4 and 8 bits.
   const dtype = bits === 2 ? 'u2' : bits <= 4 ? 'u4' : 'u8';
@@ -12,21 +25,51 @@ export function palette(bits: 2 | 3 | 4 | 6 | 8): GraphScheme {
   return {
     id,
     title: `weights as codes of ${2 ** bits} values each`,
-    apply: (model, settings) =>
-      codeWeights(
-        model,
-        settings,
-        { id, dtypeOut: dtype, opset: castOpset(dtype) },
-        (edit) => async (tensor) => {
-          const coded = await paletteTensor(tensor, 2 ** bits, dtype);
-          return (
-            coded && {
-              bytes: coded.codes.byteLength + coded.table.length * (elementBytes(tensor.info.dtype) ?? 4),
-              dequantized: coded.dequantized,
-              put: (weight) => lookUpPalette(edit, weight, coded),
-            }
-          );
-        },
-      ),
+    apply(model, settings, _ranges, context) {
+      const block = channelsOf(settings);
+      const jobOf = (tensor: TensorSource, { channels }: Weight): PaletteJob => ({
+        tensor,
+        spec: { k: 2 ** bits, ...(block === undefined ? {} : { axis: channels, block }) },
+        packing: typedCodes(tensor.info.shape, dtype),
+      });
+      const scheme = { id, dtypeOut: dtype, opset: castOpset(dtype) };
+      return codeWeights(model, settings, scheme, async (edit, weights) => {
+        const pooled = context && (await inPool(edit, weights, jobOf, context));
+        return {
+          async code(tensor, weight) {
+            const job = jobOf(tensor, weight);
+            const done = pooled?.done.get(weight.name);
+            const made = done ? done.palette : await paletteTensor(tensor, job.spec, job.packing);
+            return made && { ...coded(edit, weight, job, made), ...(done?.loss ? { loss: done.loss } : {}) };
+          },
+          release: () => pooled?.release(),
+        };
+      });
+    },
   };
 }
+
+const inPool = (
+  edit: GraphEdit,
+  weights: readonly Weight[],
+  jobOf: (tensor: TensorSource, weight: Weight) => PaletteJob,
+  context: WorkContext,
+): Promise<PooledPalettes> =>
+  quantizePalettes(
+    weights.flatMap((weight) => {
+      const tensor = edit.tensor(weight.name);
+      return tensor ? [jobOf(tensor, weight)] : [];
+    }),
+    context,
+  );
+
+const coded = (
+  edit: GraphEdit,
+  weight: Weight,
+  { tensor: { info }, spec }: PaletteJob,
+  made: PaletteTensor,
+): CodedWeight => ({
+  bytes: paletteBytes(made, info.dtype, { shape: info.shape, ...spec }),
+  dequantized: made.dequantized,
+  put: () => lookUpPalette(edit, weight, made, spec),
+});

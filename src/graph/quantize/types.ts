@@ -69,6 +69,8 @@ export interface GraphScheme {
   readonly title: string;
   /** int8-static: values of the graph whose ranges have to be known. Absent: no calibration is needed. */
   activations?(model: Model, settings: QuantizeSettings): Promise<readonly string[]>;
+  /** Ranges help but are not needed: they are found (their ends, exactly) only where data is given, as any inputs are. */
+  readonly rangesIfData?: boolean;
   /** With a context, weights may be quantized by its workers. */
   apply(
     model: Model,

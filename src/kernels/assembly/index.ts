@@ -10,4 +10,4 @@ export { residualEncode, residualModel } from './residual-encode';
 export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
 export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
-export { columnEnds, linearRow, nbitsBlock, rowEnds } from './quantize';
+export { columnEnds, halfErrors, linearRow, nbitsBlock, rowEnds } from './quantize';

@@ -278,3 +278,55 @@ export function linearRow(
   store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
   store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
 }
+
+/**
+ * What rounding `count` values to a float of 16 bits does: half even at `drop` bits below the last place (13: f16, 16:
+ * bf16), below `tiny` at the fixed distance of subnormals (f16: 2^-24). Errors are added to `sums` as by `nbitsBlock`,
+ * where values from `limit` on, and what is no number, make the sixth double other than 0.
+ */
+export function halfErrors(src: usize, count: i32, drop: i32, tiny: f32, limit: f32, sums: usize): void {
+  const none = f32x4.splat(0);
+  const half = i32x4.splat((1 << (drop - 1)) - 1);
+  const one = i32x4.splat(1);
+  const kept = i32x4.splat(~((1 << drop) - 1));
+  const low = f32x4.splat(tiny);
+  const high = f32x4.splat(limit);
+  // Adding it leaves multiples of 2^-24.
+  const grid = f32x4.splat(0.75);
+  let squares = none;
+  let aa = none;
+  let bb = none;
+  let most = none;
+  let relative = none;
+  let odd = none;
+  for (let i = 0; i < count; i += 4) {
+    const x = v128.and(v128.load(src + (<usize>i << 2)), lanesBelow(count - i));
+    const even = v128.and(i32x4.shr_u(x, drop), one);
+    const rounded = v128.and(i32x4.add(i32x4.add(x, half), even), kept);
+    const size = f32x4.abs(x);
+    const back = v128.bitselect(f32x4.sub(f32x4.add(x, grid), grid), rounded, f32x4.lt(size, low));
+    const error = f32x4.abs(f32x4.sub(x, back));
+    odd = f32x4.add(odd, v128.and(f32x4.splat(1), f32x4.ge(size, high)));
+    odd = f32x4.add(odd, f32x4.sub(x, x));
+    squares = f32x4.add(squares, f32x4.mul(error, error));
+    aa = f32x4.add(aa, f32x4.mul(x, x));
+    bb = f32x4.add(bb, f32x4.mul(back, back));
+    most = f32x4.pmax(most, error);
+    relative = withRelative(relative, error, x);
+    // Sums of f32 stay short, so that they stay exact enough.
+    if ((i & 1023) == 1020) {
+      store<f64>(sums, load<f64>(sums) + across(squares));
+      store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+      store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+      squares = none;
+      aa = none;
+      bb = none;
+    }
+  }
+  store<f64>(sums, load<f64>(sums) + across(squares));
+  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
+  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+  store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+}

@@ -1,9 +1,9 @@
 import { elementCount } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { smallFloatEncoder, smallFloatValues } from '../small-floats.js';
-import { type CodedTensor, codedBy } from './codes.js';
+import { type CodedTensor, type Coder, codedBy } from './codes.js';
 import { Nearest } from './nearest.js';
-import { f32Values } from './values.js';
+import { f32Values, type Packing } from './values.js';
 
 /** Levels of the 4-bit normal float: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023, appendix E). */
 const NF4 = [
@@ -57,8 +57,9 @@ export interface BlockFloatTensor extends CodedTensor {
 export async function blockFloats(
   tensor: TensorSource,
   format: BlockFloat,
+  packing: Packing,
 ): Promise<BlockFloatTensor | undefined> {
-  const { block, levels } = format;
+  const { block } = format;
   const largest = new Float32Array(Math.ceil(elementCount(tensor.info.shape) / block));
   let check = 0;
   for await (const { at, values } of f32Values(tensor))
@@ -70,17 +71,25 @@ export async function blockFloats(
     }
   if (check !== 0) return undefined;
   const scales = largest.map((value) => format.scaleOf(value));
+  return { scales, ...codedBy(tensor, packing, blockCoder(format, scales)) };
+}
+
+/** Values to codes and back, by the scales of their blocks. */
+export function blockCoder({ block, levels, code }: BlockFloat, scales: Float32Array): Coder {
   const scaleAt = (element: number): number => scales[Math.floor(element / block)] ?? 0;
   return {
-    scales,
-    ...codedBy(tensor, 'u4', {
-      codes: (values, at) =>
-        Uint8Array.from(values, (value, i) => {
-          const scale = scaleAt(at + i);
-          return format.code(scale === 0 ? 0 : Math.fround(value / scale));
-        }),
-      valuesOf: (codes, at) =>
-        Float64Array.from(codes, (code, i) => Math.fround(Math.fround(levels[code] ?? 0) * scaleAt(at + i))),
-    }),
+    codes: (values, at) =>
+      Uint8Array.from(values, (value, i) => {
+        const scale = scaleAt(at + i);
+        return code(scale === 0 ? 0 : Math.fround(value / scale));
+      }),
+    valuesOf: (codes, at) =>
+      Float64Array.from(codes, (one, i) => Math.fround(Math.fround(levels[one] ?? 0) * scaleAt(at + i))),
   };
 }
+
+/** Powers of two as E8M0 codes (OCP Microscaling Formats 1.0, 5.4.1), and back: 255 is NaN. */
+export const powerCodes = (scales: Float32Array): Uint8Array =>
+  Uint8Array.from(scales, (scale) => Math.log2(scale) + 127);
+export const powersOf = (codes: ArrayLike<number>): Float32Array =>
+  Float32Array.from(codes, (code) => (code === 255 ? Number.NaN : 2 ** (code - 127)));

@@ -1,31 +1,32 @@
-/** Equal bins over the range of the values: what a codebook is fitted to. */
-export const CODEBOOK_BINS = 1 << 16;
-
-/** How many values fell into each bin, and their sum. */
+/** How many values fell into each of some equal bins, and their sum: what a codebook is fitted to. */
 export interface ValueBins {
   readonly counts: Float64Array;
   readonly sums: Float64Array;
 }
 
 /** Candidates for borders between clusters: more are merged first. */
-const CANDIDATES = 4096;
+export const CANDIDATES = 4096;
 const ROUNDS = 100;
 
 /**
  * At most `k` values, rising, that stand for all values with little squared error: the best borders between runs of
- * bins (dynamic programming over at most 4096 of them), then Lloyd's iteration on all bins. No chance is involved.
+ * bins (dynamic programming over at most `most` of them), then Lloyd's iteration on all bins. No chance is involved.
  */
-export function fitCodebook(bins: ValueBins, k: number): Float64Array {
+export function fitCodebook(bins: ValueBins, k: number, most: number = CANDIDATES): Float64Array {
   const used = occupied(bins);
   if (used.length === 0) return new Float64Array(1);
   const sums = new PrefixSums(bins, used);
-  const starts = candidates(bins, used);
+  const starts = candidates(bins, used, most);
   const borders = starts.length <= k ? starts : bestBorders(sums, starts, k);
   return settled(sums, used, means(sums, borders, used.length));
 }
 
-const occupied = ({ counts }: ValueBins): Int32Array =>
-  Int32Array.from(counts.keys()).filter((bin) => (counts[bin] ?? 0) > 0);
+function occupied({ counts }: ValueBins): Int32Array {
+  const used = new Int32Array(counts.length);
+  let n = 0;
+  for (let bin = 0; bin < counts.length; bin++) if ((counts[bin] ?? 0) > 0) used[n++] = bin;
+  return used.subarray(0, n);
+}
 
 /** Counts, sums and squares of the first n bins that have values. */
 class PrefixSums {
@@ -66,10 +67,10 @@ class PrefixSums {
  * Where clusters may begin, as indices of used bins: everywhere, or so that every stretch has the same part of the sum of
  * cube roots of the counts, which is how the cells of the best quantizer lie.
  */
-function candidates({ counts }: ValueBins, used: Int32Array): Int32Array {
-  if (used.length <= CANDIDATES) return Int32Array.from(used.keys());
+function candidates({ counts }: ValueBins, used: Int32Array, most: number): Int32Array {
+  if (used.length <= most) return Int32Array.from(used.keys());
   const weights = Float64Array.from(used, (bin) => Math.cbrt(counts[bin] ?? 0));
-  const share = weights.reduce((sum, weight) => sum + weight, 0) / CANDIDATES;
+  const share = weights.reduce((sum, weight) => sum + weight, 0) / most;
   const starts: number[] = [];
   let filled = share;
   weights.forEach((weight, i) => {
@@ -79,7 +80,7 @@ function candidates({ counts }: ValueBins, used: Int32Array): Int32Array {
     }
     filled += weight;
   });
-  return Int32Array.from(starts.slice(0, CANDIDATES));
+  return Int32Array.from(starts.slice(0, most));
 }
 
 /** The `k` starts of clusters with the least cost. Costs of runs are concave-monge, so rows are solved by halves. */

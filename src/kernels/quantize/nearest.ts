@@ -1,3 +1,4 @@
+/** Cells of equal width between the lowest and the highest level, each with the level to start from. */
 const CELLS = 1 << 12;
 
 /** Index of the nearest of some rising numbers; the lower one in the middle between two. */
@@ -6,18 +7,20 @@ export class Nearest {
   readonly #first: Uint16Array;
   readonly #low: number;
   readonly #scale: number;
+  readonly #cells: number;
 
-  constructor(levels: ArrayLike<number>) {
+  constructor(levels: ArrayLike<number>, cells: number = CELLS) {
+    this.#cells = cells;
     const rising = Float64Array.from(levels);
     this.#borders = Float64Array.from({ length: Math.max(0, rising.length - 1) }, (_, i) => {
       return ((rising[i] ?? 0) + (rising[i + 1] ?? 0)) / 2;
     });
     const [low = 0, high = 0] = [rising[0], rising.at(-1)];
     this.#low = low;
-    this.#scale = high > low ? CELLS / (high - low) : 0;
+    this.#scale = high > low ? cells / (high - low) : 0;
     // For a start the level that is nearest to the lower end of the cell: a few steps lead on from there.
-    this.#first = new Uint16Array(CELLS + 1);
-    for (let cell = 0, level = 0; cell <= CELLS; cell++) {
+    this.#first = new Uint16Array(cells + 1);
+    for (let cell = 0, level = 0; cell <= cells; cell++) {
       const value = this.#scale === 0 ? low : low + cell / this.#scale;
       while (level < this.#borders.length && value > (this.#borders[level] ?? 0)) level++;
       this.#first[cell] = level;
@@ -25,10 +28,21 @@ export class Nearest {
   }
 
   of(value: number): number {
-    const cell = Math.min(CELLS, Math.max(0, Math.floor((value - this.#low) * this.#scale)));
-    let level = this.#first[cell] ?? 0;
-    while (level < this.#borders.length && value > (this.#borders[level] ?? 0)) level++;
-    while (level > 0 && value <= (this.#borders[level - 1] ?? 0)) level--;
-    return level;
+    return this.codes(Float64Array.of(value), 0, 1, new Uint8Array(1))[0] ?? 0;
+  }
+
+  /** Codes of the values [from, to), written at the same places. */
+  codes(values: Float32Array | Float64Array, from: number, to: number, out: Uint8Array): Uint8Array {
+    const [borders, first, low, scale] = [this.#borders, this.#first, this.#low, this.#scale];
+    const [top, cells] = [borders.length, this.#cells];
+    for (let i = from; i < to; i++) {
+      const value = values[i] ?? 0;
+      const at = (value - low) * scale;
+      let level = first[at <= 0 ? 0 : at >= cells ? cells : at | 0] ?? 0;
+      while (level < top && value > (borders[level] ?? 0)) level++;
+      while (level > 0 && value <= (borders[level - 1] ?? 0)) level--;
+      out[i] = level;
+    }
+    return out;
   }
 }

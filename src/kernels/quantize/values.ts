@@ -1,7 +1,6 @@
 import { type DType, dtypeFacts, elementCount, tensorBytes } from '../../core/dtype.js';
 import type { ByteRange, TensorSource } from '../../core/tensor.js';
 import { castTensor } from '../cast.js';
-import { packedBytes } from '../elements.js';
 import { GROUP } from '../pipeline.js';
 import { viewAs } from '../views.js';
 
@@ -24,36 +23,49 @@ export async function* f32Values(
   }
 }
 
+/** What elements are stored as: so many bits each, without gaps. */
+export interface Packing {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bits: number;
+}
+
 /**
  * A tensor of the same shape whose elements are computed from the f32 values of another, when they are pulled: `fill`
  * writes the packed elements of a piece that begins at element `at`.
  */
-export function mapped(
+export const mapped = (
   tensor: TensorSource,
   dtype: DType,
   fill: (values: Float32Array, at: number) => Uint8Array,
+): TensorSource => mappedAs(tensor, { dtype, shape: tensor.info.shape, bits: dtypeFacts(dtype).bits }, fill);
+
+/** The same where type and shape are only what the elements lie in: codes of 3 bits in a tensor of bytes. */
+export function mappedAs(
+  tensor: TensorSource,
+  { dtype, shape, bits }: Packing,
+  fill: (values: Float32Array, at: number) => Uint8Array,
 ): TensorSource {
-  const { name, shape } = tensor.info;
+  const { name } = tensor.info;
   const byteLength = tensorBytes(dtype, shape, name);
   return {
     info: { name, dtype, shape },
     byteLength,
     ...(tensor.role === undefined ? {} : { role: tensor.role }),
-    stream: (range = { start: 0, end: byteLength }) => streamMapped(tensor, dtype, fill, range),
+    stream: (range = { start: 0, end: byteLength }) => streamMapped(tensor, bits, fill, range),
   };
 }
 
 async function* streamMapped(
   tensor: TensorSource,
-  dtype: DType,
+  bits: number,
   fill: (values: Float32Array, at: number) => Uint8Array,
   range: ByteRange,
 ): AsyncGenerator<Uint8Array> {
   const count = elementCount(tensor.info.shape);
-  const { bits } = dtypeFacts(dtype);
   // Elements of the range, widened to groups that fill whole bytes.
   const first = Math.floor((range.start * 8) / bits / GROUP) * GROUP;
-  const atEnd = range.end >= packedBytes(dtype, count);
+  const atEnd = range.end >= Math.ceil((count * bits) / 8);
   const last = atEnd ? count : Math.min(count, Math.ceil((range.end * 8) / bits / GROUP) * GROUP);
   let skip = range.start - (first * bits) / 8;
   let left = range.end - range.start;

@@ -71,7 +71,7 @@ async function applyOne(
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');
-  return scheme.apply(model, settings);
+  return scheme.apply(model, settings, context);
 }
 
 const names = (): string => SCHEMES.map(({ id }) => id).join(', ');

@@ -1,95 +1,77 @@
-import type { Model } from '../../core/model.js';
+import { dtypeFacts } from '../../core/dtype.js';
 import { memoryTensor, renamed, type TensorSource } from '../../core/tensor.js';
-import { type Finding, finding } from '../../errors.js';
-import type { Quantized, QuantizedTensor, QuantizeSettings } from '../../graph/quantize/types.js';
-import {
-  type AffineSpec,
-  type AffineTensor,
-  fitted,
-  storedBytes,
-  withParameters,
-} from '../../kernels/quantize/affine.js';
+import type { QuantizeSettings } from '../../graph/quantize/types.js';
+import { type AffineSpec, type AffineTensor, fitted, withParameters } from '../../kernels/quantize/affine.js';
+import { bytesOfCodes, type CodeBits } from '../../kernels/quantize/codes.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
-import {
-  QUANTIZATION_KEY,
-  type QuantizedRecord,
-  recordsOf,
-  recordText,
-} from '../../transforms/quantized-record.js';
+import { OUTPUTS, type PlainWeight, quantizeEach, type StoredWeight } from './each-tensor.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
-const BLOCK = 32;
+/** Elements that share a scale, where nothing else is asked for. */
+const BLOCKS = { 8: undefined, 4: 32, 2: 16 } as const;
 
 /**
  * Tensors of two and more dimensions as integers under their names, with companions `.scale` and `.zero_point`. Metadata
  * says how, so that they can be turned back. The first axis counts outputs (as torch has them); blocks lie along the last.
  */
-export const integerTensors = (bits: 8 | 4): TensorScheme => ({
-  id: `int${bits}-weights`,
-  title: `weights as ${bits}-bit integers`,
-  apply: (model, settings) => quantizeTensors(model, bits, settings),
-});
+export const integerTensors = (bits: 8 | 4 | 2): TensorScheme => {
+  const id = `int${bits}-weights`;
+  return {
+    id,
+    title: `weights as ${bits}-bit integers`,
+    apply: (model, settings) =>
+      quantizeEach(model, id, settings, (weight) => stored(weight, id, bits, settings)),
+  };
+};
 
-async function quantizeTensors(model: Model, bits: 8 | 4, settings: QuantizeSettings): Promise<Quantized> {
-  const scheme = `int${bits}-weights`;
-  const taken = new Set(model.tensors.map(({ info }) => info.name));
-  const records = new Map<string, QuantizedRecord>(recordsOf(model));
-  const quantized: QuantizedTensor[] = [];
-  const findings: Finding[] = [];
-  const tensors: TensorSource[] = [];
-  for (const tensor of model.tensors) {
-    const { name, dtype: from, shape } = tensor.info;
-    const spec = records.has(name) ? undefined : specOf(tensor, bits, settings);
-    const affine = spec && settings.selects(name) ? await quantizedTensor(tensor, spec, settings) : undefined;
-    if (spec && settings.selects(name) && !affine)
-      findings.push(
-        finding('warning', 'KEPT_NOT_FINITE', name, 'it has NaN or infinite values: it stays as it is'),
-      );
-    if (!spec || !affine || storedBytes(affine) >= tensor.byteLength || !isStored(from)) {
-      tensors.push(tensor);
-      continue;
-    }
-    const own = companions(tensor, affine, taken);
-    tensors.push(packed(affine.codes), own.scale, ...(own.zeroPoint ? [own.zeroPoint] : []));
-    records.set(name, {
+async function stored(
+  { tensor, from, beside }: PlainWeight,
+  scheme: string,
+  bits: 8 | 4 | 2,
+  settings: QuantizeSettings,
+): Promise<StoredWeight | undefined> {
+  const { shape } = tensor.info;
+  const spec = specOf(shape, bits, settings);
+  const affine = await quantizedTensor(tensor, spec, settings);
+  if (!affine) return undefined;
+  const scale = memoryTensor(
+    { name: beside('scale'), dtype: affine.scaleType, shape: affine.shape },
+    affine.scale,
+  );
+  const zeros = zeroPoints(affine);
+  const zeroPoint = zeros && renamed(packed(zeros), beside('zero_point'));
+  return {
+    tensors: [packed(affine.codes), scale, ...(zeroPoint ? [zeroPoint] : [])],
+    record: {
       ...{ scheme, dtype: spec.dtype, shape, from },
       ...(spec.axis === undefined ? {} : { axis: spec.axis }),
       ...(spec.block === undefined ? {} : { block: spec.block }),
-      scale: own.scale.info.name,
-      ...(own.zeroPoint ? { zeroPoint: own.zeroPoint.info.name } : {}),
-    });
-    const bytesOut = storedBytes(affine);
-    quantized.push({ name, scheme, dtypeOut: spec.dtype, bytesOut, dequantized: affine.dequantized });
-  }
-  if (quantized.length === 0) return { model, quantized, findings };
-  const metadata = new Map(model.metadata).set(QUANTIZATION_KEY, recordText(records));
-  return { model: { ...model, tensors, metadata }, quantized, findings };
+      scale: scale.info.name,
+      ...(zeroPoint ? { zeroPoint: zeroPoint.info.name } : {}),
+    },
+    dtypeOut: spec.dtype,
+    dequantized: affine.dequantized,
+  };
 }
 
-const isStored = (dtype: string): dtype is QuantizedRecord['from'] =>
-  dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
-
-/** Undefined: the tensor is none that is quantized. */
 function specOf(
-  { info: { dtype: from, shape }, role, byteLength }: TensorSource,
-  bits: 8 | 4,
+  shape: readonly number[],
+  bits: 8 | 4 | 2,
   { block, perChannel, symmetric = true, weightSign, reduceRange = false }: QuantizeSettings,
-): AffineSpec | undefined {
-  if (!isStored(from) || shape.length < 2 || byteLength === 0) return undefined;
-  if (role === 'optimizer' || role === 'buffer') return undefined;
+): AffineSpec {
   const signed = weightSign ? weightSign === 'signed' : symmetric || bits === 8;
   const dtype: QuantizedType = `${signed ? 'i' : 'u'}${bits}`;
   const base = { dtype, symmetric, reduceRange };
-  const size = block ?? (bits === 4 && perChannel === undefined && shape.length === 2 ? BLOCK : undefined);
+  const size = block ?? (perChannel === undefined && shape.length === 2 ? BLOCKS[bits] : undefined);
   if (size !== undefined)
     return {
       ...base,
       axis: shape.length - 1,
       block: size,
-      ...(bits === 4 ? { rule: 'nbits' as const } : {}),
+      ...(bits === 8 ? {} : { rule: 'nbits' as const }),
     };
-  return perChannel === false ? base : { ...base, axis: 0 };
+  return perChannel === false ? base : { ...base, axis: OUTPUTS };
 }
 
 async function quantizedTensor(
@@ -101,29 +83,14 @@ async function quantizedTensor(
   return all && withParameters(tensor, spec, method === 'mse' ? await leastSquares(tensor, spec, all) : all);
 }
 
-/** Formats without integers of 4 bits hold them two a byte. */
+function zeroPoints({ codes: { info }, shape, zeroPoint }: AffineTensor): TensorSource | undefined {
+  return zeroPoint && memoryTensor({ name: info.name, dtype: info.dtype, shape }, zeroPoint);
+}
+
+/** Formats without integers of so few bits hold them in bytes. */
 function packed(codes: TensorSource): TensorSource {
   const { name, dtype, shape } = codes.info;
   if (dtype === 'i8' || dtype === 'u8') return codes;
-  const row = shape.at(-1) ?? 1;
-  const bytes = row % 2 === 0 ? [...shape.slice(0, -1), row / 2] : [codes.byteLength];
-  return { ...codes, info: { name, dtype: 'u8', shape: bytes } };
-}
-
-function companions(
-  { info: { name } }: TensorSource,
-  { codes, shape, scaleType, scale, zeroPoint }: AffineTensor,
-  taken: Set<string>,
-): { readonly scale: TensorSource; readonly zeroPoint?: TensorSource } {
-  const fresh = (wanted: string): string => {
-    let free = wanted;
-    for (let count = 2; taken.has(free); count++) free = `${wanted}_${count}`;
-    taken.add(free);
-    return free;
-  };
-  const own = fresh(`${name}.scale`);
-  const scales = memoryTensor({ name: own, dtype: scaleType, shape }, scale);
-  if (!zeroPoint) return { scale: scales };
-  const zeros = memoryTensor({ name, dtype: codes.info.dtype, shape }, zeroPoint);
-  return { scale: scales, zeroPoint: renamed(packed(zeros), fresh(`${name}.zero_point`)) };
+  const bytes = bytesOfCodes(shape, dtypeFacts(dtype).bits as CodeBits);
+  return { ...codes, info: { name, dtype: 'u8', shape: bytes.shape } };
 }

@@ -4,6 +4,7 @@ import { type Finding, finding, MlserError } from '../../errors.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { dequantize, isQuantized } from '../../transforms/dequantize.js';
+import { recordsAsTensor } from '../../transforms/quantized-record.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
@@ -85,7 +86,7 @@ export async function quantizeOpened(
       command: 'quantize',
       opened: [opened],
       reference: source,
-      intended: made.model,
+      intended: target.keeps.metadata ? made.model : recordsAsTensor(made.model),
       rewritten: true,
       quantized: [...new Set(made.quantized.map(({ dtypeOut }) => dtypeOut))],
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
@@ -247,9 +248,19 @@ async function rangesFor(
   context: WorkContext,
 ): Promise<Calibration | undefined> {
   if (!scheme.activations) return undefined;
+  const { calibration = scheme.rangesIfData ? options.inputs : undefined } = options;
+  if (scheme.rangesIfData && calibration === undefined) return undefined;
   const names = await scheme.activations(model, settings);
   const { calibrate } = await import('./calibrate.js');
-  return calibrate({ ...opened, model }, names, options, context);
+  const data = calibration === undefined ? {} : { calibration };
+  if (!scheme.rangesIfData) return calibrate({ ...opened, model }, names, options, context);
+  const { ranges } = await calibrate(
+    { ...opened, model },
+    names,
+    { ...options, ...data, method: 'minmax' },
+    context,
+  );
+  return { ranges, findings: [] };
 }
 
 /** Operators and types of models that are quantized already. */
@@ -263,8 +274,7 @@ export function refuseQuantized(
 ): void {
   if (requantize) return;
   const op = [...(model.graph?.ops.keys() ?? [])].find((name) => QUANTIZED_OPS.test(name));
-  const mark = model.metadata.get('mlser.quantization');
-  if (op === undefined && mark === undefined) return;
+  if (op === undefined && !isQuantized(model)) return;
   throw new MlserError(
     'E_UNSUPPORTED',
     `the model is quantized already (${op === undefined ? 'its metadata says so' : `it has ${op} nodes`})`,

@@ -29,6 +29,7 @@ export const SCHEMES: readonly SchemeEntry[] = [
     id: 'int2-weights',
     title: 'weights as 2-bit integers, a scale a block of 16',
     graph: async () => (await import('../../graph/quantize/int2-weights.js')).int2Weights,
+    tensors: async () => (await import('./integer-tensors.js')).integerTensors(2),
   },
   {
     id: 'int8-dynamic',
@@ -44,36 +45,43 @@ export const SCHEMES: readonly SchemeEntry[] = [
     id: 'nf4',
     title: 'weights as 4-bit normal floats, a scale for 64',
     graph: async () => (await import('../../graph/quantize/block-floats.js')).nf4Weights,
+    tensors: async () => (await import('./coded-tensors.js')).nf4Tensors,
   },
   {
     id: 'mxfp4',
     title: 'weights as E2M1, a power of two for 32',
     graph: async () => (await import('../../graph/quantize/block-floats.js')).mxfp4Weights,
+    tensors: async () => (await import('./coded-tensors.js')).mxfp4Tensors,
   },
   {
     id: 'palette-8',
     title: 'weights as codes of 256 values each',
     graph: async () => (await import('../../graph/quantize/palette.js')).palette(8),
+    tensors: async () => (await import('./coded-tensors.js')).paletteTensors(8),
   },
   {
     id: 'palette-6',
     title: 'weights as codes of 64 values each',
     graph: async () => (await import('../../graph/quantize/palette.js')).palette(6),
+    tensors: async () => (await import('./coded-tensors.js')).paletteTensors(6),
   },
   {
     id: 'palette-4',
     title: 'weights as codes of 16 values each',
     graph: async () => (await import('../../graph/quantize/palette.js')).palette(4),
+    tensors: async () => (await import('./coded-tensors.js')).paletteTensors(4),
   },
   {
     id: 'palette-3',
     title: 'weights as codes of 8 values each',
     graph: async () => (await import('../../graph/quantize/palette.js')).palette(3),
+    tensors: async () => (await import('./coded-tensors.js')).paletteTensors(3),
   },
   {
     id: 'palette-2',
     title: 'weights as codes of 4 values each',
     graph: async () => (await import('../../graph/quantize/palette.js')).palette(2),
+    tensors: async () => (await import('./coded-tensors.js')).paletteTensors(2),
   },
   {
     id: 'fp16',

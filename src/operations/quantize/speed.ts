@@ -1,7 +1,7 @@
 import type { WorkContext } from '../../core/format.js';
 import { isMlserError } from '../../errors.js';
 import { decodeMessage } from '../../formats/onnx/decode.js';
-import { summarize } from '../../formats/onnx/summary.js';
+import { graphsOf } from '../../formats/onnx/graphs.js';
 import { vocabularyOf } from '../../graph/vocabulary.js';
 import { joinPath, openDisk, scratchFolder } from '../../io/disk.js';
 import { withArrays } from '../../runtime/arrays.js';
@@ -98,8 +98,13 @@ async function median(session: Session, feeds: Values): Promise<number> {
 
 type Kernels = Pick<
   SpeedReport,
-  'integerKernels' | 'dequantize' | 'quantize' | 'layoutCopies' | 'floatKernels'
+  'integerKernels' | 'dequantize' | 'quantize' | 'layoutCopies' | 'floatKernels' | 'floatNodes'
 >;
+
+/** Names that the report holds. */
+const MOST_NAMES = 50;
+/** Names that a note shows. */
+const SHOWN = 5;
 
 const INTEGER =
   /^(QLinear|QGemm|QAttention|MatMulInteger|ConvInteger|DynamicQuantize(MatMul|LSTM)|MatMulNBits|QMoE)/;
@@ -112,29 +117,35 @@ async function kernelsOf(optimized: string): Promise<Kernels> {
     // Its weights may lie in files of the model it came from: only the nodes are looked at.
     const { message } = await decodeMessage('ModelProto', source);
     const counts = { integerKernels: 0, dequantize: 0, quantize: 0, layoutCopies: 0, floatKernels: 0 };
-    for (const [name, count] of summarize(message).ops) {
-      const op = name.slice(name.lastIndexOf(':') + 1);
-      if (INTEGER.test(op)) counts.integerKernels += count;
-      else if (op === 'DequantizeLinear') counts.dequantize += count;
-      else if (op === 'QuantizeLinear' || op === 'DynamicQuantizeLinear') counts.quantize += count;
-      else if (/^Reorder(Input|Output)$/.test(op)) counts.layoutCopies += count;
-      else if (HEAVY.test(op)) counts.floatKernels += count;
+    const floatNodes: string[] = [];
+    const nodes = [...graphsOf(message)].flatMap(({ graph }) => graph.node);
+    for (const { opType = '', name, output } of [...nodes, ...message.functions.flatMap((f) => f.node)]) {
+      if (INTEGER.test(opType)) counts.integerKernels++;
+      else if (opType === 'DequantizeLinear') counts.dequantize++;
+      else if (opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear') counts.quantize++;
+      else if (/^Reorder(Input|Output)$/.test(opType)) counts.layoutCopies++;
+      else if (HEAVY.test(opType)) {
+        counts.floatKernels++;
+        if (floatNodes.length < MOST_NAMES) floatNodes.push(`${opType} ${name || output[0] || ''}`.trim());
+      }
     }
-    return counts;
+    return { ...counts, floatNodes };
   } finally {
     source.close();
   }
 }
 
 function notesOf(before: number, after: number, kernels: Kernels): string[] {
-  const { integerKernels, dequantize, floatKernels } = kernels;
+  const { integerKernels, dequantize, floatKernels, floatNodes } = kernels;
   const notes: string[] = [];
   if (integerKernels === 0 && dequantize > 0)
     notes.push(
       'weights are turned back into floats in every run: smaller, but not faster. int8-dynamic or int8-static compute with integers',
     );
   else if (floatKernels > 0 && integerKernels > 0)
-    notes.push(`${floatKernels} of ${floatKernels + integerKernels} heavy operators still compute in float`);
+    notes.push(
+      `${floatKernels} of ${floatKernels + integerKernels} heavy operators still compute in float: ${floatNodes.slice(0, SHOWN).join(', ')}${floatKernels > SHOWN ? ', …' : ''}`,
+    );
   if (after > before * NOISE)
     notes.push(
       integerKernels > 0

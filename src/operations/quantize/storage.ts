@@ -1,14 +1,22 @@
-import { type DType, isFloat } from '../../core/dtype.js';
-import type { Model } from '../../core/model.js';
+import { isFloat } from '../../core/dtype.js';
+import { NO_PROGRESS, type WorkContext } from '../../core/format.js';
+import { type Model, tensorMap } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding } from '../../errors.js';
 import { convertOpset } from '../../graph/opset.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { isWeight, storeAs } from '../../graph/store-as.js';
 import { castTensor } from '../../kernels/cast.js';
+import { overflowOf, saturatedCast } from '../../kernels/saturate.js';
+import { statTensors } from '../../kernels/statistics.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 export type StorageType = 'f16' | 'bf16' | 'f8_e4m3fn' | 'f8_e5m2';
+
+/** The cast to f8_e4m3fn, which has no infinity, saturates by itself: from here on (half a step above 448). */
+const E4M3_OVERFLOWS = 464;
+
+const ALONE: WorkContext = { threads: 1, maxMemory: 64 * 1024 * 1024, progress: NO_PROGRESS };
 
 /** Floats that get smaller; 8 bits only for weights of two and more dimensions. */
 const takes = (dtype: StorageType, settings: QuantizeSettings) => {
@@ -20,27 +28,73 @@ const takes = (dtype: StorageType, settings: QuantizeSettings) => {
   };
 };
 
+interface Fits {
+  /** Names of tensors that the type holds, or that are saturated to it. */
+  readonly stored: ReadonlySet<string>;
+  cast(tensor: TensorSource): TensorSource;
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Finds out which tensors have values past the largest of the type. 8 bits saturate there, as ONNX Cast does; 16 bits, which
+ * are for exactness, leave such a tensor as it is. Reads every tensor once.
+ */
+async function fitted(
+  dtype: StorageType,
+  tensors: readonly TensorSource[],
+  context: WorkContext,
+): Promise<Fits> {
+  const stats = await statTensors(tensors, context);
+  const saturated = new Set<string>();
+  const kept = new Set<string>();
+  const findings: Finding[] = [];
+  const small = dtype === 'f8_e4m3fn' || dtype === 'f8_e5m2';
+  const most = dtype === 'f8_e4m3fn' ? E4M3_OVERFLOWS : overflowOf(dtype);
+  tensors.forEach(({ info: { name } }, i) => {
+    const { min, max, inf = 0 } = stats[i] ?? {};
+    const exceeds = Math.max(-(min ?? 0), max ?? 0) >= most;
+    if (small && (exceeds || inf > 0)) saturated.add(name);
+    if (!exceeds) return;
+    if (!small) kept.add(name);
+    const what = small ? `become the largest ${dtype}` : `it stays as it is`;
+    findings.push(
+      finding('warning', 'OUT_OF_RANGE', name, `it has values past the largest ${dtype}: ${what}`),
+    );
+  });
+  return {
+    stored: new Set(tensors.flatMap(({ info: { name } }) => (kept.has(name) ? [] : [name]))),
+    cast: (tensor) =>
+      dtype === 'f8_e5m2' && saturated.has(tensor.info.name)
+        ? saturatedCast(tensor, dtype)
+        : castTensor(tensor, dtype),
+    findings,
+  };
+}
+
 /** What was stored as another type, with what it counts as. */
 function told(id: string, dtype: StorageType, before: Model, after: Model): Quantized['quantized'] {
-  const stored = new Set(after.tensors.flatMap(({ info }) => (info.dtype === dtype ? [info.name] : [])));
-  return before.tensors
-    .filter(({ info }) => stored.has(info.name) && info.dtype !== dtype)
-    .map((tensor) => {
-      const small = castTensor(tensor, dtype);
-      const dequantized = castTensor(small, tensor.info.dtype);
-      return { name: tensor.info.name, scheme: id, dtypeOut: dtype, bytesOut: small.byteLength, dequantized };
-    });
+  const stored = tensorMap(after);
+  return before.tensors.flatMap(({ info: { name, dtype: from } }) => {
+    const small = stored.get(name);
+    if (!small || small.info.dtype !== dtype || from === dtype) return [];
+    const dequantized = castTensor(small, from);
+    return [{ name, scheme: id, dtypeOut: dtype, bytesOut: small.byteLength, dequantized }];
+  });
 }
 
 /** Smaller floats in formats that hold tensors only. */
 export const storedTensors = (id: string, dtype: StorageType): TensorScheme => ({
   id,
   title: `weights as ${dtype}`,
-  async apply(model, settings) {
-    const small = takes(dtype, settings);
-    const tensors = model.tensors.map((tensor) => (small(tensor) ? castTensor(tensor, dtype) : tensor));
+  async apply(model, settings, context = ALONE) {
+    const { stored, cast, findings } = await fitted(
+      dtype,
+      model.tensors.filter(takes(dtype, settings)),
+      context,
+    );
+    const tensors = model.tensors.map((tensor) => (stored.has(tensor.info.name) ? cast(tensor) : tensor));
     const after = { ...model, tensors };
-    return { model: after, quantized: told(id, dtype, model, after), findings: [] };
+    return { model: after, quantized: told(id, dtype, model, after), findings };
   },
 });
 
@@ -51,7 +105,7 @@ const CAST_OPSET = 19;
 export const storedWeights = (id: string, dtype: StorageType): GraphScheme => ({
   id,
   title: `weights as ${dtype}`,
-  async apply(model, settings) {
+  async apply(model, settings, _ranges, context = ALONE) {
     const findings: Finding[] = [];
     let source = model;
     if ((model.graph?.opsets.get('') ?? CAST_OPSET) < CAST_OPSET) {
@@ -60,7 +114,12 @@ export const storedWeights = (id: string, dtype: StorageType): GraphScheme => ({
       findings.push(finding('info', 'OPSET_RAISED', 'graph', why), ...converted.findings);
       source = converted.model;
     }
-    const after = storeAs(source, dtype satisfies DType, takes(dtype, settings));
-    return { model: after, quantized: told(id, dtype, source, after), findings };
+    const fits = await fitted(dtype, source.tensors.filter(takes(dtype, settings)), context);
+    const after = storeAs(source, dtype, ({ info }) => fits.stored.has(info.name), fits.cast);
+    return {
+      model: after,
+      quantized: told(id, dtype, source, after),
+      findings: [...findings, ...fits.findings],
+    };
   },
 });

@@ -1,3 +1,4 @@
+import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 
@@ -5,5 +6,6 @@ import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js'
 export interface TensorScheme {
   readonly id: string;
   readonly title: string;
-  apply(model: Model, settings: QuantizeSettings): Promise<Quantized>;
+  /** With a context, weights may be quantized by its workers. */
+  apply(model: Model, settings: QuantizeSettings, context?: WorkContext): Promise<Quantized>;
 }

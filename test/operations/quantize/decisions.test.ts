@@ -152,8 +152,15 @@ describe('the account of speed', () => {
   });
   it('counts operators that compute with integers', async () => {
     const report = await quantize({ scheme: 'int8-static', calibration: at('calib.npz') });
-    expect(report.speed).toMatchObject({ integerKernels: 5, floatKernels: 0, dequantize: 0 });
+    expect(report.speed).toMatchObject({ integerKernels: 5, floatKernels: 0, dequantize: 0, floatNodes: [] });
     // Without --inputs outputs are compared on the calibration data.
     expect(report.validation.run?.feeds).toBe(at('calib.npz'));
+  });
+  it('names the operators that still compute with floats', async () => {
+    const calibration = at('calib.npz');
+    const report = await quantize({ scheme: 'int8-static', calibration, keep: [/^fc1/] });
+    expect(report.speed?.floatKernels).toBe(1);
+    expect(report.speed?.floatNodes[0]).toMatch(/Gemm|MatMul/);
+    expect(report.speed?.notes.join(' ')).toContain(report.speed?.floatNodes[0]);
   });
 });

@@ -34,6 +34,7 @@ const SCHEMES = [
   { scheme: 'int8-weights', drop: 0.005, quality: 40, symmetric: false, weightSign: 'unsigned' },
   { scheme: 'int4-weights', drop: 0.02, quality: 17 },
   { scheme: 'int4-weights', drop: 0.02, quality: 17, method: 'mse' },
+  { scheme: 'int4-weights', drop: 0.02, quality: 17, symmetric: false },
   { scheme: 'int4-weights', drop: 0.03, quality: 17, perChannel: true },
   { scheme: 'nf4', drop: 0.02, quality: 19 },
   { scheme: 'mxfp4', drop: 0.04, quality: 17 },
@@ -41,6 +42,8 @@ const SCHEMES = [
   { scheme: 'palette-6', drop: 0.005, quality: 30 },
   { scheme: 'palette-4', drop: 0.01, quality: 18 },
   { scheme: 'palette-3', drop: 0.04, quality: 12 },
+  { scheme: 'palette-4', drop: 0.01, quality: 19, block: 4 },
+  { scheme: 'palette-3', drop: 0.04, quality: 13, block: 16 },
 ] as const;
 
 const cases = ['digits_cnn', 'digits_mlp'].flatMap((model) =>
@@ -71,6 +74,24 @@ describe('weights of real models', () => {
     const noise = ({ tensors }: QuantizeReport): number =>
       Math.min(...tensors.map(({ error }) => error?.sqnrDb ?? 99));
     expect(noise(searched)).toBeGreaterThan(noise(plain));
+  });
+
+  it('palettes of groups of channels fit better, and what the runtime computes is what was told', async () => {
+    const noise = async (more: Partial<QuantizeOptions>): Promise<Map<string, number>> => {
+      const { tensors, validation } = await quantize('digits_mlp', { scheme: 'palette-2', ...more });
+      expect(validation.passed).toBe(true);
+      return new Map(tensors.flatMap(({ name, error }) => (error ? [[name, error.sqnrDb ?? 99]] : [])));
+    };
+    const [all, groups, channels] = [
+      await noise({}),
+      await noise({ block: 5 }),
+      await noise({ perChannel: true }),
+    ];
+    for (const [name, db] of groups) {
+      expect(db).toBeGreaterThan(all.get(name) ?? 99);
+      expect(channels.get(name) ?? 99).toBeGreaterThan(db);
+    }
+    expect(groups.size).toBeGreaterThanOrEqual(2);
   });
 
   it('the operator set is raised only where the integers need it, and that is told', async () => {

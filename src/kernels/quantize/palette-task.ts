@@ -1,0 +1,68 @@
+import * as path from 'node:path';
+import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import type { PaletteTask, TaskResult } from '../tasks.js';
+import type { Workplace } from '../workplace.js';
+import { packedAs } from './codes.js';
+import { PaletteCoder } from './palette.js';
+import { PaletteFit } from './palette-fit.js';
+
+/** Elements read at a time; of so many, the codes fill whole bytes. */
+const STEP = 1 << 18;
+
+/** Fits codebooks to a tensor, writes its codes and counts what is lost: three reads, the last two mostly from the cache. */
+export function* palette(task: PaletteTask, place: Workplace): Generator<number, TaskResult> {
+  const { program, shape, bits, path: file, codesAt } = task;
+  const fit = new PaletteFit(shape, 'f32', task);
+  for (const { at, values } of pieces(task, place)) {
+    fit.widen(values, at);
+    yield 0;
+  }
+  if (!fit.finite) return { finite: false };
+  for (const part of fit.parts())
+    for (const { at, values } of pieces(task, place, part.start, part.end)) {
+      part.add(values, at);
+      yield 0;
+    }
+  const coder = new PaletteCoder(fit.groups, fit.tables);
+  const errors = new Float64Array(6);
+  for (const { at, values } of pieces(task, place)) {
+    const codes = coder.codes(values, at);
+    addErrors(errors, values, coder.valuesOf(codes, at));
+    const bytes = packedAs(codes, bits);
+    pwriteExactly(place.files.writer(file), bytes, codesAt + (at * bits) / 8, path.basename(file));
+    yield (values.length * program.inBits) / 8;
+  }
+  return { finite: true, tables: fit.tables, errors };
+}
+
+function* pieces(
+  { program, end: all }: PaletteTask,
+  { arena, files }: Workplace,
+  start = 0,
+  end = all,
+): Generator<{ readonly at: number; readonly values: Float32Array }> {
+  const area = arena.codecArea(0);
+  const input = files.reader(program.path);
+  for (let at = start; at < end; at += STEP) {
+    const count = Math.min(STEP, end - at);
+    const bytes = area.bytes.subarray(0, count * 4);
+    preadExactly(input, bytes, program.offset + at * 4, path.basename(program.path));
+    yield { at, values: new Float32Array(bytes.buffer, area.at, count) };
+  }
+}
+
+/** What `TaskResult.errors` holds. */
+function addErrors(errors: Float64Array, values: Float32Array, back: Float64Array): void {
+  let [error = 0, aa = 0, bb = 0, most = 0, mostRelative = 0] = errors;
+  for (let i = 0; i < values.length; i++) {
+    const [a, b] = [values[i] ?? 0, back[i] ?? 0];
+    const difference = Math.abs(a - b);
+    error += difference * difference;
+    aa += a * a;
+    bb += b * b;
+    if (difference > most) most = difference;
+    const relative = a === 0 ? 0 : difference / Math.abs(a);
+    if (relative > mostRelative) mostRelative = relative;
+  }
+  errors.set([error, aa, bb, most, mostRelative]);
+}
