@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
+import type { BlockFloat } from './quantize/block-floats.js';
 import type { PaletteSpec } from './quantize/palette-fit.js';
 import type { Rounding } from './quantize/parameters.js';
 import type { StatisticsPart } from './statistics-fold.js';
@@ -111,15 +112,26 @@ export interface LinearTask extends Range {
   readonly codesAt: number;
 }
 
-/** A tensor, f32 as it lies in the file, as codes of codebooks that are fitted to it, written to a file. */
-export interface PaletteTask extends Range, PaletteSpec {
-  readonly kind: 'palette';
+/** All of a tensor, f32 as it lies in the file, as codes that are written to a file. */
+export interface CodesTask extends Range {
   readonly program: Program;
-  readonly shape: readonly number[];
   /** Of a stored code. */
   readonly bits: number;
   readonly path: string;
   readonly codesAt: number;
+}
+
+/** Codes of codebooks that are fitted to the tensor. */
+export interface PaletteTask extends CodesTask, PaletteSpec {
+  readonly kind: 'palette';
+  readonly shape: readonly number[];
+}
+
+/** 4-bit floats with a scale for every block. */
+export interface BlockFloatTask extends CodesTask {
+  readonly kind: 'block-floats';
+  readonly format: BlockFloat['id'];
+  readonly block: number;
 }
 
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
@@ -133,7 +145,8 @@ export type Task =
   | BlocksTask
   | EndsTask
   | LinearTask
-  | PaletteTask;
+  | PaletteTask
+  | BlockFloatTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -162,6 +175,8 @@ export interface TaskResult {
   readonly parameters?: Float32Array;
   /** Codebooks. */
   readonly tables?: readonly Float64Array[];
+  /** Of blocks. */
+  readonly scales?: Float32Array;
 }
 
 /** [0, count) in ranges of `step` elements. */

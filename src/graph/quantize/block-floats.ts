@@ -1,4 +1,6 @@
+import type { TensorSource } from '../../core/tensor.js';
 import { type BlockFloat, blockFloats, mxfp4, nf4 } from '../../kernels/quantize/block-floats.js';
+import { quantizeBlockFloats } from '../../kernels/quantize/block-floats-pool.js';
 import { typedCodes } from '../../kernels/quantize/codes.js';
 import { codeWeights } from './coded-weights.js';
 import { castOpset, lookUpBlocks, Tables } from './lookup.js';
@@ -11,21 +13,31 @@ const scheme = (
 ): GraphScheme => ({
   id,
   title,
-  apply: (model, settings) => {
+  apply: (model, settings, _ranges, context) => {
     const format = formatOf(settings);
-    return codeWeights(model, settings, { id, dtypeOut: id, opset: castOpset('u4') }, (edit) => {
+    const dtypes = { id, dtypeOut: id, opset: castOpset('u4') };
+    return codeWeights(model, settings, dtypes, async (edit, weights) => {
       const tables = new Tables(edit, format);
+      const packing = (tensor: TensorSource) => typedCodes(tensor.info.shape, 'u4');
+      const jobs = weights.flatMap(({ name }) => {
+        const tensor = edit.tensor(name);
+        return tensor ? [{ tensor, format, packing: packing(tensor) }] : [];
+      });
+      const pooled = context && (await quantizeBlockFloats(jobs, context));
       return {
         async code(tensor, weight) {
-          const coded = await blockFloats(tensor, format, typedCodes(tensor.info.shape, 'u4'));
+          const done = pooled?.done.get(weight.name);
+          const coded = done ? done.coded : await blockFloats(tensor, format, packing(tensor));
           return (
             coded && {
               bytes: coded.codes.byteLength + coded.scales.length,
               dequantized: coded.dequantized,
+              ...(done?.loss ? { loss: done.loss } : {}),
               put: () => lookUpBlocks(edit, weight, coded, format, tables),
             }
           );
         },
+        release: () => pooled?.release(),
       };
     });
   },
