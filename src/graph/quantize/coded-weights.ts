@@ -52,16 +52,22 @@ export interface WeightCoder {
 export async function codeWeights(
   source: Model,
   settings: QuantizeSettings,
-  scheme: { readonly id: string; readonly dtypeOut: string; readonly opset: number },
+  scheme: {
+    readonly id: string;
+    readonly dtypeOut: string;
+    readonly opset: number;
+    readonly ops?: ReadonlySet<WeightOp>;
+  },
   coderFor: (edit: GraphEdit, weights: readonly Weight[]) => WeightCoder | Promise<WeightCoder>,
 ): Promise<Quantized> {
   const why = `${scheme.id} needs operator set ${scheme.opset} (${scheme.dtypeOut} codes)`;
+  const { ops = OPS } = scheme;
   const plain = await GraphEdit.open(source);
-  if (weightsOf(plain, settings, OPS).length === 0) return { model: source, quantized: [], findings: [] };
+  if (weightsOf(plain, settings, ops).length === 0) return { model: source, quantized: [], findings: [] };
   const { edit, findings: raised } = await openAtLeast(source, scheme.opset, why);
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
-  const weights = weightsOf(edit, settings, OPS);
+  const weights = weightsOf(edit, settings, ops);
   const coder = await coderFor(edit, weights);
   for (const weight of weights) {
     const { name } = weight;
