@@ -7,9 +7,9 @@ import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
 import { blocks } from './quantize/blocks-task.js';
+import { blockFloats, palette } from './quantize/codes-task.js';
 import { halfErrors } from './quantize/half-task.js';
 import { ends, linear } from './quantize/linear-task.js';
-import { palette } from './quantize/palette-task.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -54,6 +54,8 @@ export function execute(task: Task, place: Workplace): Running {
       return halfErrors(task, place);
     case 'palette':
       return palette(task, place);
+    case 'block-floats':
+      return blockFloats(task, place);
   }
 }
 

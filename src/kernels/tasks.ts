@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
+import type { BlockFloat } from './quantize/block-floats.js';
 import type { PaletteSpec } from './quantize/palette-fit.js';
 import type { Rounding } from './quantize/parameters.js';
 import type { StatisticsPart } from './statistics-fold.js';
@@ -118,15 +119,28 @@ export interface HalfTask extends Range {
   readonly half: 'f16' | 'bf16';
 }
 
-/** A tensor, f32 as it lies in the file, as codes of codebooks that are fitted to it, written to a file. */
-export interface PaletteTask extends Range, PaletteSpec {
-  readonly kind: 'palette';
+/** All of a tensor, f32 as it lies in the file, as codes that are written to a file. */
+export interface CodesTask extends Range {
   readonly program: Program;
-  readonly shape: readonly number[];
   /** Of a stored code. */
   readonly bits: number;
   readonly path: string;
   readonly codesAt: number;
+}
+
+/** Codes of codebooks that are fitted to the tensor. */
+export interface PaletteTask extends CodesTask, PaletteSpec {
+  readonly kind: 'palette';
+  readonly shape: readonly number[];
+}
+
+/** 4-bit floats with a scale for every block. */
+export interface BlockFloatTask extends CodesTask {
+  readonly kind: 'block-floats';
+  readonly format: BlockFloat['id'];
+  readonly block: number;
+  /** Rows and columns of a matrix that is coded column by column. */
+  readonly turned?: readonly [number, number];
 }
 
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
@@ -141,7 +155,8 @@ export type Task =
   | EndsTask
   | LinearTask
   | HalfTask
-  | PaletteTask;
+  | PaletteTask
+  | BlockFloatTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -170,6 +185,8 @@ export interface TaskResult {
   readonly parameters?: Float32Array;
   /** Codebooks. */
   readonly tables?: readonly Float64Array[];
+  /** Of blocks. */
+  readonly scales?: Float32Array;
 }
 
 /** [0, count) in ranges of `step` elements. */

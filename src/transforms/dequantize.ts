@@ -6,7 +6,7 @@ import { MlserError } from '../errors.js';
 import { castTensor } from '../kernels/cast.js';
 import { decodeElements } from '../kernels/elements.js';
 import { integersBack } from '../kernels/quantize/affine.js';
-import { blockCoder, mxfp4, nf4, powersOf } from '../kernels/quantize/block-floats.js';
+import { blockCoder, formatOf, powersOf } from '../kernels/quantize/block-floats.js';
 import { ChannelGroups } from '../kernels/quantize/channel-groups.js';
 import { bytesOfCodes, type CodeBits, type Coder, decodedBy } from '../kernels/quantize/codes.js';
 import { Groups } from '../kernels/quantize/groups.js';
@@ -113,10 +113,8 @@ async function fromBlockFloats(
   const { codes, shape, block, scale } = record;
   const count = Math.ceil(elementCount(shape) / block);
   const stored = await numbers(tensors, scale, codes === 'nf4' ? 'f32' : 'u8', count);
-  const coder =
-    codes === 'nf4'
-      ? blockCoder(nf4(block), Float32Array.from(stored))
-      : blockCoder({ ...mxfp4(), block }, powersOf(stored));
+  const scales = codes === 'nf4' ? Float32Array.from(stored) : powersOf(stored);
+  const coder = blockCoder(formatOf(codes, block), scales);
   return decoded(tensors, name, record, 4, coder.valuesOf);
 }
 

@@ -5,6 +5,7 @@ import { blockFloats, mxfp4, nf4 } from '../../src/kernels/quantize/block-floats
 import { bytesOfCodes, typedCodes } from '../../src/kernels/quantize/codes.js';
 import { Nearest } from '../../src/kernels/quantize/nearest.js';
 import { paletteTensor } from '../../src/kernels/quantize/palette.js';
+import { smallFloatEncoder } from '../../src/kernels/small-floats.js';
 import { goldenArrays } from './npz.js';
 
 const folder = new URL('../../fixtures/numerics/kmeans/', import.meta.url);
@@ -101,6 +102,15 @@ describe('4-bit floats', () => {
     ]);
     const zeros = await blockFloats(f32(new Float32Array(40)), mxfp4(), typedCodes([40], 'u4'));
     expect(zeros && [...numbers(await readTensor(zeros.dequantized))]).toEqual(new Array(40).fill(0));
+  });
+
+  it('mxfp4: codes are those of casts to E2M1', () => {
+    const encode = smallFloatEncoder('f4_e2m1');
+    const values = Float32Array.from({ length: 4001 }, (_, i) => (i - 2000) / 256);
+    const all = Float32Array.of(...values, -0, -0.1, 7, -9, 1e-30, -1e-30, ...values.map((x) => x * 1.0001));
+    const codes = new Uint8Array(all.length);
+    mxfp4().codes(all, 0, all.length, codes);
+    expect([...codes]).toEqual([...all].map(encode));
   });
 
   it('give any part of the codes alone', async () => {

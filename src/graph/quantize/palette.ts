@@ -1,12 +1,9 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
+import type { PooledTensors } from '../../kernels/quantize/coded-pool.js';
 import { typedCodes } from '../../kernels/quantize/codes.js';
 import { type PaletteTensor, paletteTensor } from '../../kernels/quantize/palette.js';
-import {
-  type PaletteJob,
-  type PooledPalettes,
-  quantizePalettes,
-} from '../../kernels/quantize/palette-pool.js';
+import { type PaletteJob, quantizePalettes } from '../../kernels/quantize/palette-pool.js';
 import type { GraphEdit } from '../edit.js';
 import { type CodedWeight, codeWeights } from './coded-weights.js';
 import { castOpset, lookUpPalette, paletteBytes } from './lookup.js';
@@ -39,7 +36,7 @@ export function palette(bits: 2 | 3 | 4 | 6 | 8): GraphScheme {
           async code(tensor, weight) {
             const job = jobOf(tensor, weight);
             const done = pooled?.done.get(weight.name);
-            const made = done ? done.palette : await paletteTensor(tensor, job.spec, job.packing);
+            const made = done ? done.coded : await paletteTensor(tensor, job.spec, job.packing);
             return made && { ...coded(edit, weight, job, made), ...(done?.loss ? { loss: done.loss } : {}) };
           },
           release: () => pooled?.release(),
@@ -54,7 +51,7 @@ const inPool = (
   weights: readonly Weight[],
   jobOf: (tensor: TensorSource, weight: Weight) => PaletteJob,
   context: WorkContext,
-): Promise<PooledPalettes> =>
+): Promise<PooledTensors<PaletteTensor>> =>
   quantizePalettes(
     weights.flatMap((weight) => {
       const tensor = edit.tensor(weight.name);

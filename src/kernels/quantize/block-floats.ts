@@ -1,6 +1,6 @@
 import { elementCount } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { smallFloatEncoder, smallFloatValues } from '../small-floats.js';
+import { smallFloatValues } from '../small-floats.js';
 import { type CodedTensor, type Coder, codedBy } from './codes.js';
 import { Nearest } from './nearest.js';
 import { f32Values, type Packing } from './values.js';
@@ -20,25 +20,43 @@ export interface BlockFloat {
   readonly levels: readonly number[];
   /** Scale of a block by its largest magnitude. */
   scaleOf(largest: number): number;
-  code(value: number): number;
+  /** Codes of the values [from, to), written at the same places. */
+  codes(values: Float32Array, from: number, to: number, out: Uint8Array): void;
 }
 
 export function nf4(block = 64): BlockFloat {
   const nearest = new Nearest(NF4);
-  return { id: 'nf4', block, levels: NF4, scaleOf: (largest) => largest, code: (value) => nearest.of(value) };
+  return {
+    ...{ id: 'nf4', block, levels: NF4 },
+    scaleOf: (largest) => largest,
+    codes: (values, from, to, out) => void nearest.codes(values, from, to, out),
+  };
 }
 
 /** OCP Microscaling Formats 1.0: E2M1 elements, and a power of two for 32 of them, E8M0. */
 export function mxfp4(): BlockFloat {
-  const encode = smallFloatEncoder('f4_e2m1');
   return {
     id: 'mxfp4',
     block: 32,
     levels: [...smallFloatValues('f4_e2m1')],
     // The largest element of E2M1 has the exponent 2.
     scaleOf: (largest) => 2 ** Math.min(127, Math.max(-127, exponentOf(largest) - 2)),
-    code: encode,
+    codes: e2m1Codes,
   };
+}
+
+export const formatOf = (id: BlockFloat['id'], block: number): BlockFloat =>
+  id === 'nf4' ? nf4(block) : { ...mxfp4(), block };
+
+/** Nearest of 0, 0.5, 1, 1.5, 2, 3, 4 and 6, the even code in the middle between two; the sign is the highest bit. */
+function e2m1Codes(values: Float32Array, from: number, to: number, out: Uint8Array): void {
+  for (let i = from; i < to; i++) {
+    const value = values[i] ?? 0;
+    const size = Math.abs(value);
+    const low = Number(size > 0.25) + Number(size >= 0.75) + Number(size > 1.25) + Number(size >= 1.75);
+    const code = low + Number(size > 2.5) + Number(size >= 3.5) + Number(size > 5);
+    out[i] = value < 0 || (size === 0 && 1 / value < 0) ? code | 8 : code;
+  }
 }
 
 /** floor(log2 x), exact for f32 numbers. */
@@ -59,32 +77,85 @@ export async function blockFloats(
   format: BlockFloat,
   packing: Packing,
 ): Promise<BlockFloatTensor | undefined> {
-  const { block } = format;
-  const largest = new Float32Array(Math.ceil(elementCount(tensor.info.shape) / block));
-  let check = 0;
-  for await (const { at, values } of f32Values(tensor))
-    for (let i = 0; i < values.length; i++) {
-      const value = Math.abs(values[i] ?? 0);
-      const group = Math.floor((at + i) / block);
-      check += value - value;
-      if (value > (largest[group] ?? 0)) largest[group] = value;
-    }
-  if (check !== 0) return undefined;
-  const scales = largest.map((value) => format.scaleOf(value));
-  return { scales, ...codedBy(tensor, packing, blockCoder(format, scales)) };
+  const found = new BlockScales(elementCount(tensor.info.shape), format);
+  for await (const { at, values } of f32Values(tensor)) found.widen(values, at);
+  return found.finite ? withScales(tensor, format, found.scales(), packing) : undefined;
+}
+
+/** The same with scales from elsewhere. */
+export const withScales = (
+  tensor: TensorSource,
+  format: BlockFloat,
+  scales: Float32Array,
+  packing: Packing,
+): BlockFloatTensor => ({ scales, ...codedBy(tensor, packing, blockCoder(format, scales)) });
+
+/** Scales of blocks, from values in pieces. */
+export class BlockScales {
+  finite: boolean = true;
+  readonly #format: BlockFloat;
+  readonly #largest: Float32Array;
+
+  constructor(count: number, format: BlockFloat) {
+    this.#format = format;
+    this.#largest = new Float32Array(Math.ceil(count / format.block));
+  }
+
+  widen(values: Float32Array, at: number): void {
+    runs(values.length, at, this.#format.block, (from, to, block) => {
+      let [most, check] = [this.#largest[block] ?? 0, 0];
+      for (let i = from; i < to; i++) {
+        const value = Math.abs(values[i] ?? 0);
+        check += value - value; // 0, or NaN for ever
+        if (value > most) most = value;
+      }
+      this.#largest[block] = most;
+      if (check !== 0) this.finite = false;
+    });
+  }
+
+  scales(): Float32Array {
+    return this.#largest.map((value) => this.#format.scaleOf(value));
+  }
+}
+
+/** Parts of a piece that begins at element `at`, each within a block. */
+function runs(
+  length: number,
+  at: number,
+  block: number,
+  visit: (from: number, to: number, block: number) => void,
+): void {
+  for (let from = 0; from < length; ) {
+    const index = Math.floor((at + from) / block);
+    const to = Math.min(length, (index + 1) * block - at);
+    visit(from, to, index);
+    from = to;
+  }
 }
 
 /** Values to codes and back, by the scales of their blocks. */
-export function blockCoder({ block, levels, code }: BlockFloat, scales: Float32Array): Coder {
-  const scaleAt = (element: number): number => scales[Math.floor(element / block)] ?? 0;
+export function blockCoder(format: BlockFloat, scales: Float32Array): Coder {
+  const levels = Float32Array.from(format.levels);
   return {
-    codes: (values, at) =>
-      Uint8Array.from(values, (value, i) => {
-        const scale = scaleAt(at + i);
-        return code(scale === 0 ? 0 : Math.fround(value / scale));
-      }),
-    valuesOf: (codes, at) =>
-      Float64Array.from(codes, (one, i) => Math.fround(Math.fround(levels[one] ?? 0) * scaleAt(at + i))),
+    codes(values, at) {
+      const scaled = new Float32Array(values.length);
+      runs(values.length, at, format.block, (from, to, block) => {
+        const scale = scales[block] ?? 0;
+        if (scale !== 0) for (let i = from; i < to; i++) scaled[i] = (values[i] ?? 0) / scale;
+      });
+      const out = new Uint8Array(values.length);
+      format.codes(scaled, 0, values.length, out);
+      return out;
+    },
+    valuesOf(codes, at) {
+      const out = new Float64Array(codes.length);
+      runs(codes.length, at, format.block, (from, to, block) => {
+        const scale = scales[block] ?? 0;
+        for (let i = from; i < to; i++) out[i] = Math.fround((levels[codes[i] ?? 0] ?? 0) * scale);
+      });
+      return out;
+    },
   };
 }
 

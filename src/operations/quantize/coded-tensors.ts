@@ -1,17 +1,20 @@
-import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { memoryTensor, type TensorSource } from '../../core/tensor.js';
 import { channelsOf } from '../../graph/quantize/palette.js';
 import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
-import { type BlockFloat, blockFloats, mxfp4, nf4, powerCodes } from '../../kernels/quantize/block-floats.js';
-import { bytesOfCodes, type CodeBits, encoded } from '../../kernels/quantize/codes.js';
-import { type PaletteTensor, paletteTensor, tableRows } from '../../kernels/quantize/palette.js';
 import {
-  type PaletteJob,
-  type PooledPalette,
-  type PooledPalettes,
-  quantizePalettes,
-} from '../../kernels/quantize/palette-pool.js';
+  type BlockFloat,
+  type BlockFloatTensor,
+  blockFloats,
+  mxfp4,
+  nf4,
+  powerCodes,
+} from '../../kernels/quantize/block-floats.js';
+import { quantizeBlockFloats } from '../../kernels/quantize/block-floats-pool.js';
+import { bytesOfCodes, type CodeBits, encoded } from '../../kernels/quantize/codes.js';
+import type { LossFigures } from '../../kernels/quantize/loss.js';
+import { type PaletteTensor, paletteTensor, tableRows } from '../../kernels/quantize/palette.js';
+import { type PaletteJob, quantizePalettes } from '../../kernels/quantize/palette-pool.js';
 import {
   isFloatType,
   isWeight,
@@ -33,10 +36,12 @@ export const paletteTensors = (bits: CodeBits): TensorScheme => {
     title: `weights as codes of ${2 ** bits} values each`,
     async apply(model, settings, context) {
       const job = (tensor: TensorSource): PaletteJob => jobOf(tensor, bits, settings);
-      const pooled = context && (await inPool(model, settings, job, context));
+      const pooled = context && (await quantizePalettes(weightsIn(model, settings).map(job), context));
       const made: Quantized = await quantizeEach(model, id, settings, async (weight) => {
-        const done = pooled?.done.get(weight.tensor.info.name) ?? (await streamed(job(weight.tensor)));
-        return done.palette && withPalette(weight, bits, job(weight.tensor), done.palette, done);
+        const own = job(weight.tensor);
+        const done = pooled?.done.get(weight.tensor.info.name);
+        const coded = done ? done.coded : await paletteTensor(own.tensor, own.spec, own.packing);
+        return coded && withPalette(weight, bits, own, coded, done?.loss);
       });
       return pooled ? { ...made, release: pooled.release } : made;
     },
@@ -52,30 +57,16 @@ function jobOf(tensor: TensorSource, bits: CodeBits, settings: QuantizeSettings)
   };
 }
 
-const inPool = (
-  { tensors }: Model,
-  { selects }: QuantizeSettings,
-  job: (tensor: TensorSource) => PaletteJob,
-  context: WorkContext,
-): Promise<PooledPalettes> =>
-  quantizePalettes(
-    tensors
-      .filter((tensor) => isFloatType(tensor.info.dtype) && isWeight(tensor) && selects(tensor.info.name))
-      .map(job),
-    context,
-  );
-
-async function streamed({ tensor, spec, packing }: PaletteJob): Promise<PooledPalette> {
-  const palette = await paletteTensor(tensor, spec, packing);
-  return palette ? { palette } : {};
-}
+/** What `quantizeEach` will ask for. */
+const weightsIn = ({ tensors }: Model, { selects }: QuantizeSettings): readonly TensorSource[] =>
+  tensors.filter((tensor) => isFloatType(tensor.info.dtype) && isWeight(tensor) && selects(tensor.info.name));
 
 function withPalette(
   { tensor: { info }, from, beside }: PlainWeight,
   bits: CodeBits,
   { spec: { axis, block } }: PaletteJob,
   { tables, codes, dequantized }: PaletteTensor,
-  { loss }: PooledPalette,
+  loss: LossFigures | undefined,
 ): StoredWeight {
   const { width, values } = tableRows(tables);
   const table = { name: beside('palette'), dtype: from, shape: [tables.length, width] };
@@ -103,30 +94,37 @@ const blockFloatTensors = (
 ): TensorScheme => ({
   id,
   title: `weights as ${id}`,
-  apply(model, settings) {
+  async apply(model, settings, context) {
     const format = formatOf(settings);
-    return quantizeEach(model, id, settings, async ({ tensor, from, beside }) => {
-      const { shape } = tensor.info;
-      const made = await blockFloats(tensor, format, bytesOfCodes(shape, 4));
-      if (!made) return undefined;
-      const { scales, codes, dequantized } = made;
-      const name = beside('scale');
-      const scale =
-        id === 'mxfp4'
-          ? memoryTensor({ name, dtype: 'u8', shape: [scales.length] }, powerCodes(scales))
-          : memoryTensor(
-              { name, dtype: 'f32', shape: [scales.length] },
-              encoded('f32', Float64Array.from(scales)),
-            );
-      return {
-        tensors: [codes, scale],
-        record: { scheme: id, codes: id, shape, from, block: format.block, scale: name },
-        dtypeOut: id,
-        dequantized,
-      };
+    const jobOf = (tensor: TensorSource) => ({ tensor, format, packing: bytesOfCodes(tensor.info.shape, 4) });
+    const pooled = context && (await quantizeBlockFloats(weightsIn(model, settings).map(jobOf), context));
+    const made = await quantizeEach(model, id, settings, async (weight) => {
+      const { packing } = jobOf(weight.tensor);
+      const done = pooled?.done.get(weight.tensor.info.name);
+      const coded = done ? done.coded : await blockFloats(weight.tensor, format, packing);
+      return coded && withScale(weight, format, coded, done?.loss);
     });
+    return pooled ? { ...made, release: pooled.release } : made;
   },
 });
+
+function withScale(
+  { tensor: { info }, from, beside }: PlainWeight,
+  { id, block }: BlockFloat,
+  { scales, codes, dequantized }: BlockFloatTensor,
+  loss: LossFigures | undefined,
+): StoredWeight {
+  const dtype = id === 'mxfp4' ? 'u8' : 'f32';
+  const bytes = id === 'mxfp4' ? powerCodes(scales) : encoded('f32', Float64Array.from(scales));
+  const scale = memoryTensor({ name: beside('scale'), dtype, shape: [scales.length] }, bytes);
+  return {
+    tensors: [codes, scale],
+    record: { scheme: id, codes: id, shape: info.shape, from, block, scale: scale.info.name },
+    dtypeOut: id,
+    dequantized,
+    ...(loss ? { loss } : {}),
+  };
+}
 
 export const nf4Tensors = blockFloatTensors('nf4', ({ block }) => nf4(block));
 export const mxfp4Tensors = blockFloatTensors('mxfp4', () => mxfp4());

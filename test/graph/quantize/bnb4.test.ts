@@ -1,14 +1,20 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { WorkContext } from '../../../src/core/format.js';
+import { readTensor } from '../../../src/core/tensor.js';
 import { writer } from '../../../src/formats/onnx/writer.js';
 import { nf4Weights } from '../../../src/graph/quantize/block-floats.js';
-import { withModel } from '../../../src/operations/open.js';
+import { type OpenedModel, openModel } from '../../../src/operations/open.js';
 import { testContext } from '../../support/context.js';
 import { memoryOutput } from '../../support/memory-files.js';
 import { Workshop } from './static-support.js';
 
 const shop = new Workshop();
-afterAll(() => shop.remove());
+const closing: OpenedModel[] = [];
+afterAll(async () => {
+  for (const model of closing) await model.close();
+  shop.remove();
+});
 
 /** QLoRA (Dettmers et al., 2023), appendix E, to the seven digits that matter here. */
 const LEVELS = [
@@ -28,8 +34,8 @@ function expected(values: Float32Array, k: number, n: number, block: number): nu
   return Array.from({ length: k * n }, (_, i) => counted[(i % n) * k + Math.floor(i / n)] ?? 0);
 }
 
-/** The matrix as the runtime sees it: the identity multiplied with it. */
-async function seen(k: number, n: number, values: Float32Array, block: number | undefined) {
+/** A graph that multiplies with a matrix. */
+async function opened(k: number, n: number, values: Float32Array): Promise<OpenedModel> {
   const file = await shop.model({
     opset: 13,
     inputs: [{ name: 'x', dtype: 'f32', shape: ['m', k] }],
@@ -37,50 +43,98 @@ async function seen(k: number, n: number, values: Float32Array, block: number | 
     nodes: [{ op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }],
     initializers: [{ name: 'w', dtype: 'f32', shape: [k, n], raw: new Uint8Array(values.buffer) }],
   });
-  return withModel(file, {}, async ({ model }) => {
-    const settings = { selects: () => true, operators: true, ...(block === undefined ? {} : { block }) };
-    const made = await nf4Weights.apply(model, settings, undefined);
-    const files = memoryOutput('out.onnx');
-    await writer.write(made.model, files, { ...testContext(1), options: {} });
-    const session = await InferenceSession.create(files.bytes());
-    const identity = Float32Array.from({ length: k * k }, (_, i) => (i % (k + 1) === 0 ? 1 : 0));
-    const y = (await session.run({ x: new Tensor('float32', identity, [k, k]) }))['y']?.data;
-    const [tensor] = made.quantized;
-    const told: number[] = [];
-    for await (const chunk of tensor?.dequantized.stream() ?? [])
-      told.push(...new Float32Array(chunk.slice().buffer));
-    return {
-      ops: [...(made.model.graph?.ops.keys() ?? [])],
-      values: y instanceof Float32Array ? [...y] : [],
-      told,
-    };
+  const model = await openModel(file);
+  closing.push(model);
+  return model;
+}
+
+/** The matrix as the runtime sees it: the identity multiplied with it. */
+async function seen(
+  k: number,
+  n: number,
+  values: Float32Array,
+  block: number | undefined,
+  context?: WorkContext,
+) {
+  const { model } = await opened(k, n, values);
+  const settings = { selects: () => true, operators: true, ...(block === undefined ? {} : { block }) };
+  const made = await nf4Weights.apply(model, settings, undefined, context);
+  expect(made.quantized.every(({ loss }) => (loss !== undefined) === (context !== undefined))).toBe(true);
+  const files = memoryOutput('out.onnx');
+  await writer.write(made.model, files, { ...testContext(1), options: {} });
+  const session = await InferenceSession.create(files.bytes());
+  const identity = Float32Array.from({ length: k * k }, (_, i) => (i % (k + 1) === 0 ? 1 : 0));
+  const y = (await session.run({ x: new Tensor('float32', identity, [k, k]) }))['y']?.data;
+  const [tensor] = made.quantized;
+  const told: number[] = [];
+  for await (const chunk of tensor?.dequantized.stream() ?? [])
+    told.push(...new Float32Array(chunk.slice().buffer));
+  made.release?.();
+  return {
+    ops: [...(made.model.graph?.ops.keys() ?? [])],
+    values: y instanceof Float32Array ? [...y] : [],
+    told,
+  };
+}
+
+/** Numbers between -1.5 and 1.5. */
+function numbers(count: number): Float32Array {
+  let state = 1;
+  return Float32Array.from({ length: count }, () => {
+    state = (state * 48271) % 2147483647;
+    return (state / 2147483647 - 0.5) * 3;
   });
 }
 
 describe('nf4 with --operators', () => {
-  it.each([
+  const sizes = [
     { k: 64, n: 8, block: undefined },
     { k: 48, n: 5, block: 32 },
     { k: 5, n: 3, block: 16 },
     { k: 3, n: 7, block: 64 },
-  ])('MatMulBnb4 unpacks $k × $n in blocks of $block as it was packed', async ({ k, n, block }) => {
-    let state = 1;
-    const values = Float32Array.from({ length: k * n }, () => {
-      state = (state * 48271) % 2147483647;
-      return (state / 2147483647 - 0.5) * 3;
-    });
-    const { ops, values: found, told } = await seen(k, n, values, block);
-    expect(ops).toEqual(['com.microsoft::MatMulBnb4']);
-    const wanted = expected(values, k, n, block ?? 64);
-    const farthest = (values: readonly number[]): number =>
-      Math.max(...values.map((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN))));
-    expect([found.length, told.length]).toEqual([k * n, k * n]);
-    expect([farthest(found), farthest(told)].every((far) => far < 1e-6)).toBe(true);
+  ];
+  const contexts = [
+    { by: 'the pool', context: testContext() },
+    { by: 'streaming', context: undefined },
+  ];
+  it.each(sizes.flatMap((one) => contexts.map((other) => ({ ...one, ...other }))))(
+    'MatMulBnb4 unpacks $k × $n in blocks of $block as it was packed by $by',
+    async ({ k, n, block, context }) => {
+      const values = numbers(k * n);
+      const { ops, values: found, told } = await seen(k, n, values, block, context);
+      expect(ops).toEqual(['com.microsoft::MatMulBnb4']);
+      const wanted = expected(values, k, n, block ?? 64);
+      const farthest = (values: readonly number[]): number =>
+        Math.max(...values.map((value, i) => Math.abs(value - (wanted[i] ?? Number.NaN))));
+      expect([found.length, told.length]).toEqual([k * n, k * n]);
+      expect([farthest(found), farthest(told)].every((far) => far < 1e-6)).toBe(true);
+    },
+  );
+
+  it('the pool codes columns some at a time, with the same outcome', async () => {
+    // 1500 rows: 698 columns at a time.
+    const [k, n] = [1500, 701];
+    const values = numbers(k * n);
+    const bytes = [];
+    for (const context of [undefined, testContext()]) {
+      const made = await nf4Weights.apply(
+        (await opened(k, n, values)).model,
+        { selects: () => true, operators: true },
+        undefined,
+        context,
+      );
+      const codes = made.model.tensors.find(({ info }) => info.name === 'w_nf4');
+      bytes.push(codes ? Buffer.from(await readTensor(codes)).toString('latin1') : '');
+      made.release?.();
+    }
+    expect(bytes[0]).toHaveLength((1500 * 701) / 2);
+    expect(bytes[1] === bytes[0]).toBe(true);
   });
 
   it('a weight that is not finite stays', async () => {
     const values = new Float32Array(64 * 2).fill(1);
     values[3] = Number.NaN;
-    expect((await seen(64, 2, values, 64)).ops).toEqual(['MatMul']);
+    for (const context of [undefined, testContext()])
+      expect((await seen(64, 2, values, 64, context)).ops).toEqual(['MatMul']);
   });
 });

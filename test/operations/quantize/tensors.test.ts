@@ -261,6 +261,8 @@ describe('records of codes', () => {
       ['palette-6', (32 * 96 * 6) / 8],
       ['palette-3', (32 * 96 * 3) / 8],
       ['palette-2', (32 * 96 * 2) / 8],
+      ['nf4', (32 * 96 * 4) / 8],
+      ['mxfp4', (32 * 96 * 4) / 8],
     ] as const) {
       await quantize('pool.safetensors', { scheme, block: 5, ...only });
       const { model: pooled } = await open('pool.safetensors');

@@ -1,18 +1,22 @@
 import * as path from 'node:path';
 import { preadExactly, pwriteExactly } from '../../io/disk.js';
-import type { PaletteTask, TaskResult } from '../tasks.js';
+import type { BlockFloatTask, CodesTask, PaletteTask, TaskResult } from '../tasks.js';
 import type { Workplace } from '../workplace.js';
-import { packedAs } from './codes.js';
+import { BlockScales, blockCoder, formatOf } from './block-floats.js';
+import { type Coder, packedAs } from './codes.js';
 import { PaletteCoder } from './palette.js';
 import { PaletteFit } from './palette-fit.js';
+import { turnedPieces } from './turned-pieces.js';
 
 /** Elements read at a time; of so many, the codes fill whole bytes. */
 const STEP = 1 << 18;
 
-/** Fits codebooks to a tensor, writes its codes and counts what is lost: three reads, the last two mostly from the cache. */
-export function* palette(task: PaletteTask, place: Workplace): Generator<number, TaskResult> {
-  const { program, shape, bits, path: file, codesAt } = task;
-  const fit = new PaletteFit(shape, 'f32', task);
+type Running = Generator<number, TaskResult>;
+type Pieces = Generator<{ readonly at: number; readonly values: Float32Array }>;
+
+/** Fits codebooks to a tensor, then writes its codes: three reads, the last two mostly from the cache. */
+export function* palette(task: PaletteTask, place: Workplace): Running {
+  const fit = new PaletteFit(task.shape, 'f32', task);
   for (const { at, values } of pieces(task, place)) {
     fit.widen(values, at);
     yield 0;
@@ -23,24 +27,44 @@ export function* palette(task: PaletteTask, place: Workplace): Generator<number,
       part.add(values, at);
       yield 0;
     }
-  const coder = new PaletteCoder(fit.groups, fit.tables);
+  const { tables } = fit;
+  return { tables, ...(yield* written(task, place, new PaletteCoder(fit.groups, tables))) };
+}
+
+/** Finds the scales of blocks, then writes codes. */
+export function* blockFloats(task: BlockFloatTask, place: Workplace): Running {
+  const format = formatOf(task.format, task.block);
+  const found = new BlockScales(task.end, format);
+  const all = (): Pieces => (task.turned ? turnedPieces(task, task.turned, place) : pieces(task, place));
+  for (const { at, values } of all()) {
+    found.widen(values, at);
+    yield 0;
+  }
+  if (!found.finite) return { finite: false };
+  const scales = found.scales();
+  return { scales, ...(yield* written(task, place, blockCoder(format, scales), all())) };
+}
+
+/** Writes the codes of all elements and counts what is lost. */
+function* written(task: CodesTask, place: Workplace, coder: Coder, all = pieces(task, place)): Running {
   const errors = new Float64Array(6);
-  for (const { at, values } of pieces(task, place)) {
+  const { path: file, codesAt, bits } = task;
+  for (const { at, values } of all) {
     const codes = coder.codes(values, at);
     addErrors(errors, values, coder.valuesOf(codes, at));
     const bytes = packedAs(codes, bits);
     pwriteExactly(place.files.writer(file), bytes, codesAt + (at * bits) / 8, path.basename(file));
-    yield (values.length * program.inBits) / 8;
+    yield values.byteLength;
   }
-  return { finite: true, tables: fit.tables, errors };
+  return { finite: true, errors };
 }
 
 function* pieces(
-  { program, end: all }: PaletteTask,
+  { program, end: all }: CodesTask,
   { arena, files }: Workplace,
   start = 0,
   end = all,
-): Generator<{ readonly at: number; readonly values: Float32Array }> {
+): Pieces {
   const area = arena.codecArea(0);
   const input = files.reader(program.path);
   for (let at = start; at < end; at += STEP) {
