@@ -9,7 +9,7 @@ import type { OutputFiles } from '../io/files.js';
 import { cast } from '../transforms/cast.js';
 import { dequantize, isQuantized } from '../transforms/dequantize.js';
 import { metadata } from '../transforms/metadata.js';
-import { recordsAsTensor } from '../transforms/quantized-record.js';
+import { recordsAsTensor, recordsFollow } from '../transforms/quantized-record.js';
 import { parseSubstitution, rename } from '../transforms/rename.js';
 import { select } from '../transforms/select.js';
 import { ignoredOptions } from './ignored-options.js';
@@ -62,7 +62,7 @@ export const convertModel = (
     const free = base || (!target.keeps.graph && changesNames(options));
     if (free && !base && main.model.graph) findings.push(graphDropped(target));
     const plain = await plainNumbers(main.model, options);
-    const chosen = chooseAndRename(free ? withoutGraph(plain) : plain, options);
+    const chosen = await chooseAndRename(free ? withoutGraph(plain) : plain, options);
     const beside = weightsName(options.weightsFile, outputPath(output, target));
     findings.push(...ignoredOptions(options, target));
     const cast =
@@ -139,15 +139,15 @@ const graphDropped = ({ title }: FormatDescriptor): Finding =>
     `the graph has no place in ${title}; only weights are written`,
   );
 
-function chooseAndRename(model: Model, options: ConvertOptions): Model {
+async function chooseAndRename(model: Model, options: ConvertOptions): Promise<Model> {
   refuseEmptySelection(model, options);
   const filters = options.dtype === undefined && isSelecting(options);
   const chosen = filters ? select({ keep: (name) => selects(options, name) }).apply(model) : model;
   const steps = (options.rename ?? []).map(parseSubstitution);
   if (options.prefix !== undefined) steps.push((name) => `${options.prefix}${name}`);
-  if (steps.length === 0) return chosen;
   const newName = (name: string): string => steps.reduce((current, step) => step(current), name);
-  return rename({ rename: newName }).apply(chosen);
+  const made = steps.length === 0 ? chosen : rename({ rename: newName }).apply(chosen);
+  return made === model || !isQuantized(model) ? made : recordsFollow(model, made, newName);
 }
 
 async function intoGraph(base: OpenedModel, weights: Model, findings: Finding[]): Promise<Model> {

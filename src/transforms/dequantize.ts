@@ -13,6 +13,7 @@ import { Groups } from '../kernels/quantize/groups.js';
 import { tableValues } from '../kernels/quantize/palette.js';
 import {
   type BlockFloatRecord,
+  companionsOf,
   hasRecords,
   type IntegerRecord,
   type PaletteRecord,
@@ -43,14 +44,6 @@ export function dequantize(selects: (name: string) => boolean = () => true): Tra
       return withRecords({ ...model, tensors: kept }, left);
     },
   };
-}
-
-function companionsOf(record: QuantizedRecord): readonly string[] {
-  if (record.codes === 'palette') return [record.palette];
-  return [
-    record.scale,
-    ...(record.codes === undefined && record.zeroPoint !== undefined ? [record.zeroPoint] : []),
-  ];
 }
 
 type Tensors = ReadonlyMap<string, TensorSource>;

@@ -110,6 +110,35 @@ export function withRecords(model: Model, records: QuantizedRecords): Model {
   return { ...model, metadata, tensors: model.tensors.filter((tensor) => tensor !== own) };
 }
 
+/** Names of the tensors that belong to a quantized one. */
+export function companionsOf(record: QuantizedRecord): readonly string[] {
+  if (record.codes === 'palette') return [record.palette];
+  if (record.codes !== undefined || record.zeroPoint === undefined) return [record.scale];
+  return [record.scale, record.zeroPoint];
+}
+
+function withNames(record: QuantizedRecord, newName: (name: string) => string): QuantizedRecord {
+  if (record.codes === 'palette') return { ...record, palette: newName(record.palette) };
+  if (record.codes !== undefined || record.zeroPoint === undefined)
+    return { ...record, scale: newName(record.scale) };
+  return { ...record, scale: newName(record.scale), zeroPoint: newName(record.zeroPoint) };
+}
+
+/** What `source` says about its tensors, said of those of them that are in `made` under new names. */
+export async function recordsFollow(
+  source: Model,
+  made: Model,
+  newName: (name: string) => string,
+): Promise<Model> {
+  const names = new Set(made.tensors.map(({ info }) => info.name));
+  const records = new Map<string, QuantizedRecord>();
+  for (const [name, record] of await recordsOf(source))
+    if ([name, ...companionsOf(record)].every((one) => names.has(newName(one))))
+      records.set(newName(name), withNames(record, newName));
+  const own = textTensor(source) && newName(QUANTIZATION_KEY);
+  return withRecords({ ...made, tensors: made.tensors.filter(({ info }) => info.name !== own) }, records);
+}
+
 /** The same said in an array, for formats that hold nothing else. */
 export function recordsAsTensor(model: Model): Model {
   const text = model.metadata.get(QUANTIZATION_KEY);

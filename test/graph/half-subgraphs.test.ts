@@ -1,9 +1,12 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import type { GraphProto } from '../../src/formats/onnx/schema.js';
+import { fp16 } from '../../src/graph/quantize/half.js';
+import type { GraphScheme } from '../../src/graph/quantize/types.js';
 import {
   type Converted,
   change,
+  codes,
   converted,
   feed,
   floats,
@@ -61,6 +64,24 @@ describe('f16 in sub-graphs', () => {
     const made = await converted(branches, { blockedOperators: ['If'] });
     expect(insides(made).map(outputTypes)).toEqual([[1], [1]]);
     expect(made.lines).toContain('Cast:10(b) -> b_f16');
+    for (const c of [bool(true), bool(false)]) expect(await change(made, { x, c })).toBeLessThan(0.01);
+  });
+
+  it('If, whose result was seen past f16: it stays f32, and so does what makes it inside', async () => {
+    const ranges = new Map([['b', { min: -9e4, max: 5 }]]);
+    const measured: GraphScheme = {
+      ...fp16,
+      apply: (model, settings, _, context) => fp16.apply(model, settings, ranges, context),
+    };
+    const made = await converted(branches, {}, measured);
+    expect(insides(made).map(outputTypes)).toEqual([[1], [1]]);
+    expect(insides(made).map((graph) => linesOf(graph).at(-1))).toEqual([
+      'Add(t1_f32, v) -> t',
+      'Sin(a_f32) -> e',
+    ]);
+    // What takes it takes f32.
+    expect(made.lines.at(-1)).toContain('Add(b, a_f32) -> y');
+    expect(codes(made.findings)).toContain('OUT_OF_RANGE');
     for (const c of [bool(true), bool(false)]) expect(await change(made, { x, c })).toBeLessThan(0.01);
   });
 

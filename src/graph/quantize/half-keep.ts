@@ -31,11 +31,19 @@ export function keepSensitive(order: readonly Site[]): void {
     const mark = (set: Set<Value>): void => {
       for (const value of outputs) if (value) set.add(value);
     };
-    for (const wire of site.wires)
-      if (wire.input !== undefined && isWild(inputs[wire.input])) {
-        wire.half = false;
-        for (const value of wire.entries) wild.add(value);
-      } else if (wire.output !== undefined && outputs[wire.output]?.exceeds) wire.half = false;
+    for (const wire of site.wires) {
+      const gives = wire.output !== undefined && outputs[wire.output]?.exceeds === true;
+      const takes = wire.input !== undefined && isWild(inputs[wire.input]);
+      if (!gives && !takes) continue;
+      wire.half = false;
+      for (const value of wire.entries) wild.add(value);
+      // Sub-graphs come after their node: whoever makes the result in there stays in f32, too.
+      if (gives)
+        for (const { frame, index } of wire.exits) {
+          const result = frame.find(frame.graph.output[index]?.name ?? '');
+          if (result) result.exceeds = true;
+        }
+    }
     if (site.kind !== 'operator') continue;
     if (outputs.some((value) => value?.exceeds)) site.half = false;
     if (inputs.some(isWild)) {

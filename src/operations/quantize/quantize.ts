@@ -1,7 +1,7 @@
 import type { DataFiles, WorkContext, WriteOptions } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
+import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { dequantize, isQuantized } from '../../transforms/dequantize.js';
 import { recordsAsTensor } from '../../transforms/quantized-record.js';
@@ -11,7 +11,7 @@ import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
-import type { Calibration } from './calibrate.js';
+import { rangesFor } from './ranges.js';
 
 export type CalibrationMethod = 'minmax' | 'percentile' | 'entropy' | 'mse';
 
@@ -237,30 +237,6 @@ export async function weightLosses(
   } finally {
     made.release?.();
   }
-}
-
-async function rangesFor(
-  scheme: GraphScheme,
-  model: Model,
-  opened: OpenedModel,
-  options: QuantizeOptions,
-  settings: QuantizeSettings,
-  context: WorkContext,
-): Promise<Calibration | undefined> {
-  if (!scheme.activations) return undefined;
-  const { calibration = scheme.rangesIfData ? options.inputs : undefined } = options;
-  if (scheme.rangesIfData && calibration === undefined) return undefined;
-  const names = await scheme.activations(model, settings);
-  const { calibrate } = await import('./calibrate.js');
-  const data = calibration === undefined ? {} : { calibration };
-  if (!scheme.rangesIfData) return calibrate({ ...opened, model }, names, options, context);
-  const { ranges } = await calibrate(
-    { ...opened, model },
-    names,
-    { ...options, ...data, method: 'minmax' },
-    context,
-  );
-  return { ranges, findings: [] };
 }
 
 /** Operators and types of models that are quantized already. */

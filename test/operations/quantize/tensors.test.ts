@@ -256,6 +256,35 @@ describe('records of codes', () => {
     await expect(dequantize().apply(spoilt)).rejects.toMatchObject({ code: 'E_MALFORMED' });
   });
 
+  it.each(['safetensors', 'npz'])(
+    'follow their tensors through selections and new names: %s',
+    async (format) => {
+      const convert = (from: string, to: string, more = {}) =>
+        convertModel(at(from), at(to), { validate: 'weights', device: 'cpu', force: true, ...more }, context);
+      await quantize(`all.${format}`, { scheme: 'int4-weights', symmetric: false, validate: 'none' });
+      await convert(`all.${format}`, `some.${format}`, { exclude: [/^(conv|bn)/], prefix: 'a.' });
+      await convert(`some.${format}`, 'plain.safetensors', { dtype: 'f32' });
+      await convert(`all.${format}`, 'direct.safetensors', { dtype: 'f32' });
+      await withModels(
+        [at('plain.safetensors'), at('direct.safetensors')],
+        context,
+        async ([plain, direct]) => {
+          if (!plain || !direct) throw new Error('not opened');
+          expect(plain.model.tensors.map(({ info }) => info.name).sort()).toEqual([
+            'a.fc1.bias',
+            'a.fc1.weight',
+            'a.fc2.bias',
+            'a.fc2.weight',
+          ]);
+          for (const tensor of plain.model.tensors) {
+            const other = tensorMap(direct.model).get(tensor.info.name.slice(2));
+            expect(other && Buffer.compare(await readTensor(other), await readTensor(tensor))).toBe(0);
+          }
+        },
+      );
+    },
+  );
+
   it('the same bytes from the pool and from a stream, packed as densely as the bits say', async () => {
     for (const [scheme, size] of [
       ['palette-6', (32 * 96 * 6) / 8],
