@@ -34,6 +34,7 @@ const texts = (text: string): [string, string][] => {
   const write = sample.withTexts(sample.writeReport, text);
   const done = { ...write, dryRun: false };
   const quantize = sample.withTexts(sample.quantizeReport, text);
+  const pruned = sample.withTexts(sample.prunedReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
@@ -51,6 +52,7 @@ const texts = (text: string): [string, string][] => {
     ['write --dry-run', renderWrite(write, style)],
     ['write', renderWrite(done, style)],
     ['quantize', renderWrite(quantize, style)],
+    ['prune', renderWrite(pruned, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -69,6 +71,7 @@ const texts = (text: string): [string, string][] => {
     ['inspect page', inspectPage([inspect])],
     ['write page', writePage(done)],
     ['quantize page', writePage(quantize)],
+    ['prune page', writePage(pruned)],
     ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
@@ -78,6 +81,7 @@ const texts = (text: string): [string, string][] => {
       inspect,
       write,
       quantize,
+      pruned,
       sensitivity,
       check,
       diff,
@@ -120,6 +124,7 @@ describe('pages', () => {
       writePage(sample.writeReport),
       writePage(sample.deltaReport),
       writePage(sample.quantizeReport),
+      writePage(sample.prunedReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
     ]) {
@@ -152,6 +157,7 @@ describe('reports in full', () => {
     expect(schemaErrors('inspect', [sample.inspectReport, sample.inspectReport])).toEqual([]);
     expect(schemaErrors('write', sample.writeReport)).toEqual([]);
     expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.prunedReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -169,6 +175,7 @@ describe('reports in full', () => {
     expect(schemaErrors('inspect', { ...sample.inspectReport, extra: 1 })).not.toEqual([]);
     expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
     expect(schemaErrors('quantize', { ...sample.quantizeReport, speed: {} })).not.toEqual([]);
+    expect(schemaErrors('prune', { ...sample.prunedReport, prune: {} })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
@@ -183,6 +190,7 @@ describe('the text of reports', () => {
   it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
+  it('prune', () => expect(renderWrite(sample.prunedReport, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

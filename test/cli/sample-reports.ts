@@ -9,6 +9,7 @@ import type {
   DiffReport,
   InspectReport,
   MetaReport,
+  PruneReport,
   QuantizeReport,
   SensitivityReport,
   ValidateReport,
@@ -169,6 +170,28 @@ export const quantizeReport: QuantizeReport = {
     { bytes: 8192, loss: 0, schemes: {} },
     { bytes: 4096, loss: 0.125, schemes: { 'int8-weights': 2, 'int4-weights': 1 } },
   ],
+};
+
+export const prunedReport: PruneReport = {
+  ...writeReport,
+  command: 'prune',
+  dryRun: false,
+  format: 'mlck',
+  prune: {
+    ...{ method: 'n:m', asked: 0.5, sparsity: 0.5, zeros: 48, elements: 96 },
+    ...{ denseBytes: 384, storedBytes: 320, reason: 'small tensors' },
+    tensors: [
+      {
+        ...{ name: 'w', sparsity: 0.5, zeros: 32, elements: 64, denseBytes: 256, storedBytes: 192 },
+        axis: 'axis 1 (outputs first)',
+      },
+      {
+        ...{ name: 'v', sparsity: 0.5, zeros: 16, elements: 32, denseBytes: 128, storedBytes: 128 },
+        ...{ axis: 'axis 0 (MatMul)', reason: 'too few zeros' },
+      },
+    ],
+  },
+  accuracyDrop: 0.01,
 };
 
 export const sensitivityReport: SensitivityReport = {

@@ -6,6 +6,7 @@ export const REPORTS = [
   'write',
   'quantize',
   'sensitivity',
+  'prune',
   'checksum',
   'check',
   'diff',

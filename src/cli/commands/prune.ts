@@ -45,7 +45,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--scope <scope>',
-        'magnitude: the share is of each tensor (default) or of all, global',
+        'magnitude: the share is of all weights, global (default), or of each tensor',
         PRUNE_SCOPES,
       ),
     )

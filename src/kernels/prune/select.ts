@@ -106,7 +106,9 @@ async function settle(
   pool: Pool,
   context: WorkContext,
 ): Promise<(readonly Selected[])[]> {
-  const open = searches.filter(({ tensors, left, equal }) => tensors.length > 1 || left < equal);
+  const open = searches.filter(
+    ({ ranking, tensors, left, equal }) => ranking.count === 0 || tensors.length > 1 || left < equal,
+  );
   const pieces = open.map(({ tensors }) => tensors.map(piecesOf));
   const wanted = open.flatMap(({ width, magnitude }, i) =>
     (pieces[i] ?? []).flat().map((piece) => ({ ...piece, width, magnitude, nth: undefined })),
@@ -133,7 +135,7 @@ type Counted = MagnitudeCounts & { readonly piece: Piece };
 /** One tensor, with all of its ties. */
 const alone = ({ ranking: { tensors, count }, width, magnitude }: Search): Selected[] =>
   tensors.map((tensor) => ({
-    rule: ruleOf(tensor, count === 0 ? 0n : magnitude, width, count === 0 ? 0 : Number.POSITIVE_INFINITY),
+    rule: ruleOf(tensor, magnitude, width, Number.POSITIVE_INFINITY),
     zeros: count,
   }));
 

@@ -1,7 +1,7 @@
 import { elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { MlserError } from '../../errors.js';
+import { type Finding, finding, MlserError } from '../../errors.js';
 import { type Pattern, patterned } from '../../kernels/prune/pattern.js';
 import { type Selected, selectSmallest } from '../../kernels/prune/select.js';
 import { selectBelow } from '../../kernels/prune/threshold.js';
@@ -14,7 +14,7 @@ export interface MethodOptions {
   readonly method: PruneMethod;
   /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5). */
   readonly sparsity?: number;
-  /** magnitude: tensors are ranked together, or each alone (default). */
+  /** magnitude: tensors are ranked together (default: small and sensitive ones are spared), or each alone. */
   readonly scope?: PruneScope;
   /** threshold: what is smaller than this becomes zero. */
   readonly threshold?: number;
@@ -46,6 +46,21 @@ export async function prunedTensors(
   }
 }
 
+/** Options that the method does not look at: said, so that nobody relies on them. */
+export function misplaced({ method, ...options }: MethodOptions): readonly Finding[] {
+  const own = new Map<keyof typeof options, PruneMethod>([
+    ['sparsity', 'magnitude'],
+    ['scope', 'magnitude'],
+    ['threshold', 'threshold'],
+    ['pattern', 'n:m'],
+  ]);
+  return [...own].flatMap(([option, of]) =>
+    options[option] === undefined || of === method
+      ? []
+      : [finding('warning', 'OPTION_IGNORED', option, `--${option} is for the method ${of}, not ${method}`)],
+  );
+}
+
 /** What was asked for, where it is a share of the elements. */
 export function askedSparsity(options: MethodOptions): number | null {
   if (options.method === 'magnitude') return sparsityOf(options);
@@ -66,8 +81,8 @@ async function smallestOf(
   context: WorkContext,
 ): Promise<readonly Selected[]> {
   const sparsity = sparsityOf(options);
-  const together = options.scope === 'global' ? [tensors] : tensors.map((tensor) => [tensor]);
-  const rankings = together.map((group) => ({
+  const groups = options.scope === 'tensor' ? tensors.map((tensor) => [tensor]) : [tensors];
+  const rankings = groups.map((group) => ({
     tensors: group,
     count: roundedCount(
       sparsity,

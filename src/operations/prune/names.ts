@@ -2,6 +2,6 @@
 export const PRUNE_METHODS = ['magnitude', 'threshold', 'n:m'] as const;
 export type PruneMethod = (typeof PRUNE_METHODS)[number];
 
-/** What is ranked together: the elements of a tensor, or those of all. */
-export const PRUNE_SCOPES = ['tensor', 'global'] as const;
+/** What is ranked together: the elements of all tensors, or those of each. */
+export const PRUNE_SCOPES = ['global', 'tensor'] as const;
 export type PruneScope = (typeof PRUNE_SCOPES)[number];

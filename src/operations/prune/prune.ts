@@ -1,13 +1,14 @@
 import { elementCount } from '../../core/dtype.js';
-import type { FormatDescriptor, StoredTensor, WorkContext } from '../../core/format.js';
+import type { FormatDescriptor, StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding } from '../../errors.js';
+import { ignoredOptions } from '../ignored-options.js';
 import { type OpenContext, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { PrunedTensorEntry, PruneReport } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
-import { askedSparsity, type MethodOptions, type Pruned, prunedTensors } from './methods.js';
+import { askedSparsity, type MethodOptions, misplaced, type Pruned, prunedTensors } from './methods.js';
 import { denseReason, type StoredSize, storedSizes } from './stored-sizes.js';
 
 export interface PruneModelOptions extends OutputOptions, PruneSelection, MethodOptions {
@@ -37,7 +38,8 @@ export const pruneModel = (
   withModel(input, context, async (opened) => {
     const target = (await outputFormat(output, options.to)).descriptor;
     const asked = askedSparsity(options);
-    const findings: Finding[] = [];
+    const findings: Finding[] = [...misplaced(options)];
+    findings.push(...ignoredOptions(writingOptions(options, options.compress), target));
     const candidates = candidatesOf(opened.model, options);
     if (candidates.length === 0)
       findings.push(finding('warning', 'NOTHING_PRUNED', 'model', 'no weight was chosen'));
@@ -63,10 +65,7 @@ export const pruneModel = (
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
         output,
         options,
-        writeOptions: {
-          compress,
-          ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
-        },
+        writeOptions: writingOptions(options, compress),
         findings,
         stored: (tensors) => {
           told = tensors;
@@ -85,7 +84,7 @@ export const pruneModel = (
       ...report,
       prune: {
         method: options.method,
-        ...(options.method === 'magnitude' ? { scope: options.scope ?? 'tensor' } : {}),
+        ...(options.method === 'magnitude' ? { scope: options.scope ?? 'global' } : {}),
         asked,
         ...totals(candidates.map((candidate, i) => entry(candidate, pruned[i], sizes, options))),
         ...(reason === undefined ? {} : { reason }),
@@ -93,6 +92,14 @@ export const pruneModel = (
       ...(accuracy?.before === undefined ? {} : { accuracyDrop: accuracy.before - accuracy.after }),
     };
   });
+
+const writingOptions = (
+  { externalData }: PruneModelOptions,
+  compress: boolean | undefined,
+): WriteOptions => ({
+  ...(compress === undefined ? {} : { compress }),
+  ...(externalData === undefined ? {} : { externalData }),
+});
 
 function withoutGraph({ graph: _, ...model }: Model): Model {
   return model;
