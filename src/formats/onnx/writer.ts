@@ -27,7 +27,7 @@ export const writer: ModelWriter = {
     const pointed = (tensor: TensorSource): FileRange | undefined =>
       steersGraph(tensor) ? undefined : pointAt?.get(tensor.info.name);
     if (externalData !== true) {
-      const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed));
+      const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed, context.options.sparse));
       if (encoded.size <= LIMITS.PROTOBUF_BYTES || externalData === false) {
         await transfer(await writeMain(encoded, files), context);
         return;
@@ -43,15 +43,22 @@ async function writeExternal(
   context: WriteContext,
   pointed: (tensor: TensorSource) => FileRange | undefined,
 ): Promise<void> {
-  const outside = model.tensors.filter((tensor) => !staysInline(tensor) && !pointed(tensor));
+  const { sparse } = context.options;
+  const outside = model.tensors.filter(
+    (tensor) => !staysInline(tensor) && !pointed(tensor) && !sparse?.has(tensor.info.name),
+  );
   const layout = layOut(outside, model.aliases);
   const file = freshName(files, context);
   const encoded = encodeMessage(
     'ModelProto',
-    await placeTensors(model, (tensor) => {
-      const offset = layout.get(tensor.info.name);
-      return offset === undefined ? pointed(tensor) : { file, offset };
-    }),
+    await placeTensors(
+      model,
+      (tensor) => {
+        const offset = layout.get(tensor.info.name);
+        return offset === undefined ? pointed(tensor) : { file, offset };
+      },
+      sparse,
+    ),
   );
   const placements: Placement[] = [];
   if (outside.length > 0) {

@@ -13,7 +13,7 @@ export interface Axis {
   readonly stride: number;
 }
 
-/** Whole groups in place; the first element is at position `start` of the tensor, where a group of every lane begins. */
+/** Whole groups in place, all zeros positive; the first element is at position `start` of the tensor, where a group of every lane begins. */
 export function prunePattern(
   bytes: Uint8Array,
   width: 2 | 4 | 8,
@@ -37,6 +37,7 @@ export function prunePattern(
       }
     at += size * stride;
   }
+  for (let i = 0; i < count; i++) if (keys[i] === 0) words.fill(0, i * perElement, (i + 1) * perElement);
 }
 
 /** Position of the first of the least numbers that are left. */

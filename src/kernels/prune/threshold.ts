@@ -26,7 +26,9 @@ export const selectBelow = (
     const counts = (await magnitudesOf(pieces.flat(), pool, context)).values();
     return tensors.map(({ info: { dtype, name } }, i) => {
       if (!isPrunedType(dtype)) throw new Error(`${name} is ${dtype}`);
-      const zeros = (pieces[i] ?? []).reduce((sum) => sum + (counts.next().value?.below ?? 0), 0);
+      const own = (pieces[i] ?? []).map(() => counts.next().value);
+      // Nothing is below zero, but zeros there may be.
+      const zeros = own.reduce((sum, part) => sum + ((exact === 0n ? part?.equal : part?.below) ?? 0), 0);
       return { rule: ruleFor(dtype, exact, 8, 0), zeros };
     });
   });

@@ -2,8 +2,9 @@ import type { ZeroRule } from '../../core/recipe.js';
 import type { ByteRange, TensorSource } from '../../core/tensor.js';
 import { Pipeline, runInMemory } from '../pipeline.js';
 
-/** The tensor with zeros where the rule says so. Bytes are computed when they are pulled. */
-export function zeroed(tensor: TensorSource, rule: ZeroRule): TensorSource {
+/** The tensor with zeros where the rule says so; all its zeros are positive. Bytes are computed when they are pulled. */
+export function zeroed(tensor: TensorSource, wanted: ZeroRule): TensorSource {
+  const rule = wanted.below === 0n ? { ...wanted, below: 1n, tiesBefore: 0 } : wanted;
   const { info, byteLength, role, recipe } = tensor;
   return {
     info,

@@ -9,7 +9,8 @@ import type { PrunedTensorEntry, PruneReport } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
 import { askedSparsity, type MethodOptions, misplaced, type Pruned, prunedTensors } from './methods.js';
-import { denseReason, type StoredSize, storedSizes } from './stored-sizes.js';
+import { sparseInitializers } from './sparse-initializers.js';
+import { type StoredSize, storedSizes } from './stored-sizes.js';
 
 export interface PruneModelOptions extends OutputOptions, PruneSelection, MethodOptions {
   /** The accuracy (with `labels`) may sink by so much; more fails the gate. */
@@ -52,6 +53,8 @@ export const pruneModel = (
     const pruned = await prunedTensors(candidates, options, context);
     const intended = withPruned(source, candidates, pruned);
     const compress = options.compress ?? target.id === 'mlck';
+    const external = options.externalData === true;
+    const sparse = sparseInitializers(intended, target, candidates, pruned, external);
     let told: readonly StoredTensor[] = [];
     const changed = new Set(candidates.flatMap(({ names }) => names));
     const report = await writeModel(
@@ -65,7 +68,7 @@ export const pruneModel = (
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
         output,
         options,
-        writeOptions: writingOptions(options, compress),
+        writeOptions: { ...writingOptions(options, compress), ...(sparse.size > 0 ? { sparse } : {}) },
         findings,
         stored: (tensors) => {
           told = tensors;
@@ -73,12 +76,11 @@ export const pruneModel = (
       },
       context,
     );
-    const reason = denseReason(target, compress);
     const sizes = storedSizes(
       candidates.map(({ tensor }) => tensor),
-      told,
-      reason,
+      { target, compress, told, sparse, external },
     );
+    const entries = candidates.map((candidate, i) => entry(candidate, pruned[i], sizes, options));
     const { accuracy } = report.validation;
     return {
       ...report,
@@ -86,8 +88,7 @@ export const pruneModel = (
         method: options.method,
         ...(options.method === 'magnitude' ? { scope: options.scope ?? 'global' } : {}),
         asked,
-        ...totals(candidates.map((candidate, i) => entry(candidate, pruned[i], sizes, options))),
-        ...(reason === undefined ? {} : { reason }),
+        ...totals(entries),
       },
       ...(accuracy?.before === undefined ? {} : { accuracyDrop: accuracy.before - accuracy.after }),
     };
@@ -146,14 +147,22 @@ function entry(
 
 function totals(
   tensors: readonly PrunedTensorEntry[],
-): Pick<PruneReport['prune'], 'sparsity' | 'zeros' | 'elements' | 'denseBytes' | 'storedBytes' | 'tensors'> {
+): Pick<
+  PruneReport['prune'],
+  'sparsity' | 'zeros' | 'elements' | 'denseBytes' | 'storedBytes' | 'reason' | 'tensors'
+> {
   const sum = (key: 'zeros' | 'elements' | 'denseBytes'): number =>
     tensors.reduce((all, one) => all + one[key], 0);
   const stored = tensors.map(({ storedBytes }) => storedBytes);
   const [zeros, elements] = [sum('zeros'), sum('elements')];
+  const denseBytes = sum('denseBytes');
+  const storedBytes = stored.includes(null)
+    ? null
+    : stored.reduce((all: number, bytes) => all + (bytes ?? 0), 0);
+  const reason = tensors.find((one) => one.reason !== undefined)?.reason;
   return {
-    ...{ sparsity: share(zeros, elements), zeros, elements, denseBytes: sum('denseBytes') },
-    storedBytes: stored.includes(null) ? null : stored.reduce((all: number, bytes) => all + (bytes ?? 0), 0),
+    ...{ sparsity: share(zeros, elements), zeros, elements, denseBytes, storedBytes },
+    ...(reason === undefined || storedBytes === null || storedBytes < denseBytes ? {} : { reason }),
     tensors,
   };
 }

@@ -90,6 +90,11 @@ function sorted(tensors: readonly { readonly dtype: DType; readonly bytes: Uint8
     const width = dtypeFacts(dtype).bits / 8;
     expected[tensor]!.fill(0, at * width, (at + 1) * width);
   }
+  // Zeros are positive.
+  for (const { tensor, at, key } of all) {
+    const width = dtypeFacts(tensors[tensor]!.dtype).bits / 8;
+    if (key === 0) expected[tensor]!.fill(0, at * width, (at + 1) * width);
+  }
   return expected;
 }
 
@@ -168,9 +173,10 @@ describe('the smallest elements', () => {
         const gone = [...numbers].map((value) => Math.abs(value) < threshold);
         const expected = bytes.slice();
         const width = widthOf(dtype);
-        for (const [i, one] of gone.entries()) if (one) expected.fill(0, i * width, (i + 1) * width);
+        for (const [i, one] of gone.entries())
+          if (one || numbers[i] === 0) expected.fill(0, i * width, (i + 1) * width);
         expect(Buffer.compare(found, expected)).toBe(0);
-        expect(selected!.zeros).toBe(gone.filter(Boolean).length);
+        expect(selected!.zeros).toBe(gone.filter((one, i) => one || numbers[i] === 0).length);
       }),
     );
   });

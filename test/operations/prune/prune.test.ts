@@ -4,9 +4,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readTensor } from '../../../src/core/tensor.js';
+import { protoOf } from '../../../src/formats/onnx/summary.js';
 import { statTensors } from '../../../src/kernels/statistics.js';
 import { convertModel } from '../../../src/operations/convert.js';
-import { withModel } from '../../../src/operations/open.js';
+import { withModel, withModels } from '../../../src/operations/open.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/reports.js';
 import { testContext } from '../../support/context.js';
@@ -146,6 +147,36 @@ describe('size', () => {
       expect(reason === undefined).toBe((storedBytes ?? 0) < denseBytes);
   });
 
+  it.each([
+    [CNN, 0.9, 3],
+    [fixture('onnx/mlp.fp16_unsorted.onnx'), 0.9, 2],
+    [fixture('onnx/gru.ts17.onnx'), 0.95, 3],
+    [fixture('onnx/control_flow.ts17.onnx'), 0.9, 2],
+  ] as const)('ONNX gets sparse initializers where they are smaller: %s', async (input, sparsity, count) => {
+    const report = await prune(input, 'sparse.onnx', { sparsity, tolerance: 1e6 });
+    expect(report.validation).toMatchObject({ passed: true, level: 'run' });
+    const sparse = report.prune.tensors.filter(({ reason }) => reason === undefined);
+    expect(sparse).toHaveLength(count);
+    expect(report.bytesOut).toBeLessThan(report.bytesIn);
+    const dense = await prune(input, 'dense.onnx', { sparsity, tolerance: 1e6, externalData: true });
+    expect(dense.prune.reason).toMatch(/beside/);
+    await withModels([at('sparse.onnx'), at('dense.onnx')], context, async ([a, b]) => {
+      const graph = protoOf(a!.model.graph!).graph!;
+      expect(graph.sparseInitializer.map(({ values }) => values?.name)).toHaveLength(count);
+      for (const tensor of b!.model.tensors) {
+        const own = a!.model.tensors.find(({ info }) => info.name === tensor.info.name)!;
+        expect(await readTensor(own), tensor.info.name).toEqual(await readTensor(tensor));
+      }
+    });
+    // What is sparse is a model as any other.
+    await convertModel(
+      at('sparse.onnx'),
+      at('again.onnx'),
+      { validate: 'run', device: 'cpu', force: true },
+      context,
+    );
+  });
+
   it('dense formats say why they gain nothing', async () => {
     for (const [output, input, word] of [
       ['a.safetensors', WEIGHTS, /safetensors/],
@@ -153,7 +184,7 @@ describe('size', () => {
       ['a.npz', WEIGHTS, /--compress/],
       ['a.onnx', CNN, /sparse_initializer/],
     ] as const) {
-      const { prune: found } = await prune(input, output);
+      const { prune: found } = await prune(input, output, { sparsity: 0.2 });
       expect(found.reason).toMatch(word);
       expect(found.storedBytes).toBe(found.denseBytes);
     }
