@@ -1,7 +1,6 @@
 import { type DType, dtypeFacts } from '../core/dtype.js';
 import type { KernelOp, ZeroRule } from '../core/recipe.js';
 import { converter, tableBytes } from './convert.js';
-import { prunePattern } from './prune/pattern-groups.js';
 import { isSmallFloat } from './small-floats.js';
 import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
 
@@ -105,12 +104,15 @@ function zeroStep({ width, below, tiesBefore }: ZeroRule): Step {
   };
 }
 
+const PATTERNS = { 2: 'pattern16', 4: 'pattern32', 8: 'pattern64' } as const;
+
 /** Blocks begin on multiples of 64, so that no group is cut. */
 const patternStep = ({ width, keep, of }: Extract<KernelOp, { op: 'pattern' }>): Step => ({
   outBits: width * 8,
   inPlace: true,
-  run: (_here, { bytes }, _to, count) =>
-    prunePattern(bytes.subarray(0, count * width), width, 0, { length: of, stride: 1 }, { keep, of }),
+  run: ({ kernels, codec }, { at }, _to, count) => {
+    kernels[PATTERNS[width]](at, count, keep, of, codec.work[0]);
+  },
 });
 
 function swapStep(width: 2 | 4 | 8, bits: number): Step {

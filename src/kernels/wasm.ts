@@ -13,6 +13,8 @@ type TableCast = (src: number, dst: number, count: number, table: number) => voi
 type Digits = (src: number, count: number, shift: number, prefix: bigint, counts: number) => void;
 /** Block, elements, magnitude, where the numbers of smaller and of equal ones go. */
 type CountMagnitudes = (src: number, count: number, magnitude: bigint, out: number) => void;
+/** In place: block, elements, how many stay of how many, room for 8 bytes of each of a group. */
+type PatternKernel = (src: number, count: number, keep: number, of: number, sizes: number) => void;
 /** In place: block, elements, magnitude. */
 type ZeroBelow = (src: number, count: number, magnitude: bigint) => void;
 
@@ -161,6 +163,9 @@ export interface KernelExports {
   readonly magnitudeDigits64: Digits;
   readonly countMagnitudes32: CountMagnitudes;
   readonly countMagnitudes64: CountMagnitudes;
+  readonly pattern16: PatternKernel;
+  readonly pattern32: PatternKernel;
+  readonly pattern64: PatternKernel;
   readonly zeroBelow16: ZeroBelow;
   readonly zeroBelow32: ZeroBelow;
   readonly zeroBelow64: ZeroBelow;

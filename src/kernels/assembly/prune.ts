@@ -138,3 +138,93 @@ export function zeroBelow64(src: usize, count: i32, magnitude: i64): void {
   for (; src < end; src += 8)
     if ((load<u64>(src) & 0x7fffffffffffffff) < <u64>magnitude) store<u64>(src, 0);
 }
+
+/** The size of an element: its bits without the sign. What is past infinity counts as infinite in f64. */
+// @ts-ignore: decorator
+@inline
+function sizeAt<T>(at: usize): u64 {
+  if (sizeof<T>() == 2) return <u64>(load<u16>(at) & 0x7fff);
+  if (sizeof<T>() == 4) return <u64>(load<u32>(at) & 0x7fffffff);
+  return min<u64>(load<u64>(at) & 0x7fffffffffffffff, 0x7ff0000000000000);
+}
+
+/** Whole groups of `many` elements, of which the `keep` largest stay; `sizes`: room for a group, 8 bytes an element. */
+// @ts-ignore: decorator
+@inline
+function pattern<T>(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
+  const end = src + <usize>count * sizeof<T>();
+  const gone = many - keep;
+  while (src < end) {
+    for (let i = 0; i < many; i++) store<u64>(sizes + (<usize>i << 3), sizeAt<T>(src + <usize>i * sizeof<T>()));
+    for (let i = 0; i < many; i++) {
+      const own = load<u64>(sizes + (<usize>i << 3));
+      // How many go first: smaller ones, and equal ones in front.
+      let rank = 0;
+      for (let j = 0; j < i; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) <= own);
+      for (let j = i + 1; j < many; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) < own);
+      if (rank < gone || own == 0) store<T>(src + <usize>i * sizeof<T>(), <T>0);
+    }
+    src += <usize>many * sizeof<T>();
+  }
+}
+
+export function pattern16(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
+  pattern<u16>(src, count, keep, many, sizes);
+}
+
+export function pattern32(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
+  if (many == 4) pattern32Of4(src, count, keep, sizes);
+  else pattern<u32>(src, count, keep, many, sizes);
+}
+
+export function pattern64(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
+  pattern<u64>(src, count, keep, many, sizes);
+}
+
+/** Four groups of four at a time: lane k of x0 to x3 is group k. The last ones may be fewer. */
+function pattern32Of4(src: usize, count: i32, keep: i32, sizes: usize): void {
+  const end = src + (<usize>(count & ~15) << 2);
+  const size = i32x4.splat(0x7fffffff);
+  const gone = i32x4.splat(4 - keep);
+  while (src < end) {
+    const a = v128.load(src);
+    const b = v128.load(src, 16);
+    const c = v128.load(src, 32);
+    const d = v128.load(src, 48);
+    const ab0 = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+    const ab1 = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+    const cd0 = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+    const cd1 = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+    const x0 = v128.and(v128.shuffle<i64>(ab0, cd0, 0, 2), size);
+    const x1 = v128.and(v128.shuffle<i64>(ab0, cd0, 1, 3), size);
+    const x2 = v128.and(v128.shuffle<i64>(ab1, cd1, 0, 2), size);
+    const x3 = v128.and(v128.shuffle<i64>(ab1, cd1, 1, 3), size);
+    // Minus one where the first goes before the second: then it is in front of it in the ranking.
+    const m01 = i32x4.le_s(x0, x1);
+    const m02 = i32x4.le_s(x0, x2);
+    const m03 = i32x4.le_s(x0, x3);
+    const m12 = i32x4.le_s(x1, x2);
+    const m13 = i32x4.le_s(x1, x3);
+    const m23 = i32x4.le_s(x2, x3);
+    // Ranks: 3 less those that it goes before, and so on.
+    const r0 = i32x4.add(i32x4.splat(3), i32x4.add(m01, i32x4.add(m02, m03)));
+    const r1 = i32x4.add(i32x4.sub(i32x4.splat(2), m01), i32x4.add(m12, m13));
+    const r2 = i32x4.sub(i32x4.add(i32x4.splat(1), m23), i32x4.add(m02, m12));
+    const r3 = i32x4.sub(i32x4.splat(0), i32x4.add(m03, i32x4.add(m13, m23)));
+    const zero = i32x4.splat(0);
+    const k0 = v128.and(i32x4.ge_s(r0, gone), i32x4.ne(x0, zero));
+    const k1 = v128.and(i32x4.ge_s(r1, gone), i32x4.ne(x1, zero));
+    const k2 = v128.and(i32x4.ge_s(r2, gone), i32x4.ne(x2, zero));
+    const k3 = v128.and(i32x4.ge_s(r3, gone), i32x4.ne(x3, zero));
+    const k01l = v128.shuffle<i32>(k0, k1, 0, 4, 1, 5);
+    const k01h = v128.shuffle<i32>(k0, k1, 2, 6, 3, 7);
+    const k23l = v128.shuffle<i32>(k2, k3, 0, 4, 1, 5);
+    const k23h = v128.shuffle<i32>(k2, k3, 2, 6, 3, 7);
+    v128.store(src, v128.and(a, v128.shuffle<i64>(k01l, k23l, 0, 2)));
+    v128.store(src, v128.and(b, v128.shuffle<i64>(k01l, k23l, 1, 3)), 16);
+    v128.store(src, v128.and(c, v128.shuffle<i64>(k01h, k23h, 0, 2)), 32);
+    v128.store(src, v128.and(d, v128.shuffle<i64>(k01h, k23h, 1, 3)), 48);
+    src += 64;
+  }
+  pattern<u32>(src, count & 15, keep, 4, sizes);
+}

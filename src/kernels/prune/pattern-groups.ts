@@ -54,7 +54,7 @@ function leastOf(keys: Float64Array, first: number, step: number, size: number):
   return least;
 }
 
-/** Numbers ordered as absolute values; NaN, which is taken for infinite here, is kept for those that have gone. */
+/** Numbers ordered as absolute values. In f64 NaN counts as infinite: as a key it stands for those that have gone. */
 function magnitudesOf(bytes: Uint8Array, width: 2 | 4 | 8, count: number): Float64Array {
   const keys = scratchDoubles(0, count);
   if (width === 8) {

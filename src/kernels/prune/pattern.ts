@@ -9,8 +9,8 @@ const ALIGNED = 64;
 
 /**
  * The tensor with zeros in place of all but the `keep` largest elements of every group, by absolute value; of equal ones
- * the first go. Groups begin anew with every row; one that is cut short by the end of its row keeps as many. NaN counts
- * as infinite. Bytes are computed when they are pulled.
+ * the first go. Groups begin anew with every row; one that is cut short by the end of its row keeps as many. NaN and
+ * infinity are the largest. Bytes are computed when they are pulled.
  */
 export function patterned(tensor: TensorSource, axis: Axis, pattern: Pattern): TensorSource {
   const { info, byteLength, role, recipe } = tensor;

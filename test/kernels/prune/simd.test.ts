@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { prunePattern } from '../../../src/kernels/prune/pattern-groups.js';
 import {
   countMagnitudes,
   magnitudeAt,
@@ -82,5 +83,36 @@ describe.each([2, 4, 8] as const)('zeroBelow on floats of %s bytes', (width) => 
         ).toBe(true);
       }
     }
+  });
+});
+
+describe.each([2, 4, 8] as const)('patterns on floats of %s bytes', (width) => {
+  it('equal their reference', () => {
+    for (const { bytes } of blocks)
+      for (const [keep, of] of [
+        [2, 4],
+        [1, 4],
+        [3, 4],
+        [0, 4],
+        [1, 2],
+        [4, 8],
+        [5, 16],
+        [1, 64],
+      ] as const) {
+        const count = Math.floor(bytes.length / width / of) * of;
+        const expected = bytes.slice(0, count * width);
+        prunePattern(expected, width, 0, { length: of, stride: 1 }, { keep, of });
+        const at = inSlot(bytes);
+        here.kernels[`pattern${width === 2 ? 16 : width === 4 ? 32 : 64}`](
+          at,
+          count,
+          keep,
+          of,
+          here.codec.work[0],
+        );
+        const found = here.slot(0).bytes.subarray(0, bytes.length);
+        expect(Buffer.compare(found.subarray(0, count * width), expected), `${keep}:${of}`).toBe(0);
+        expect(Buffer.compare(found.subarray(count * width), bytes.subarray(count * width))).toBe(0);
+      }
   });
 });
