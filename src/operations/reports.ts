@@ -362,6 +362,9 @@ export interface PrunedTensorEntry {
   readonly storedBytes: number | null;
   /** n:m: the axis along which neighbours were compared. */
   readonly axis?: string;
+  /** low-rank: singular values that are kept, and their share of the sum of squares. */
+  readonly rank?: number;
+  readonly energy?: number;
   /** Why it takes as much as before. */
   readonly reason?: string;
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
 import type { PruneModelOptions } from '../../operations/prune/prune.js';
 import {
+  integerFlag,
   numberFlag,
   patternFlag,
   type SelectionOptions,
@@ -20,6 +21,8 @@ interface PruneFlags extends WritingOptions, SelectionOptions {
   readonly scope?: NonNullable<PruneModelOptions['scope']>;
   readonly threshold?: number;
   readonly pattern?: string;
+  readonly rank?: number;
+  readonly energy?: number;
   readonly keep?: RegExp[];
   readonly maxAccuracyDrop?: number;
   readonly compress?: boolean;
@@ -37,7 +40,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--method <name>',
-        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones',
         PRUNE_METHODS,
       ).default('magnitude'),
     )
@@ -50,6 +53,10 @@ export function prune(program: Command, cli: Cli): void {
       ),
     )
     .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes'))
+    .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
+    .addOption(
+      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
+    )
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours along the summed axis (default 2:4)');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
@@ -93,6 +100,8 @@ const run = (
         'sparsity',
         'scope',
         'threshold',
+        'rank',
+        'energy',
         'keep',
         'maxAccuracyDrop',
         'compress',

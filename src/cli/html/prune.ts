@@ -8,7 +8,7 @@ export function prunePart({ prune }: PruneReport): readonly string[] {
   const { method, scope, asked, sparsity, denseBytes, storedBytes, reason, tensors } = prune;
   return [
     section(
-      'Zeros',
+      'Saved',
       tiles([
         ['method', scope === undefined ? method : `${method}, ${scope}`],
         ...(asked === null ? [] : [['asked for', percent(asked)] as const]),
@@ -23,6 +23,7 @@ export function prunePart({ prune }: PruneReport): readonly string[] {
             { title: 'zeros', right: true },
             { title: 'dense', right: true },
             { title: 'stored', right: true },
+            { title: 'rank', right: true },
             { title: 'neighbours along' },
             { title: 'why no less' },
           ],
@@ -31,6 +32,7 @@ export function prunePart({ prune }: PruneReport): readonly string[] {
             percent(one.sparsity),
             size(one.denseBytes),
             one.storedBytes === null ? 'not known' : size(one.storedBytes),
+            one.rank ?? '',
             one.axis ?? '',
             one.reason ?? '',
           ]),

@@ -9,12 +9,15 @@ export const isPruneReport = (report: WriteReport): report is PruneReport => rep
 /** Lines of tensors that are shown. */
 const SHOWN = 12;
 
-/** How many zeros there are, what they save, and why not more. */
+/** How many zeros there are (or matrices that were split), what that saves, and why not more. */
 export function zerosSection({ prune }: PruneReport, style: Style): string {
-  const { sparsity, asked, reason, tensors, denseBytes, storedBytes } = prune;
+  const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes } = prune;
+  const factored = tensors.filter((one) => one.rank !== undefined && one.reason === undefined).length;
   const wanted = asked === null ? '' : `, ${percent(asked)} asked for`;
   const pairs: [string, string][] = [
-    ['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`],
+    method === 'low-rank'
+      ? ['split', `${factored} of ${tensors.length} matrices`]
+      : ['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`],
     ['stored', `${size(denseBytes)} → ${sizeText(storedBytes)}`],
     ...(reason === undefined ? [] : [['no smaller', safe(reason)] as [string, string]]),
   ];
@@ -22,16 +25,24 @@ export function zerosSection({ prune }: PruneReport, style: Style): string {
   return tensors.length === 0 ? told : `${told}\n\n${lines(tensors, reason, style)}`;
 }
 
+const energyText = (energy: number | undefined): string => (energy === undefined ? '' : percent(energy));
+
 const sizeText = (bytes: number | null): string => (bytes === null ? 'not known' : size(bytes));
 
 function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined, style: Style): string {
   const largest = [...tensors].sort((a, b) => b.denseBytes - a.denseBytes).slice(0, SHOWN);
+  const ranks = largest.some(({ rank }) => rank !== undefined);
   const axes = largest.some(({ axis }) => axis !== undefined);
   const reasons = largest.some((one) => one.reason !== undefined && one.reason !== reason);
   const text = table(
     [
       { title: 'name', flexible: true },
-      { title: 'zeros', align: 'right' },
+      ...(ranks
+        ? ([
+            { title: 'rank', align: 'right' },
+            { title: 'energy', align: 'right' },
+          ] as const)
+        : ([{ title: 'zeros', align: 'right' }] as const)),
       { title: 'dense', align: 'right' },
       { title: 'stored', align: 'right' },
       ...(axes ? [{ title: 'neighbours along' }] : []),
@@ -39,7 +50,7 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
     ],
     largest.map((one) => [
       safe(one.name),
-      percent(one.sparsity),
+      ...(ranks ? [String(one.rank ?? ''), energyText(one.energy)] : [percent(one.sparsity)]),
       size(one.denseBytes),
       sizeText(one.storedBytes),
       ...(axes ? [safe(one.axis ?? '')] : []),

@@ -41,7 +41,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
     ...(isQuantizeReport(report)
       ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
       : []),
-    section('Zeros', isPruneReport(report) ? zerosSection(report, style) : '', style),
+    section('Saved', isPruneReport(report) ? zerosSection(report, style) : '', style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;

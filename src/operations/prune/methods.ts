@@ -20,7 +20,17 @@ export interface MethodOptions {
   readonly threshold?: number;
   /** n:m: default 2 of 4. */
   readonly pattern?: Pattern;
+  /** low-rank: singular values that are kept, … */
+  readonly rank?: number;
+  /** … or as many as have this share of the sum of their squares (default 0.95). */
+  readonly energy?: number;
 }
+
+/** Methods that put zeros in the place of elements. */
+type ZeroOptions = MethodOptions & { readonly method: Exclude<PruneMethod, 'low-rank'> };
+
+export const putsZeros = <T extends MethodOptions>(options: T): options is T & ZeroOptions =>
+  options.method !== 'low-rank';
 
 /** What becomes of a weight. */
 export interface Pruned {
@@ -32,7 +42,7 @@ export interface Pruned {
 /** Zeros in place of some elements of every candidate, in order. */
 export async function prunedTensors(
   candidates: readonly Candidate[],
-  options: MethodOptions,
+  options: ZeroOptions,
   context: WorkContext,
 ): Promise<readonly Pruned[]> {
   const tensors = candidates.map(({ tensor }) => tensor);
@@ -53,6 +63,8 @@ export function misplaced({ method, ...options }: MethodOptions): readonly Findi
     ['scope', 'magnitude'],
     ['threshold', 'threshold'],
     ['pattern', 'n:m'],
+    ['rank', 'low-rank'],
+    ['energy', 'low-rank'],
   ]);
   return [...own].flatMap(([option, of]) =>
     options[option] === undefined || of === method
@@ -62,7 +74,7 @@ export function misplaced({ method, ...options }: MethodOptions): readonly Findi
 }
 
 /** What was asked for, where it is a share of the elements. */
-export function askedSparsity(options: MethodOptions): number | null {
+export function askedSparsity(options: ZeroOptions): number | null {
   if (options.method === 'magnitude') return sparsityOf(options);
   if (options.method === 'threshold') return null;
   const { keep, of } = patternOf(options);

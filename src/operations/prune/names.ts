@@ -1,5 +1,5 @@
-/** What decides which weights become zero. */
-export const PRUNE_METHODS = ['magnitude', 'threshold', 'n:m'] as const;
+/** What decides which weights become zero; low-rank replaces matrices by products of smaller ones. */
+export const PRUNE_METHODS = ['magnitude', 'threshold', 'n:m', 'low-rank'] as const;
 export type PruneMethod = (typeof PRUNE_METHODS)[number];
 
 /** What is ranked together: the elements of all tensors, or those of each. */

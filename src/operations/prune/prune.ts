@@ -8,7 +8,14 @@ import { outputFormat } from '../output.js';
 import type { PrunedTensorEntry, PruneReport } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
-import { askedSparsity, type MethodOptions, misplaced, type Pruned, prunedTensors } from './methods.js';
+import {
+  askedSparsity,
+  type MethodOptions,
+  misplaced,
+  type Pruned,
+  prunedTensors,
+  putsZeros,
+} from './methods.js';
 import { sparseInitializers } from './sparse-initializers.js';
 import { type StoredSize, storedSizes } from './stored-sizes.js';
 
@@ -37,6 +44,10 @@ export const pruneModel = (
   context: WorkContext & OpenContext,
 ): Promise<PruneReport> =>
   withModel(input, context, async (opened) => {
+    if (!putsZeros(options)) {
+      const { factorModel } = await import('./low-rank.js');
+      return factorModel(opened, output, options, context);
+    }
     const target = (await outputFormat(output, options.to)).descriptor;
     const asked = askedSparsity(options);
     const findings: Finding[] = [...misplaced(options)];

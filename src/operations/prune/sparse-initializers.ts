@@ -1,4 +1,4 @@
-import { elementBytes, elementCount } from '../../core/dtype.js';
+import { type DType, elementBytes, elementCount } from '../../core/dtype.js';
 import type { FormatDescriptor } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { replaceableInitializers } from '../../graph/replaceable.js';
@@ -40,9 +40,9 @@ export function sparseInitializers(
 }
 
 /** Bytes of so many values with their positions. */
-export const sparseBytes = (dtype: Candidate['tensor']['info']['dtype'], count: number): number =>
+export const sparseBytes = (dtype: DType, count: number): number =>
   count * ((elementBytes(dtype) ?? 0) + POSITION_BYTES);
 
 /** Share of zeros above which that is less than all values. */
-export const sparsePays = (dtype: Candidate['tensor']['info']['dtype']): number =>
+export const sparsePays = (dtype: DType): number =>
   POSITION_BYTES / ((elementBytes(dtype) ?? 0) + POSITION_BYTES);
