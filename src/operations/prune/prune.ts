@@ -88,7 +88,7 @@ export const pruneModel = (
       context,
     );
     const sizes = storedSizes(
-      candidates.map(({ tensor }) => tensor),
+      candidates.map(({ tensor }, i) => ({ tensor, zeros: pruned[i]?.zeros ?? 0 })),
       { target, compress, told, sparse, external },
     );
     const entries = candidates.map((candidate, i) => entry(candidate, pruned[i], sizes, options));

@@ -1,4 +1,4 @@
-import { elementBytes } from '../../core/dtype.js';
+import { elementBytes, elementCount } from '../../core/dtype.js';
 import type { FormatDescriptor, StoredTensor } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { sparseBytes, sparsePays } from './sparse-initializers.js';
@@ -24,16 +24,16 @@ export interface Storage {
 
 /** By name. */
 export function storedSizes(
-  tensors: readonly TensorSource[],
+  weights: readonly { readonly tensor: TensorSource; readonly zeros: number }[],
   storage: Storage,
 ): ReadonlyMap<string, StoredSize> {
   const told = new Map(storage.told.map((one) => [one.name, one]));
   return new Map(
-    tensors.map((tensor) => {
+    weights.map(({ tensor, zeros }) => {
       const { name, dtype } = tensor.info;
       const left = storage.sparse.get(name);
       if (left !== undefined) return [name, { bytes: sparseBytes(dtype, left) }];
-      const reason = denseReason(tensor, storage);
+      const reason = denseReason(tensor, zeros, storage);
       if (reason !== undefined) return [name, { bytes: tensor.byteLength, reason }];
       const stored = told.get(name);
       return [name, stored ? codedSize(stored) : { bytes: undefined }];
@@ -43,7 +43,8 @@ export function storedSizes(
 
 /** Why zeros take as much room as other numbers; undefined where they need not. */
 function denseReason(
-  { info: { dtype } }: TensorSource,
+  { info: { dtype, shape, name }, byteLength }: TensorSource,
+  zeros: number,
   { target: { id, title }, compress, external }: Storage,
 ): string | undefined {
   if (id === 'mlck') return compress ? undefined : 'it was to be stored as it is: leave --no-compress out';
@@ -52,6 +53,8 @@ function denseReason(
   if (id !== 'onnx')
     return `${title} stores zeros like any other value: write .mlck, which stores positions and what is left`;
   if (external) return 'weights beside an ONNX graph are stored dense';
+  if (sparseBytes(dtype, elementCount(shape, name) - zeros) < byteLength)
+    return 'only constants of the main graph become sparse initializers, from IR version 6 on and in models of up to 256 MiB';
   const pays = Math.ceil(sparsePays(dtype) * 1000) / 10;
   return `a sparse_initializer has 8 bytes of position beside the ${elementBytes(dtype)} of every value: it pays above ${pays} % zeros; write .mlck to store or send the model`;
 }

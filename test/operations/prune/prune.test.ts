@@ -177,6 +177,26 @@ describe('size', () => {
     );
   });
 
+  it('says that initializers of sub-graphs stay dense', async () => {
+    const report = await prune(fixture('onnx/if_initializers.onnx'), 'if.onnx', {
+      ...{ sparsity: 0.9, tolerance: 1e6 },
+    });
+    expect(report.validation.passed).toBe(true);
+    expect(report.prune.tensors.map(({ name, reason }) => [name, reason === undefined])).toEqual(
+      expect.arrayContaining([
+        ['c', true],
+        ['branch/w', false],
+      ]),
+    );
+    expect(report.prune.tensors.find(({ name }) => name === 'branch/w')?.reason).toMatch(/main graph/);
+  });
+
+  it('f64 and all other floats are pruned without a false alarm', async () => {
+    const report = await prune(fixture('pytorch/dtypes.pt'), 'dtypes.safetensors');
+    expect(report.prune.tensors).toHaveLength(4);
+    expect(report.findings.filter(({ severity }) => severity !== 'info')).toEqual([]);
+  });
+
   it('dense formats say why they gain nothing', async () => {
     for (const [output, input, word] of [
       ['a.safetensors', WEIGHTS, /safetensors/],
