@@ -9,6 +9,8 @@ import { selects, type TensorSelection } from '../selection.js';
 export interface PruneSelection extends TensorSelection {
   /** Tensors that stay as they are. */
   readonly keep?: readonly RegExp[];
+  /** Only these weights, by the first of their names (trials of `target-accuracy.ts`). */
+  readonly only?: (name: string) => boolean;
 }
 
 /** A weight that is pruned, once for all the names that it has. */
@@ -49,13 +51,14 @@ export function candidatesOf(model: Model, selection: PruneSelection): readonly 
 function candidate(
   group: readonly TensorSource[],
   uses: ReadonlyMap<string, readonly WeightUse[]> | undefined,
-  { include, exclude, keep = [] }: PruneSelection,
+  { include, exclude, keep = [], only }: PruneSelection,
 ): Candidate | undefined {
   const [tensor] = group;
   if (!tensor) return undefined;
   const { dtype, shape, name } = tensor.info;
   const names = group.map(({ info }) => info.name);
   if (!isPrunedType(dtype) || shape.length < 2 || elementCount(shape, name) === 0) return undefined;
+  if (only && !only(name)) return undefined;
   if (!names.some((one) => selects({ ...(include ? { include } : {}) }, one))) return undefined;
   if (names.some((one) => exclude?.some((re) => re.test(one)) || keep.some((re) => re.test(one))))
     return undefined;

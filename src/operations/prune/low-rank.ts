@@ -137,6 +137,7 @@ function checkShares({ rank, energy }: PruneModelOptions): void {
 const isChosen = ({ tensor: { info } }: SplittableWeight, options: PruneModelOptions): boolean =>
   isPrunedType(info.dtype) &&
   elementCount(info.shape, info.name) > 0 &&
+  (options.only?.(info.name) ?? true) &&
   selects(options, info.name) &&
   !(options.keep ?? []).some((re) => re.test(info.name));
 

@@ -217,13 +217,22 @@ describe('size', () => {
 });
 
 describe('the gate', () => {
-  it('fails where more accuracy is lost than was allowed, and leaves nothing', async () => {
-    const report = await prune(CNN, 'lost.onnx', {
-      ...{ sparsity: 0.95, maxAccuracyDrop: 0.01, tolerance: 1e6 },
-      ...TEST,
+  it('spares the most sensitive weights where more accuracy would be lost than was allowed', async () => {
+    const free = await prune(CNN, 'free.onnx', { sparsity: 0.5, scope: 'tensor', ...TEST });
+    expect(free.accuracyDrop).toBeGreaterThan(0.05);
+    const report = await prune(CNN, 'kept.onnx', {
+      ...{ sparsity: 0.5, scope: 'tensor', maxAccuracyDrop: 0.01, ...TEST },
     });
+    expect(report.validation.passed).toBe(true);
+    expect(report.accuracyDrop).toBeLessThanOrEqual(0.01);
+    expect(names(report).length).toBeGreaterThan(1);
+    expect(names(report).length).toBeLessThan(5);
+    expect(report.findings.find(({ code }) => code === 'KEPT_WHOLE')?.message).toMatch(/onnx::Conv_35/);
+  });
+
+  it('fails where outputs move further than zeros explain, and leaves nothing', async () => {
+    const report = await prune(CNN, 'lost.onnx', { sparsity: 0.95, ...TEST });
     expect(report.validation.passed).toBe(false);
-    expect(report.findings.map(({ code }) => code)).toContain('ACCURACY_LOST');
     expect(existsSync(at('lost.onnx'))).toBe(false);
   });
 
@@ -246,6 +255,7 @@ describe('the gate', () => {
     { sparsity: 1.5 },
     { method: 'threshold' },
     { method: 'n:m', pattern: { keep: 4, of: 4 } },
+    { maxAccuracyDrop: 0.01 },
   ] as const)('refuses %j', async (options) => {
     await expect(prune(WEIGHTS, 'no.safetensors', options)).rejects.toMatchObject({ code: 'E_USAGE' });
   });
