@@ -46,6 +46,8 @@ export { type DiffOptions, diffModels } from './operations/diff.js';
 export { type InspectOptions, inspectModel } from './operations/inspect.js';
 export { type MetaEdit, metaEdit, metaGet } from './operations/meta.js';
 export { type OpenContext, type OpenedModel, openModel, withModel } from './operations/open.js';
+export { PRUNE_METHODS, type PruneMethod, type PruneScope } from './operations/prune/names.js';
+export { type PruneModelOptions, pruneModel } from './operations/prune/prune.js';
 export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';
 export {
   type CalibrationMethod,

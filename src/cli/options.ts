@@ -163,3 +163,5 @@ export const pairFlag = (flags: string, description: string): Option =>
   option(flags, description, collectPair);
 export const valueFlag = <T>(flags: string, description: string, parse: (text: string) => T): Option =>
   option<T>(flags, description, parse);
+export const wordFlag = <T extends string>(flags: string, description: string, known: readonly T[]): Option =>
+  option(flags, description, (text) => choice(text, known));

@@ -46,6 +46,8 @@ export interface WriteOptions {
   readonly weightsFile?: string;
   /** ONNX: tensors whose bytes already lie in a file of the same family (name → file and byte offset). */
   readonly pointAt?: ReadonlyMap<string, { readonly file: string; readonly offset: number }>;
+  /** ONNX: initializers that are stored as positions and values: how many elements are not all zero bits, by name. */
+  readonly sparse?: ReadonlyMap<string, number>;
   /** npz, mlck: compress. */
   readonly compress?: boolean;
   /** mlck, compressed: how hard to try, and which codecs may be used. */

@@ -6,7 +6,21 @@ export type KernelOp =
   /** Number conversion, round to nearest even, exact to the references (kernels/cast). */
   | { readonly op: 'cast'; readonly from: DType; readonly to: DType }
   /** Reverses the bytes of every element of `width` bytes (big-endian files). */
-  | { readonly op: 'byteswap'; readonly width: 2 | 4 | 8 };
+  | { readonly op: 'byteswap'; readonly width: 2 | 4 | 8 }
+  /** Elements whose magnitude is too small become +0. */
+  | ({ readonly op: 'zero' } & ZeroRule)
+  /** Of every `of` neighbouring floats of `width` bytes all but the `keep` largest become +0; `of` divides 64. */
+  | { readonly op: 'pattern'; readonly width: 2 | 4 | 8; readonly keep: number; readonly of: number };
+
+/**
+ * Which floats of `width` bytes become zero: those of a magnitude below `below`, and those of exactly this one in front
+ * of position `tiesBefore` of the tensor. A magnitude is the bits without the sign: ordered as absolute values are.
+ */
+export interface ZeroRule {
+  readonly width: 2 | 4 | 8;
+  readonly below: bigint;
+  readonly tiesBefore: number;
+}
 
 /**
  * How a worker thread can pull a tensor by itself: a contiguous range of a local file, then kernel steps.

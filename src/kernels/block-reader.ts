@@ -48,6 +48,6 @@ export class BlockReader {
     if (this.#chunks) this.#chunks.read(at, raw);
     else preadExactly(files.reader(file), raw, offset + at, path.basename(file));
     if (check) this.rawCrc = crc32(raw, this.rawCrc);
-    return this.pipeline.run(arena, first, second, end - start);
+    return this.pipeline.run(arena, first, second, end - start, start);
   }
 }

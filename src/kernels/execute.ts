@@ -6,6 +6,8 @@ import { sha256Hasher } from '../io/hashing.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
+import { digits } from './prune/digits-task.js';
+import { magnitudes } from './prune/magnitudes-task.js';
 import { blocks } from './quantize/blocks-task.js';
 import { blockFloats, palette } from './quantize/codes-task.js';
 import { halfErrors } from './quantize/half-task.js';
@@ -56,6 +58,10 @@ export function execute(task: Task, place: Workplace): Running {
       return palette(task, place);
     case 'block-floats':
       return blockFloats(task, place);
+    case 'digits':
+      return digits(task, place);
+    case 'magnitudes':
+      return magnitudes(task, place);
   }
 }
 

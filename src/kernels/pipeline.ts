@@ -1,5 +1,5 @@
 import { type DType, dtypeFacts } from '../core/dtype.js';
-import type { KernelOp } from '../core/recipe.js';
+import type { KernelOp, ZeroRule } from '../core/recipe.js';
 import { converter, tableBytes } from './convert.js';
 import { isSmallFloat } from './small-floats.js';
 import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
@@ -11,7 +11,8 @@ interface Step {
   /** Of an element after the step. */
   readonly outBits: number;
   readonly inPlace: boolean;
-  run(here: Arena, from: Slot, to: Slot, count: number): void;
+  /** `start`: position of the first element in its tensor. */
+  run(here: Arena, from: Slot, to: Slot, count: number, start: number): void;
 }
 
 type CastKernel = 'castF32ToBf16' | 'castF32ToF16' | 'castBf16ToF32' | 'castF16ToF32';
@@ -38,7 +39,7 @@ export class Pipeline {
     this.inBits = bits;
     let widest = bits;
     for (const op of ops) {
-      for (const step of op.op === 'cast' ? castSteps(op.from, op.to) : [swapStep(op.width, bits)]) {
+      for (const step of stepsOf(op, bits)) {
         steps.push(step);
         bits = step.outBits;
         widest = Math.max(widest, bits);
@@ -58,11 +59,14 @@ export class Pipeline {
   inBytes = (start: number, end: number): number => spanBytes(this.inBits, start, end);
   outBytes = (start: number, end: number): number => spanBytes(this.outBits, start, end);
 
-  /** Runs the steps on the first `count` elements in `first`, between two slots; says in which the result is. */
-  run(here: Arena, first: Slot, second: Slot, count: number): Slot {
+  /**
+   * Runs the steps on `count` elements, from position `start` of their tensor on, that lie in `first`, between two
+   * slots; says in which the result is.
+   */
+  run(here: Arena, first: Slot, second: Slot, count: number, start = 0): Slot {
     let [from, to] = [first, second];
     for (const step of this.#steps) {
-      step.run(here, from, to, count);
+      step.run(here, from, to, count, start);
       if (!step.inPlace) [from, to] = [to, from];
     }
     return from;
@@ -71,6 +75,45 @@ export class Pipeline {
 
 export const spanBytes = (bits: number, start: number, end: number): number =>
   Math.ceil((end * bits) / 8) - (start * bits) / 8;
+
+function stepsOf(op: KernelOp, bits: number): readonly Step[] {
+  switch (op.op) {
+    case 'cast':
+      return castSteps(op.from, op.to);
+    case 'byteswap':
+      return [swapStep(op.width, bits)];
+    case 'zero':
+      return [zeroStep(op)];
+    case 'pattern':
+      return [patternStep(op)];
+  }
+}
+
+const ZEROING = { 2: 'zeroBelow16', 4: 'zeroBelow32', 8: 'zeroBelow64' } as const;
+
+function zeroStep({ width, below, tiesBefore }: ZeroRule): Step {
+  const kernel = ZEROING[width];
+  return {
+    outBits: width * 8,
+    inPlace: true,
+    run({ kernels }, { at }, _to, count, start) {
+      const ties = Math.max(0, Math.min(count, tiesBefore - start));
+      kernels[kernel](at, ties, below + 1n);
+      kernels[kernel](at + ties * width, count - ties, below);
+    },
+  };
+}
+
+const PATTERNS = { 2: 'pattern16', 4: 'pattern32', 8: 'pattern64' } as const;
+
+/** Blocks begin on multiples of 64, so that no group is cut. */
+const patternStep = ({ width, keep, of }: Extract<KernelOp, { op: 'pattern' }>): Step => ({
+  outBits: width * 8,
+  inPlace: true,
+  run: ({ kernels, codec }, { at }, _to, count) => {
+    kernels[PATTERNS[width]](at, count, keep, of, codec.work[0]);
+  },
+});
 
 function swapStep(width: 2 | 4 | 8, bits: number): Step {
   const kernel = SWAPS[width];
@@ -125,15 +168,15 @@ function tableStep(from: DType, to: DType): Step | undefined {
   };
 }
 
-/** The result of a pipeline on bytes in memory. */
-export function runInMemory(pipeline: Pipeline, bytes: Uint8Array, count: number): Uint8Array {
+/** The result of a pipeline on bytes in memory, which begin with the element at `first` of their tensor. */
+export function runInMemory(pipeline: Pipeline, bytes: Uint8Array, count: number, first = 0): Uint8Array {
   const here = arena();
   const out = new Uint8Array(pipeline.outBytes(0, count));
   for (let start = 0; start < count; start += pipeline.blockElements) {
     const end = Math.min(count, start + pipeline.blockElements);
     const at = (start * pipeline.inBits) / 8;
     here.slot(0).bytes.set(bytes.subarray(at, at + pipeline.inBytes(start, end)));
-    const result = pipeline.run(here, here.slot(0), here.slot(1), end - start);
+    const result = pipeline.run(here, here.slot(0), here.slot(1), end - start, first + start);
     out.set(result.bytes.subarray(0, pipeline.outBytes(start, end)), (start * pipeline.outBits) / 8);
   }
   return out;

@@ -1,6 +1,8 @@
 import type { DType } from '../core/dtype.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
+import type { DigitCounts } from './prune/digits-task.js';
+import type { MagnitudeCounts } from './prune/magnitudes-task.js';
 import type { BlockFloat } from './quantize/block-floats.js';
 import type { PaletteSpec } from './quantize/palette-fit.js';
 import type { Rounding } from './quantize/parameters.js';
@@ -143,6 +145,25 @@ export interface BlockFloatTask extends CodesTask {
   readonly turned?: readonly [number, number];
 }
 
+/** Counts a 16-bit digit of the magnitudes whose bits above it are `prefix`. The program gives f32 or f64. */
+export interface DigitsTask extends Range {
+  readonly kind: 'digits';
+  readonly program: Program;
+  readonly width: 4 | 8;
+  /** Bit that the digit begins with. */
+  readonly shift: number;
+  readonly prefix: bigint;
+}
+
+/** Counts elements below and of a magnitude, and finds the `nth` (from 1 on) of exactly this one, if it is wanted. */
+export interface MagnitudesTask extends Range {
+  readonly kind: 'magnitudes';
+  readonly program: Program;
+  readonly width: 4 | 8;
+  readonly magnitude: bigint;
+  readonly nth: number | undefined;
+}
+
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
 export type Task =
   | CopyTask
@@ -156,7 +177,9 @@ export type Task =
   | LinearTask
   | HalfTask
   | PaletteTask
-  | BlockFloatTask;
+  | BlockFloatTask
+  | DigitsTask
+  | MagnitudesTask;
 
 /** Whether codecs have to be loaded before it can be done. */
 export const needsCodecs = (task: Task): boolean =>
@@ -181,6 +204,8 @@ export interface TaskResult {
   /** Least, then greatest values, and whether all were finite. */
   readonly ends?: Float32Array;
   readonly finite?: boolean;
+  readonly digits?: DigitCounts;
+  readonly magnitudes?: MagnitudeCounts;
   /** Scales, then zero points, of the rows. */
   readonly parameters?: Float32Array;
   /** Codebooks. */

@@ -9,6 +9,15 @@ type Reduce = (src: number, count: number, out: number) => void;
 /** Casts by look-up: source, destination, elements, table. */
 type TableCast = (src: number, dst: number, count: number, table: number) => void;
 
+/** Digits of magnitudes: block, elements, where the digit begins, the bits above it, counts. */
+type Digits = (src: number, count: number, shift: number, prefix: bigint, counts: number) => void;
+/** Block, elements, magnitude, where the numbers of smaller and of equal ones go. */
+type CountMagnitudes = (src: number, count: number, magnitude: bigint, out: number) => void;
+/** In place: block, elements, how many stay of how many, room for 8 bytes of each of a group. */
+type PatternKernel = (src: number, count: number, keep: number, of: number, sizes: number) => void;
+/** In place: block, elements, magnitude. */
+type ZeroBelow = (src: number, count: number, magnitude: bigint) => void;
+
 /** The exports of `assembly/index.ts`. Addresses are byte offsets into the arena's memory. */
 export interface KernelExports {
   readonly castF32ToBf16: Cast;
@@ -158,6 +167,16 @@ export interface KernelExports {
       sums: number,
     ]
   ) => void;
+  readonly magnitudeDigits32: Digits;
+  readonly magnitudeDigits64: Digits;
+  readonly countMagnitudes32: CountMagnitudes;
+  readonly countMagnitudes64: CountMagnitudes;
+  readonly pattern16: PatternKernel;
+  readonly pattern32: PatternKernel;
+  readonly pattern64: PatternKernel;
+  readonly zeroBelow16: ZeroBelow;
+  readonly zeroBelow32: ZeroBelow;
+  readonly zeroBelow64: ZeroBelow;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
   readonly adamWeight: (
     ...args: [
@@ -193,7 +212,8 @@ const COUNTS = 128 << 10;
 const COUNT_SCRATCH = 256 << 10;
 const SEEN = 512 << 10;
 const TABLE = 640 << 10;
-/** Areas for the chunk codecs follow the slots. */
+/** Counts of 16-bit digits lie between the slots and the areas for the chunk codecs. */
+const DIGITS = 6 << 20;
 const FIRST_AREA = 8 << 20;
 export const CODEC_AREA_BYTES = 4 << 20;
 const CODEC_AREA_STRIDE = CODEC_AREA_BYTES + (64 << 10) + 256;
@@ -214,6 +234,8 @@ export class Arena {
   /** Doubles that result kernels write. */
   readonly results: { readonly at: number; readonly values: Float64Array };
   readonly counts: { readonly at: number; readonly scratch: number; readonly values: Uint32Array };
+  /** A count for every 16-bit digit. */
+  readonly digits: { readonly at: number; readonly values: Uint32Array };
   /** A byte for every 16-bit code. */
   readonly seen: Slot;
   readonly #table: Slot;
@@ -245,6 +267,7 @@ export class Arena {
       scratch: COUNT_SCRATCH,
       values: new Uint32Array(memory.buffer, COUNTS, 256),
     };
+    this.digits = { at: DIGITS, values: new Uint32Array(memory.buffer, DIGITS, 65536) };
     this.seen = block(SEEN, 65536);
     this.#table = block(TABLE, 65536);
     const tables = FIRST_AREA + CODEC_AREAS * CODEC_AREA_STRIDE;

@@ -333,6 +333,44 @@ export interface QuantizeReport extends WriteReport {
   }[];
 }
 
+export interface PruneReport extends WriteReport {
+  readonly prune: {
+    readonly method: string;
+    /** magnitude: what was ranked together. */
+    readonly scope?: 'global' | 'tensor';
+    /** Share of zeros that was asked for; null where the method has none. */
+    readonly asked: number | null;
+    /** Share of zeros in all tensors that were pruned. */
+    readonly sparsity: number;
+    readonly zeros: number;
+    readonly elements: number;
+    /** Bytes of the tensors that were pruned, as plain numbers and as they are stored; null: not known. */
+    readonly denseBytes: number;
+    readonly storedBytes: number | null;
+    /** Why the file is no smaller, or could be smaller still. */
+    readonly reason?: string;
+    readonly tensors: readonly PrunedTensorEntry[];
+  };
+  /** Accuracy before less accuracy after, with `--labels`. */
+  readonly accuracyDrop?: number;
+}
+
+export interface PrunedTensorEntry {
+  readonly name: string;
+  readonly sparsity: number;
+  readonly zeros: number;
+  readonly elements: number;
+  readonly denseBytes: number;
+  readonly storedBytes: number | null;
+  /** n:m: the axis along which neighbours were compared. */
+  readonly axis?: string;
+  /** low-rank: singular values that are kept, and their share of the sum of squares. */
+  readonly rank?: number;
+  readonly energy?: number;
+  /** Why it takes as much as before. */
+  readonly reason?: string;
+}
+
 export interface SensitivityReport {
   readonly command: 'sensitivity';
   readonly path: string;

@@ -154,7 +154,7 @@ function judge(
     const message = `values that were finite as ${from} are infinite or NaN as ${to}: leave the tensor out, or choose a wider type`;
     return { findings: [finding('error', 'NONFINITE_CREATED', name, message)], recheck: false };
   }
-  const bound = roundingBound(from, to);
+  const bound = from === to ? undefined : roundingBound(from, to);
   if (!bound) return { findings: [], recheck: true };
   const { relative, absolute, largest } = bound;
   const saturated = difference.maxAbs > relative * largest + absolute;

@@ -12,6 +12,7 @@ const VERBS = [
   ['inspect'],
   ['convert'],
   ['quantize'],
+  ['prune'],
   ['sensitivity'],
   ['checksum'],
   ['diff'],

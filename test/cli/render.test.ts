@@ -37,6 +37,7 @@ const texts = (text: string): [string, string][] => {
   const done = { ...write, dryRun: false };
   const quantize = sample.withTexts(sample.quantizeReport, text);
   const preset = sample.withTexts(sample.presetReport, text);
+  const pruned = sample.withTexts(sample.prunedReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
@@ -55,6 +56,7 @@ const texts = (text: string): [string, string][] => {
     ['write', renderWrite(done, style)],
     ['quantize', renderWrite(quantize, style)],
     ['quantize --preset', renderPreset(preset, style)],
+    ['prune', renderWrite(pruned, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -74,6 +76,7 @@ const texts = (text: string): [string, string][] => {
     ['write page', writePage(done)],
     ['quantize page', writePage(quantize)],
     ['preset page', presetPage(preset)],
+    ['prune page', writePage(pruned)],
     ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
@@ -84,6 +87,7 @@ const texts = (text: string): [string, string][] => {
       write,
       quantize,
       preset,
+      pruned,
       sensitivity,
       check,
       diff,
@@ -127,6 +131,7 @@ describe('pages', () => {
       writePage(sample.deltaReport),
       writePage(sample.quantizeReport),
       presetPage(sample.presetReport),
+      writePage(sample.prunedReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
     ]) {
@@ -160,6 +165,7 @@ describe('reports in full', () => {
     expect(schemaErrors('write', sample.writeReport)).toEqual([]);
     expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
     expect(schemaErrors('quantize-preset', sample.presetReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.prunedReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -178,6 +184,7 @@ describe('reports in full', () => {
     expect(schemaErrors('write', { ...sample.writeReport, bytesIn: -1 })).not.toEqual([]);
     expect(schemaErrors('quantize', { ...sample.quantizeReport, speed: {} })).not.toEqual([]);
     expect(schemaErrors('quantize-preset', { ...sample.presetReport, variants: [{}] })).not.toEqual([]);
+    expect(schemaErrors('prune', { ...sample.prunedReport, prune: {} })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
@@ -193,6 +200,7 @@ describe('the text of reports', () => {
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
   it('quantize --preset', () => expect(renderPreset(sample.presetReport, style)).toMatchSnapshot());
+  it('prune', () => expect(renderWrite(sample.prunedReport, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

@@ -10,6 +10,7 @@ import type {
   InspectReport,
   MetaReport,
   PresetReport,
+  PruneReport,
   QuantizeReport,
   SensitivityReport,
   ValidateReport,
@@ -210,6 +211,28 @@ export const presetReport: PresetReport = {
   externalData: { 'model_quantized.onnx': 1 },
   findings,
   seconds: 2,
+};
+
+export const prunedReport: PruneReport = {
+  ...writeReport,
+  command: 'prune',
+  dryRun: false,
+  format: 'mlck',
+  prune: {
+    ...{ method: 'n:m', asked: 0.5, sparsity: 0.5, zeros: 48, elements: 96 },
+    ...{ denseBytes: 384, storedBytes: 320, reason: 'small tensors' },
+    tensors: [
+      {
+        ...{ name: 'w', sparsity: 0.5, zeros: 32, elements: 64, denseBytes: 256, storedBytes: 192 },
+        axis: 'axis 1 (outputs first)',
+      },
+      {
+        ...{ name: 'v', sparsity: 0.5, zeros: 16, elements: 32, denseBytes: 128, storedBytes: 128 },
+        ...{ axis: 'axis 0 (MatMul)', reason: 'too few zeros' },
+      },
+    ],
+  },
+  accuracyDrop: 0.01,
 };
 
 export const sensitivityReport: SensitivityReport = {

@@ -7,6 +7,7 @@ export const REPORTS = [
   'quantize',
   'quantize-preset',
   'sensitivity',
+  'prune',
   'checksum',
   'check',
   'diff',

@@ -7,9 +7,11 @@ import type {
 import { html } from '../escape.js';
 import { isDeltaReport } from '../render/delta.js';
 import { duration, figure, grouped, percent, shape, size } from '../render/numbers.js';
+import { isPruneReport } from '../render/prune.js';
 import { isQuantizeReport } from '../render/quantize.js';
 import { htmlTable, page, section, tiles, verdict } from './page.js';
 import { findingsPart, validationPart } from './parts.js';
+import { prunePart } from './prune.js';
 import { quantizeParts } from './quantize.js';
 import { barChart } from './svg.js';
 
@@ -36,6 +38,7 @@ export function writePage(report: WriteReport): string {
     ...(isDeltaReport(report) && !report.dryRun ? [section('Delta', deltaPart(report))] : []),
     findingsPart(report.findings),
     ...(isQuantizeReport(report) ? quantizeParts(report) : []),
+    ...(isPruneReport(report) ? prunePart(report) : []),
     validationPart(report.validation),
     section('Error by tensor (max abs, logarithmic)', errors(report.tensors)),
     section('Tensors', actions(report.tensors)),

@@ -4,6 +4,7 @@ import type { Style } from '../style.js';
 import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
 import { change, duration, figure, plural, shape, size } from './numbers.js';
+import { isPruneReport, zerosSection } from './prune.js';
 import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -14,6 +15,7 @@ const DONE = new Map([
   ['convert', 'converted'],
   ['meta', 'changed'],
   ['quantize', 'quantized'],
+  ['prune', 'pruned'],
   ['delta create', 'made'],
   ['delta squash', 'folded'],
   ['delta add', 'added'],
@@ -39,6 +41,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
     ...(isQuantizeReport(report)
       ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
       : []),
+    section('Saved', isPruneReport(report) ? zerosSection(report, style) : '', style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;

@@ -8,6 +8,7 @@ import { initializersOf } from './graphs.js';
 import { contentOf, isUntouched } from './origins.js';
 import { rewriteTensors } from './rewrite.js';
 import { create, type ModelProto, type SparseTensorProto, type TensorProto } from './schema.js';
+import { sparseParts } from './sparse-parts.js';
 import { protoOf } from './summary.js';
 
 /** Tensors smaller than this stay in the graph: shapes and scalars, which runtimes want at hand. */
@@ -34,17 +35,19 @@ export const steersGraph = (tensor: TensorSource): boolean =>
 /**
  * The model's structure with its tensors put in: initializers take their values from `model.tensors` (by the names of
  * initializersOf). `place` says where the bytes of one lie; undefined keeps them in the message, small ones in
- * memory and others to be streamed. Tensors that the model lacks keep the message they have.
+ * memory and others to be streamed. Those of `sparsely` become sparse ones, with so many values. Tensors that the model lacks keep the message they have.
  */
 export async function placeTensors(
   model: Model,
   place: (tensor: TensorSource) => FileRange | undefined,
+  sparsely: ReadonlyMap<string, number> = new Map(),
 ): Promise<ModelProto> {
   if (!model.graph) throw new Error('placeTensors needs a graph');
   const proto = protoOf(model.graph);
   const tensors = tensorMap(model);
   const dense = new Map<TensorProto, TensorProto>();
   const sparse = new Map<SparseTensorProto, TensorProto>();
+  const parts = new Map<TensorProto, SparseTensorProto>();
   for (const initializer of initializersOf(proto)) {
     const tensor = tensors.get(initializer.name);
     if (!tensor) continue;
@@ -53,12 +56,20 @@ export async function placeTensors(
       const { values } = initializer.sparse;
       const empty = create('TensorProto', { name: values?.name, dataType: values?.dataType });
       sparse.set(initializer.sparse, await placed(empty, tensor, place(tensor)));
-    } else dense.set(initializer.tensor, await placed(initializer.tensor, tensor, place(tensor)));
+    } else if (sparsely.has(initializer.name))
+      parts.set(
+        initializer.tensor,
+        await sparseParts(initializer.tensor.name, tensor, sparsely.get(initializer.name) ?? 0),
+      );
+    else dense.set(initializer.tensor, await placed(initializer.tensor, tensor, place(tensor)));
   }
   return rewriteTensors(
     { ...proto, metadataProps: metadataProps(proto, model) },
     {
-      initializer: (tensor) => dense.get(tensor) ?? internal(tensor),
+      initializer: (tensor) => {
+        const made = parts.get(tensor);
+        return made ? { sparse: made } : (dense.get(tensor) ?? internal(tensor));
+      },
       sparseInitializer: (one) => {
         const replaced = sparse.get(one);
         return replaced ? { dense: replaced } : one;

@@ -10,8 +10,8 @@ import type {
 
 /** What becomes of the tensors of a model. Each gives the same object back to leave it alone. */
 export interface TensorRewrite {
-  readonly initializer: (tensor: TensorProto) => TensorProto;
-  /** A dense tensor takes the place of a sparse one. */
+  readonly initializer: (tensor: TensorProto) => TensorProto | { readonly sparse: SparseTensorProto };
+  /** A dense tensor takes the place of a sparse one, as a sparse one may of an initializer. */
   readonly sparseInitializer: (
     sparse: SparseTensorProto,
   ) => SparseTensorProto | { readonly dense: TensorProto };
@@ -53,18 +53,24 @@ function sameOr<T>(list: readonly T[], change: (item: T) => T): readonly T[] {
 }
 
 function rewriteGraph(graph: GraphProto, rewrite: TensorRewrite): GraphProto {
-  const initializer = sameOr(graph.initializer, rewrite.initializer);
   const dense: TensorProto[] = [];
-  const sparseInitializer = graph.sparseInitializer.flatMap((sparse) => {
-    const next = rewrite.sparseInitializer(sparse);
+  const sparse: SparseTensorProto[] = [];
+  const rewritten = graph.initializer.flatMap((tensor) => {
+    const next = rewrite.initializer(tensor);
+    if (!('sparse' in next)) return [next];
+    sparse.push(next.sparse);
+    return [];
+  });
+  const sparseInitializer = graph.sparseInitializer.flatMap((one) => {
+    const next = rewrite.sparseInitializer(one);
     if (!('dense' in next)) return [sparseParts(next, rewrite.other)];
     dense.push(next.dense);
     return [];
   });
   return {
     ...graph,
-    initializer: dense.length === 0 ? initializer : [...initializer, ...dense],
-    sparseInitializer,
+    initializer: [...rewritten, ...dense],
+    sparseInitializer: [...sparseInitializer, ...sparse],
     node: rewriteNodes(graph.node, rewrite),
   };
 }

@@ -23,7 +23,7 @@ export const writer: ModelWriter = {
     const pointed = (tensor: TensorSource): FileRange | undefined =>
       steersGraph(tensor) ? undefined : pointAt?.get(tensor.info.name);
     if (externalData !== true) {
-      const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed));
+      const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed, context.options.sparse));
       if (encoded.size <= LIMITS.PROTOBUF_BYTES || externalData === false) {
         await transfer(await writeMain(encoded, files), context);
         return;
@@ -39,11 +39,14 @@ async function writeExternal(
   context: WriteContext,
   pointed: (tensor: TensorSource) => FileRange | undefined,
 ): Promise<void> {
-  const outside = model.tensors.filter((tensor) => !staysInline(tensor) && !pointed(tensor));
-  const layout = layOut(outside, model.aliases, context.options.dataFiles ?? oneFile(files, context));
+  const { sparse, dataFiles } = context.options;
+  const outside = model.tensors.filter(
+    (tensor) => !staysInline(tensor) && !pointed(tensor) && !sparse?.has(tensor.info.name),
+  );
+  const layout = layOut(outside, model.aliases, dataFiles ?? oneFile(files, context));
   const encoded = encodeMessage(
     'ModelProto',
-    await placeTensors(model, (tensor) => layout.get(tensor.info.name) ?? pointed(tensor)),
+    await placeTensors(model, (tensor) => layout.get(tensor.info.name) ?? pointed(tensor), sparse),
   );
   const placements: Placement[] = [];
   const sinks = new Map<string, ByteSink>();

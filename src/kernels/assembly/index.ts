@@ -11,3 +11,15 @@ export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, 
 export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
 export { columnEnds, halfErrors, linearRow, nbitsBlock, rowEnds } from './quantize';
+export {
+  countMagnitudes32,
+  countMagnitudes64,
+  magnitudeDigits32,
+  magnitudeDigits64,
+  pattern16,
+  pattern32,
+  pattern64,
+  zeroBelow16,
+  zeroBelow32,
+  zeroBelow64,
+} from './prune';

@@ -21,6 +21,14 @@ export class ScratchTensors {
     return at;
   }
 
+  /** Writes bytes behind all that was put before; not together with `place`. Where they begin. */
+  put(bytes: Uint8Array): number {
+    this.#file.align(64);
+    const at = this.#file.size;
+    this.#file.append(bytes);
+    return at;
+  }
+
   /** Once everything is written. */
   tensor(info: TensorInfo, at: number): TensorSource {
     this.#source ??= openDisk(this.path);

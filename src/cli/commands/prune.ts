@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import { PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
+import type { PruneModelOptions } from '../../operations/prune/prune.js';
+import {
+  integerFlag,
+  numberFlag,
+  patternFlag,
+  type SelectionOptions,
+  selectionOptions,
+  type WritingOptions,
+  wordFlag,
+  writingOptions,
+} from '../options.js';
+import type { Session } from '../session.js';
+import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
+import { written } from '../written.js';
+
+interface PruneFlags extends WritingOptions, SelectionOptions {
+  readonly method: PruneModelOptions['method'];
+  readonly sparsity?: number;
+  readonly scope?: NonNullable<PruneModelOptions['scope']>;
+  readonly threshold?: number;
+  readonly pattern?: string;
+  readonly rank?: number;
+  readonly energy?: number;
+  readonly keep?: RegExp[];
+  readonly maxAccuracyDrop?: number;
+  readonly compress?: boolean;
+  readonly externalData?: boolean;
+}
+
+export function prune(program: Command, cli: Cli): void {
+  const command = program
+    .command('prune <input> <output>')
+    .summary('fewer numbers, with the loss measured')
+    .description(
+      'Puts zeros in the place of the weights that matter least, measures what that costs, and says what it saves.',
+    )
+    .optionsGroup('How:')
+    .addOption(
+      wordFlag(
+        '--method <name>',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones',
+        PRUNE_METHODS,
+      ).default('magnitude'),
+    )
+    .addOption(numberFlag('--sparsity <share>', 'magnitude: share that becomes zero (default 0.5)'))
+    .addOption(
+      wordFlag(
+        '--scope <scope>',
+        'magnitude: the share is of all weights, global (default), or of each tensor',
+        PRUNE_SCOPES,
+      ),
+    )
+    .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes'))
+    .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
+    .addOption(
+      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
+    )
+    .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours along the summed axis (default 2:4)');
+  selectionOptions(command.optionsGroup('What:'), 're')
+    .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
+    .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
+    .optionsGroup('Output and proof:')
+    .option('--compress', 'mlck (its default), npz: store what is left, not the zeros')
+    .option('--no-compress', 'mlck: store zeros too')
+    .option('--external-data', 'ONNX: weights in a file beside the graph');
+  onAction<PruneFlags>(cli, writingOptions(command), run);
+  examples(
+    command,
+    'mlser prune model.safetensors sparse.mlck --sparsity 0.5',
+    'mlser prune model.onnx sparse.onnx --sparsity 0.3 --inputs test.npz --labels y',
+  );
+}
+
+const run = (
+  session: Session,
+  [input = '', output = '']: readonly string[],
+  options: PruneFlags,
+): Promise<Answer> =>
+  written(session, options, [input, output], async () => {
+    const { pruneModel } = await import('../../operations/prune/prune.js');
+    const { parsePattern } = await import('../../operations/prune/methods.js');
+    const { method, pattern, validate, device } = options;
+    const wanted: PruneModelOptions = {
+      ...given(
+        options,
+        'to',
+        'force',
+        'dryRun',
+        'inputs',
+        'labels',
+        'tolerance',
+        'sync',
+        'include',
+        'exclude',
+      ),
+      ...given(
+        options,
+        'sparsity',
+        'scope',
+        'threshold',
+        'rank',
+        'energy',
+        'keep',
+        'maxAccuracyDrop',
+        'compress',
+        'externalData',
+      ),
+      ...(pattern === undefined ? {} : { pattern: parsePattern(pattern) }),
+      ...{ method, validate, device },
+    };
+    return pruneModel(input, output, wanted, session.context);
+  });

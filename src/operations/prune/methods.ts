@@ -1,0 +1,160 @@
+import { elementCount } from '../../core/dtype.js';
+import type { WorkContext } from '../../core/format.js';
+import type { TensorSource } from '../../core/tensor.js';
+import { type Finding, finding, MlserError } from '../../errors.js';
+import { type Pattern, patterned } from '../../kernels/prune/pattern.js';
+import { type Selected, selectSmallest } from '../../kernels/prune/select.js';
+import { selectBelow } from '../../kernels/prune/threshold.js';
+import { zeroed } from '../../kernels/prune/zero.js';
+import { statTensors } from '../../kernels/statistics.js';
+import type { Candidate } from './choose.js';
+import type { PruneMethod, PruneScope } from './names.js';
+
+export interface MethodOptions {
+  readonly method: PruneMethod;
+  /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5). */
+  readonly sparsity?: number;
+  /** magnitude: tensors are ranked together (default: small and sensitive ones are spared), or each alone. */
+  readonly scope?: PruneScope;
+  /** threshold: what is smaller than this becomes zero. */
+  readonly threshold?: number;
+  /** n:m: default 2 of 4. */
+  readonly pattern?: Pattern;
+  /** low-rank: singular values that are kept, … */
+  readonly rank?: number;
+  /** … or as many as have this share of the sum of their squares (default 0.95). */
+  readonly energy?: number;
+}
+
+/** Methods that put zeros in the place of elements. */
+type ZeroOptions = MethodOptions & { readonly method: Exclude<PruneMethod, 'low-rank'> };
+
+export const putsZeros = <T extends MethodOptions>(options: T): options is T & ZeroOptions =>
+  options.method !== 'low-rank';
+
+/** What becomes of a weight. */
+export interface Pruned {
+  readonly tensor: TensorSource;
+  /** Elements that are zero then. */
+  readonly zeros: number;
+}
+
+/** Zeros in place of some elements of every candidate, in order. */
+export async function prunedTensors(
+  candidates: readonly Candidate[],
+  options: ZeroOptions,
+  context: WorkContext,
+): Promise<readonly Pruned[]> {
+  const tensors = candidates.map(({ tensor }) => tensor);
+  switch (options.method) {
+    case 'magnitude':
+      return bySize(tensors, await smallestOf(tensors, options, context));
+    case 'threshold':
+      return bySize(tensors, await selectBelow(tensors, thresholdOf(options), context));
+    case 'n:m':
+      return byPattern(candidates, patternOf(options), context);
+  }
+}
+
+/** Options that the method does not look at: said, so that nobody relies on them. */
+export function misplaced({ method, ...options }: MethodOptions): readonly Finding[] {
+  const own = new Map<keyof typeof options, PruneMethod>([
+    ['sparsity', 'magnitude'],
+    ['scope', 'magnitude'],
+    ['threshold', 'threshold'],
+    ['pattern', 'n:m'],
+    ['rank', 'low-rank'],
+    ['energy', 'low-rank'],
+  ]);
+  return [...own].flatMap(([option, of]) =>
+    options[option] === undefined || of === method
+      ? []
+      : [finding('warning', 'OPTION_IGNORED', option, `--${option} is for the method ${of}, not ${method}`)],
+  );
+}
+
+/** What was asked for, where it is a share of the elements. */
+export function askedSparsity(options: ZeroOptions): number | null {
+  if (options.method === 'magnitude') return sparsityOf(options);
+  if (options.method === 'threshold') return null;
+  const { keep, of } = patternOf(options);
+  return 1 - keep / of;
+}
+
+const bySize = (tensors: readonly TensorSource[], selected: readonly Selected[]): Pruned[] =>
+  tensors.flatMap((tensor, i) => {
+    const found = selected[i];
+    return found ? [{ tensor: zeroed(tensor, found.rule), zeros: found.zeros }] : [];
+  });
+
+async function smallestOf(
+  tensors: readonly TensorSource[],
+  options: MethodOptions,
+  context: WorkContext,
+): Promise<readonly Selected[]> {
+  const sparsity = sparsityOf(options);
+  const groups = options.scope === 'tensor' ? tensors.map((tensor) => [tensor]) : [tensors];
+  const rankings = groups.map((group) => ({
+    tensors: group,
+    count: roundedCount(
+      sparsity,
+      group.reduce((sum, { info }) => sum + elementCount(info.shape, info.name), 0),
+    ),
+  }));
+  return (await selectSmallest(rankings, context)).flat();
+}
+
+/** Elements that a share is, as torch.nn.utils.prune counts: Python's `round`, which takes a half to the even number. */
+export function roundedCount(share: number, count: number): number {
+  const exact = share * count;
+  const below = Math.floor(exact);
+  const rest = exact - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
+async function byPattern(
+  candidates: readonly Candidate[],
+  pattern: Pattern,
+  context: WorkContext,
+): Promise<Pruned[]> {
+  const tensors = candidates.map(({ tensor, sums }) => patterned(tensor, sums.axis, pattern));
+  const figures = await statTensors(tensors, context);
+  return tensors.map((tensor, i) => ({ tensor, zeros: figures[i]?.zeros ?? 0 }));
+}
+
+function sparsityOf({ sparsity = 0.5 }: MethodOptions): number {
+  if (sparsity >= 0 && sparsity <= 1) return sparsity;
+  throw new MlserError('E_USAGE', `a sparsity of ${sparsity} is no share`, {
+    details: { sparsity },
+    hint: 'give the share of elements that become zero, 0 to 1: --sparsity 0.5',
+  });
+}
+
+function thresholdOf({ threshold }: MethodOptions): number {
+  if (threshold !== undefined && threshold >= 0 && !Number.isNaN(threshold)) return threshold;
+  throw new MlserError('E_USAGE', 'the method threshold needs a threshold that is not negative', {
+    hint: 'for example --threshold 1e-3',
+  });
+}
+
+function patternOf({ pattern = { keep: 2, of: 4 } }: MethodOptions): Pattern {
+  const { keep, of } = pattern;
+  if (Number.isInteger(keep) && Number.isInteger(of) && keep >= 0 && keep < of && of <= MOST_OF)
+    return pattern;
+  throw new MlserError('E_USAGE', `the pattern ${keep}:${of} leaves nothing to prune`, {
+    details: { keep, of },
+    hint: `n:m keeps n of m neighbours, n below m, m at most ${MOST_OF}: for example 2:4`,
+  });
+}
+
+/** Groups are searched for every element that goes: fine for short ones. */
+const MOST_OF = 1024;
+
+/** `2:4`. E_USAGE */
+export function parsePattern(text: string): Pattern {
+  const found = /^(\d{1,4}):(\d{1,4})$/.exec(text);
+  if (found) return patternOf({ method: 'n:m', pattern: { keep: Number(found[1]), of: Number(found[2]) } });
+  throw new MlserError('E_USAGE', `${JSON.stringify(text)} is no pattern`, {
+    hint: 'n:m keeps n of m neighbours: for example 2:4',
+  });
+}

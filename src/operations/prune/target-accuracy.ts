@@ -1,0 +1,73 @@
+import type { WorkContext } from '../../core/format.js';
+import { finding } from '../../errors.js';
+import { joinPath, scratchFolder } from '../../io/disk.js';
+import type { OpenedModel } from '../open.js';
+import type { PruneReport } from '../reports.js';
+import type { PruneModelOptions } from './prune.js';
+
+/** Names that a message shows. */
+const SHOWN = 5;
+
+type Prune = (
+  opened: OpenedModel,
+  output: string,
+  options: PruneModelOptions,
+  context: WorkContext,
+) => Promise<PruneReport>;
+
+/**
+ * Prunes, and if the accuracy sinks by more than was allowed, leaves the most sensitive weights as they are: as few of
+ * them as suffice, found by halving. How sensitive a weight is shows when it alone is pruned.
+ */
+export async function meetAccuracy(
+  opened: OpenedModel,
+  output: string,
+  options: PruneModelOptions & { readonly maxAccuracyDrop: number },
+  context: WorkContext,
+  prune: Prune,
+): Promise<PruneReport> {
+  const { maxAccuracyDrop, dryRun: _, ...free } = options;
+  const { folder, remove } = scratchFolder('mlser-prune-');
+  const quiet = { ...context, progress: { stage() {}, advance() {} } };
+  const trial = async (only: (name: string) => boolean): Promise<{ drop: number; names: string[] }> => {
+    const target = joinPath(folder, 'trial.onnx');
+    const wanted = { ...free, to: 'onnx', only, sync: false, force: true, tolerance: Number.MAX_VALUE };
+    const report = await prune(opened, target, { ...wanted, validate: 'run' }, quiet);
+    const names = report.prune.tensors.map(({ name }) => name);
+    return { drop: report.accuracyDrop ?? Number.NaN, names };
+  };
+  let kept: readonly string[] = [];
+  let all: readonly string[] = [];
+  try {
+    const first = await trial(() => true);
+    all = first.names;
+    if (first.drop > maxAccuracyDrop) kept = await fewest(all, maxAccuracyDrop, trial);
+  } finally {
+    remove();
+  }
+  const spared = new Set(kept);
+  const report = await prune(opened, output, { ...options, only: (name) => !spared.has(name) }, context);
+  if (kept.length === 0) return report;
+  const more = kept.length > SHOWN ? ', …' : '';
+  const message = `${kept.length} of ${all.length} weights stay as they are to keep the accuracy: ${kept.slice(0, SHOWN).join(', ')}${more}`;
+  return { ...report, findings: [...report.findings, finding('info', 'KEPT_WHOLE', 'model', message)] };
+}
+
+/** The most sensitive weights, as few as have to be spared. */
+async function fewest(
+  names: readonly string[],
+  allowed: number,
+  trial: (only: (name: string) => boolean) => Promise<{ readonly drop: number }>,
+): Promise<readonly string[]> {
+  const drops = new Map<string, number>();
+  for (const name of names) drops.set(name, (await trial((other) => other === name)).drop);
+  const ranked = [...names].sort((a, b) => (drops.get(b) ?? 0) - (drops.get(a) ?? 0));
+  let [few, many] = [0, ranked.length];
+  while (many - few > 1) {
+    const middle = Math.floor((few + many) / 2);
+    const spared = new Set(ranked.slice(0, middle));
+    if ((await trial((name) => !spared.has(name))).drop <= allowed) many = middle;
+    else few = middle;
+  }
+  return ranked.slice(0, many);
+}
