@@ -13,5 +13,6 @@ const WEIGHTS: IntegerWeights = {
 export const int2Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 2-bit integers, a scale a block of 16',
-  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
+  apply: (model, settings, _ranges, context, feeds) =>
+    quantizeWeights(model, WEIGHTS, settings, context, feeds),
 };

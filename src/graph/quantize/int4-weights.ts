@@ -13,5 +13,6 @@ const WEIGHTS: IntegerWeights = {
 export const int4Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 4-bit integers, a scale a block of 32',
-  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
+  apply: (model, settings, _ranges, context, feeds) =>
+    quantizeWeights(model, WEIGHTS, settings, context, feeds),
 };

@@ -13,5 +13,6 @@ const WEIGHTS: IntegerWeights = {
 export const int8Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 8-bit integers, a scale a channel',
-  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
+  apply: (model, settings, _ranges, context, feeds) =>
+    quantizeWeights(model, WEIGHTS, settings, context, feeds),
 };

@@ -9,10 +9,11 @@ import { type NBitsMatrix, nbitsMatrix } from '../../kernels/quantize/matmul-nbi
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { GraphEdit } from '../edit.js';
 import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
+import { compensatedWeights } from './compensated-weights.js';
 import { dequantizeGathered, dequantizeInFront } from './dequantize.js';
 import { checkBlock, type IntegerWeights, opsetOf, type Plan, plansOf, specOf } from './integer-plan.js';
 import { multiplyNBits } from './nbits-node.js';
-import type { Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
+import type { LayerFeeds, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** A weight as integers. Neither: a value is NaN or infinite. */
 interface Made {
@@ -33,6 +34,7 @@ export async function quantizeWeights(
   scheme: IntegerWeights,
   settings: QuantizeSettings,
   context?: WorkContext,
+  feeds?: LayerFeeds,
 ): Promise<Quantized> {
   checkBlock(settings.block);
   const plain = await GraphEdit.open(source);
@@ -42,15 +44,26 @@ export async function quantizeWeights(
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
   const plans = plansOf(edit, scheme, settings);
+  const refined =
+    feeds && settings.refine === 'gptq'
+      ? await compensatedWeights(edit, plans, settings, feeds, context?.signal)
+      : undefined;
+  findings.push(...(refined?.findings ?? []));
+  const rest = plans.filter(({ weight }) => !refined?.made.has(weight.name));
   // What the pool cannot make by itself is streamed.
-  const pooled = context && settings.method !== 'mse' ? await inPool(edit, plans, context) : undefined;
+  const pooled = context && settings.method !== 'mse' ? await inPool(edit, rest, context) : undefined;
+  const release = (): void => {
+    refined?.release();
+    pooled?.release();
+  };
   for (const plan of plans) {
-    const made = pooled?.made.get(plan.weight.name) ?? (await streamed(edit, plan, settings));
+    const { name } = plan.weight;
+    const made = refined?.made.get(name) ?? pooled?.made.get(name) ?? (await streamed(edit, plan, settings));
     const done = put(edit, plan, made, scheme.id);
     if ('code' in done) findings.push(done);
     else quantized.push(done);
   }
-  return { model: edit.finish(), quantized, findings, ...(pooled ? { release: pooled.release } : {}) };
+  return { model: edit.finish(), quantized, findings, release };
 }
 
 async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkContext): Promise<Pooled> {

@@ -4,6 +4,9 @@ import type { TensorSource } from '../../core/tensor.js';
 import type { Finding } from '../../errors.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 
+/** How weights are chosen better than by rounding each to the nearest integer. */
+export type Refinement = 'gptq';
+
 /** What was asked for; each scheme reads what concerns it. */
 export interface QuantizeSettings {
   /** Names of tensors (weights) that may be quantized. */
@@ -25,6 +28,7 @@ export interface QuantizeSettings {
   readonly operators?: boolean;
   /** How ranges are chosen; weights: `mse` looks for the scale with the least error, all else spans all values. */
   readonly method?: 'minmax' | 'percentile' | 'entropy' | 'mse';
+  readonly refine?: Refinement;
   /** fp16, bf16: graph inputs and outputs stay f32 (default true). */
   readonly keepIo?: boolean;
   /** fp16, bf16: operators that stay in f32 besides those that must. */
@@ -39,6 +43,28 @@ export interface ActivationRange {
   readonly max: number;
 }
 export type ActivationRanges = ReadonlyMap<string, ActivationRange>;
+
+/** Rows of which values of a graph are what a weight is multiplied with. */
+export interface GramRequest {
+  readonly key: string;
+  /** Length of a row. */
+  readonly size: number;
+  /** Values whose last axis is a row. */
+  readonly values: readonly string[];
+}
+
+/** What layers are fed with over the calibration data. */
+export interface LayerFeeds {
+  /**
+   * Hands over XᵀX, f64 row-major [size, size], of all rows X of every request, one after the other. Who takes it may
+   * change it: it is not kept.
+   */
+  grams(
+    model: Model,
+    wanted: readonly GramRequest[],
+    take: (key: string, gram: Float64Array) => Promise<void>,
+  ): Promise<void>;
+}
 
 /** A weight that was quantized. */
 export interface QuantizedTensor {
@@ -75,5 +101,7 @@ export interface GraphScheme {
     settings: QuantizeSettings,
     ranges: ActivationRanges | undefined,
     context?: WorkContext,
+    /** Present where the settings ask for a refinement that needs them. */
+    feeds?: LayerFeeds,
   ): Promise<Quantized>;
 }

@@ -21,6 +21,14 @@ export class ScratchTensors {
     return at;
   }
 
+  /** Bytes that are made here and not by workers (in a file that has no places for those): where they begin. */
+  append(bytes: Uint8Array): number {
+    this.#file.align(64);
+    const at = this.#file.size;
+    this.#file.append(bytes);
+    return at;
+  }
+
   /** Once everything is written. */
   tensor(info: TensorInfo, at: number): TensorSource {
     this.#source ??= openDisk(this.path);

@@ -4,6 +4,7 @@ import { MlserError } from '../../errors.js';
 import type {
   ActivationRanges,
   GraphScheme,
+  LayerFeeds,
   Quantized,
   QuantizedTensor,
   QuantizeSettings,
@@ -29,6 +30,7 @@ export async function applyAll(
   assignments: readonly Assignment[],
   rangesFor: RangesFor,
   context?: WorkContext,
+  feeds?: LayerFeeds,
 ): Promise<Quantized> {
   let model = source;
   const quantized: QuantizedTensor[] = [];
@@ -39,7 +41,7 @@ export async function applyAll(
   };
   try {
     for (const { scheme, settings } of assignments) {
-      const made = await applyOne(model, scheme, settings, rangesFor, context);
+      const made = await applyOne(model, scheme, settings, rangesFor, context, feeds);
       if (made.release) releases.push(made.release);
       model = made.model;
       quantized.push(...made.quantized);
@@ -58,6 +60,7 @@ async function applyOne(
   settings: QuantizeSettings,
   rangesFor: RangesFor,
   context: WorkContext | undefined,
+  feeds: LayerFeeds | undefined,
 ): Promise<Quantized> {
   const entry = schemeById(id);
   if (!entry)
@@ -67,7 +70,7 @@ async function applyOne(
   if (model.graph) {
     const scheme = await entry.graph?.();
     if (!scheme) throw notFor(id, 'an ONNX graph');
-    return scheme.apply(model, settings, await rangesFor(scheme, model, settings), context);
+    return scheme.apply(model, settings, await rangesFor(scheme, model, settings), context, feeds);
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');

@@ -1,10 +1,12 @@
-import type { GraphScheme } from '../../graph/quantize/types.js';
+import type { GraphScheme, Refinement } from '../../graph/quantize/types.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 /** A scheme by what it works on. Loaded when it is the one that runs. */
 interface SchemeEntry {
   readonly id: string;
   readonly title: string;
+  /** Refinements (`--refine`) of its graphs. */
+  readonly refinements?: readonly Refinement[];
   /** For ONNX graphs. */
   readonly graph?: () => Promise<GraphScheme>;
   /** For formats without a graph. */
@@ -16,18 +18,21 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'int8-weights',
     title: 'weights as 8-bit integers, a scale a channel',
+    refinements: ['gptq'],
     graph: async () => (await import('../../graph/quantize/int8-weights.js')).int8Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(8),
   },
   {
     id: 'int4-weights',
     title: 'weights as 4-bit integers, a scale a block of 32',
+    refinements: ['gptq'],
     graph: async () => (await import('../../graph/quantize/int4-weights.js')).int4Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(4),
   },
   {
     id: 'int2-weights',
     title: 'weights as 2-bit integers, a scale a block of 16',
+    refinements: ['gptq'],
     graph: async () => (await import('../../graph/quantize/int2-weights.js')).int2Weights,
   },
   {

@@ -1,0 +1,134 @@
+import type { WorkContext } from '../../../core/format.js';
+import type { Model } from '../../../core/model.js';
+import type { GramRequest, LayerFeeds } from '../../../graph/quantize/types.js';
+import type { InputFiles } from '../../../io/files.js';
+import { withArrays } from '../../../runtime/arrays.js';
+import type { FeedSource, Slice } from '../../../runtime/feed-source.js';
+import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
+import type { Value } from '../../../runtime/values.js';
+import { measure } from './measure.js';
+import { onlyInputs, openChanged } from './observe.js';
+import { gramName, measuring, multiplying } from './observed-model.js';
+
+/** Bytes of the matrices that are added up in one pass over the samples; at least one matrix. */
+const WINDOW_BYTES = 256 << 20;
+/** The sums of a product may depend on how it is cut among threads, and bytes that are written may not. */
+const THREADS = 1;
+
+export interface FeedsFrom {
+  readonly files: InputFiles;
+  /** Path of an npz with samples. */
+  readonly data: string;
+  readonly context: WorkContext;
+  /** Default 256 MiB. */
+  readonly windowBytes?: number;
+}
+
+/**
+ * Gram matrices of what layers are fed with, over all samples. The runtime multiplies, in f64; here products are only
+ * added. Windows of layers: only so many matrices exist at a time as fit into WINDOW_BYTES.
+ */
+export const layerFeeds = ({ files, data, context, windowBytes = WINDOW_BYTES }: FeedsFrom): LayerFeeds => ({
+  async grams(model, wanted, take) {
+    if (wanted.length === 0) return;
+    const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+    try {
+      await withArrays(data, async (file) => {
+        const session = await openChanged({ model, files }, runtime, measuring(model, []), THREADS);
+        const { feeds } = await measure(session, file, {
+          ...{ model, names: [], label: files.label, limit: Number.POSITIVE_INFINITY },
+        }).finally(() => session.release());
+        const windows = windowsOf(wanted, windowBytes);
+        const passes = passesOf(feeds.slices);
+        context.progress.stage('calibrate', windows.length * passes.length);
+        for (const window of windows) {
+          const sums = await windowSums({ model, files, runtime, feeds, passes, context }, window);
+          for (const { key } of window) {
+            const gram = sums.get(key);
+            sums.delete(key);
+            if (gram) await take(key, gram);
+          }
+        }
+      });
+    } finally {
+      await runtime.close();
+    }
+  },
+});
+
+/** A run, and how often what it gives is counted. */
+interface Pass {
+  readonly slice: Slice | undefined;
+  readonly times: number;
+}
+
+/** A batch that was filled up with its last sample counts that one too often: a run over it alone takes it away again. */
+function passesOf(slices: readonly Slice[] | undefined): readonly Pass[] {
+  if (!slices) return [{ slice: undefined, times: 1 }];
+  return slices.flatMap((slice) => {
+    const { start, count, size } = slice;
+    const whole = { slice, times: 1 };
+    if (count === size) return [whole];
+    const last = { start: start + count - 1, count: 1, size };
+    return [whole, { slice: last, times: -(size - count) / size }];
+  });
+}
+
+interface Running {
+  readonly model: Model;
+  readonly files: InputFiles;
+  readonly runtime: Runtime;
+  readonly feeds: FeedSource;
+  readonly passes: readonly Pass[];
+  readonly context: WorkContext;
+}
+
+async function windowSums(
+  { model, files, runtime, feeds, passes, context }: Running,
+  window: readonly GramRequest[],
+): Promise<Map<string, Float64Array>> {
+  const sizes = new Map(window.flatMap(({ values, size }) => values.map((name) => [name, size] as const)));
+  const sums = new Map(window.map(({ key, size }) => [key, new Float64Array(size * size)]));
+  const session = await openChanged({ model, files }, runtime, multiplying(model, sizes), THREADS);
+  try {
+    for (const { slice, times } of passes) {
+      const made = await products(session, feeds, slice);
+      for (const { key, values } of window)
+        for (const name of values) addTo(sums.get(key), made.get(gramName(name)), times);
+      context.progress.advance(1);
+    }
+  } finally {
+    await session.release();
+  }
+  return sums;
+}
+
+const products = async (
+  session: Session,
+  feeds: FeedSource,
+  slice: Slice | undefined,
+): Promise<ReadonlyMap<string, Value>> =>
+  (await session.run(onlyInputs(session, await feeds.load(slice)))).outputs;
+
+function addTo(sums: Float64Array | undefined, product: Value | undefined, times: number): void {
+  if (!sums || !(product?.data instanceof Float64Array) || product.data.length !== sums.length)
+    throw new Error('a product of another size was made');
+  const { data } = product;
+  for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] ?? 0) + times * (data[i] ?? 0);
+}
+
+function windowsOf(wanted: readonly GramRequest[], limit: number): readonly (readonly GramRequest[])[] {
+  const windows: GramRequest[][] = [];
+  let room = 0;
+  for (const request of wanted) {
+    const bytes = request.size ** 2 * 8;
+    const last = windows.at(-1);
+    if (last && bytes <= room) last.push(request);
+    else {
+      windows.push([request]);
+      room = limit;
+    }
+    room -= bytes;
+  }
+  return windows;
+}

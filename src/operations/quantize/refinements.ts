@@ -1,0 +1,40 @@
+import type { WorkContext } from '../../core/format.js';
+import { MlserError } from '../../errors.js';
+import type { LayerFeeds, Refinement } from '../../graph/quantize/types.js';
+import type { OpenedModel } from '../open.js';
+import type { QuantizeOptions } from './quantize.js';
+import { SCHEMES, schemeById } from './schemes.js';
+
+export const REFINEMENTS: readonly Refinement[] = ['gptq'];
+
+/** For the help. */
+export const REFINEMENT_LIST = REFINEMENTS.join(', ');
+
+/** @throws E_USAGE where what was asked for has no data to work on, or no scheme that knows it. */
+export function checkRefinement(
+  { refine, scheme, overrides = [], calibration }: QuantizeOptions,
+  { model }: OpenedModel,
+): void {
+  if (refine === undefined) return;
+  const schemes = [...scheme.split(','), ...overrides.map((override) => override.scheme)];
+  const refuse = (why: string, hint: string): MlserError =>
+    new MlserError('E_USAGE', `--refine ${refine} ${why}`, { details: { refine, scheme }, hint });
+  if (!schemes.some((id) => schemeById(id)?.refinements?.includes(refine))) {
+    const known = SCHEMES.filter(({ refinements }) => refinements?.includes(refine)).map(({ id }) => id);
+    throw refuse(`is not for ${scheme}`, `it is for ${known.join(', ')}`);
+  }
+  if (!model.graph) throw refuse('needs a graph that runs', 'give the model as ONNX');
+  if (calibration === undefined)
+    throw refuse('needs samples of the inputs', 'give them with --calibration data.npz');
+}
+
+/** What layers are fed with, for the refinements that look at it. */
+export async function feedsFor(
+  { refine, calibration }: QuantizeOptions,
+  { files }: OpenedModel,
+  context: WorkContext,
+): Promise<LayerFeeds | undefined> {
+  if (refine === undefined || calibration === undefined) return undefined;
+  const { layerFeeds } = await import('./calibration/grams.js');
+  return layerFeeds({ files, data: calibration, context });
+}
