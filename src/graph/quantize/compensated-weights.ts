@@ -32,7 +32,7 @@ export interface CompensatedWeights {
 }
 
 /**
- * GPTQ for all weights of MatMul and Gemm. Those that are fed with the same value share its Gram matrix, and there is
+ * GPTQ for all weights of MatMul, Gemm and Conv. Those that are fed with the same value share its Gram matrix, and there is
  * one such matrix at a time; integers go to a scratch file.
  */
 export async function compensatedWeights(
@@ -46,7 +46,7 @@ export async function compensatedWeights(
   const takers = new Map<string, Plan[]>();
   const findings: Finding[] = [];
   for (const plan of plans) {
-    const request = feedsOf(plan.weight);
+    const request = feedsOf(plan);
     if (!request) {
       findings.push(notCompensated(plan.weight.name, `${plan.weight.op} of this form is rounded as usual`));
       continue;
@@ -128,7 +128,8 @@ async function rounded(
 }
 
 function layoutOf({ weight: { shape, sums } }: Plan): MatrixLayout {
-  const [rows = 0, columns = 0] = shape;
+  // A kernel of Conv is a row for each output.
+  const [rows = 0, columns = 0] = [shape[0], elementCount(shape.slice(1))];
   return sums === 0
     ? { inputs: rows, outputs: columns, inputStep: columns, outputStep: 1 }
     : { inputs: columns, outputs: rows, inputStep: 1, outputStep: columns };

@@ -2,6 +2,7 @@ import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import type { TensorSource } from '../../core/tensor.js';
 import type { Finding } from '../../errors.js';
+import type { AttributeProto } from '../../formats/onnx/schema.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 
 /** How weights are chosen better than by rounding each to the nearest integer. */
@@ -44,20 +45,29 @@ export interface ActivationRange {
 }
 export type ActivationRanges = ReadonlyMap<string, ActivationRange>;
 
-/** Rows of which values of a graph are what a weight is multiplied with. */
-export interface GramRequest {
-  readonly key: string;
+/** Rows that a weight is multiplied with: the last axis of a value, or (Conv) the patches of it that a kernel sees. */
+export interface GramSource {
+  /** The same for the same rows. */
+  readonly id: string;
+  readonly value: string;
   /** Length of a row. */
   readonly size: number;
-  /** Values whose last axis is a row. */
-  readonly values: readonly string[];
+  /** Shape of the kernel without its outputs, and the attributes of Conv. */
+  readonly patches?: { readonly shape: readonly number[]; readonly attributes: readonly AttributeProto[] };
+}
+
+/** XᵀX is wanted, X being the rows of all sources. */
+export interface GramRequest {
+  readonly key: string;
+  readonly size: number;
+  readonly sources: readonly GramSource[];
 }
 
 /** What layers are fed with over the calibration data. */
 export interface LayerFeeds {
   /**
-   * Hands over XᵀX, f64 row-major [size, size], of all rows X of every request, one after the other. Who takes it may
-   * change it: it is not kept.
+   * Hands over XᵀX, f64 row-major [size, size], of every request, one after the other. Who takes it may change it: it is
+   * not kept.
    */
   grams(
     model: Model,

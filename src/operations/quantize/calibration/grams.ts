@@ -1,17 +1,21 @@
+import { elementCount } from '../../../core/dtype.js';
 import type { WorkContext } from '../../../core/format.js';
 import type { Model } from '../../../core/model.js';
 import type { GramRequest, LayerFeeds } from '../../../graph/quantize/types.js';
 import type { InputFiles } from '../../../io/files.js';
-import { withArrays } from '../../../runtime/arrays.js';
+import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import type { FeedSource, Slice } from '../../../runtime/feed-source.js';
 import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
 import type { Value } from '../../../runtime/values.js';
+import { gramName, multiplying } from './gram-model.js';
 import { measure } from './measure.js';
 import { onlyInputs, openChanged } from './observe.js';
-import { gramName, measuring, multiplying } from './observed-model.js';
+import { measuring } from './observed-model.js';
 
 /** Bytes of the matrices that are added up in one pass over the samples; at least one matrix. */
 const WINDOW_BYTES = 256 << 20;
+/** Bytes, as f32, of what one matrix is made from in one run. */
+const RUN_BYTES = 64 << 20;
 /** The sums of a product may depend on how it is cut among threads, and bytes that are written may not. */
 const THREADS = 1;
 
@@ -34,10 +38,7 @@ export const layerFeeds = ({ files, data, context, windowBytes = WINDOW_BYTES }:
     const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
     try {
       await withArrays(data, async (file) => {
-        const session = await openChanged({ model, files }, runtime, measuring(model, []), THREADS);
-        const { feeds } = await measure(session, file, {
-          ...{ model, names: [], label: files.label, limit: Number.POSITIVE_INFINITY },
-        }).finally(() => session.release());
+        const feeds = await feedsFrom({ model, files, runtime }, wanted, file);
         const windows = windowsOf(wanted, windowBytes);
         const passes = passesOf(feeds.slices);
         context.progress.stage('calibrate', windows.length * passes.length);
@@ -55,6 +56,24 @@ export const layerFeeds = ({ files, data, context, windowBytes = WINDOW_BYTES }:
     }
   },
 });
+
+/** So few samples at a time that what is multiplied stays small. */
+async function feedsFrom(
+  { model, files, runtime }: Pick<Running, 'model' | 'files' | 'runtime'>,
+  wanted: readonly GramRequest[],
+  file: ArrayFile | undefined,
+): Promise<FeedSource> {
+  const sources = wanted.flatMap((request) => request.sources);
+  const names = [...new Set(sources.map(({ value }) => value))];
+  const repeats = sources.map(({ patches }) => elementCount(patches?.shape.slice(1) ?? []));
+  const limit = RUN_BYTES / repeats.reduce((most, count) => Math.max(most, count), 1);
+  const session = await openChanged({ model, files }, runtime, measuring(model, names), THREADS);
+  try {
+    return (await measure(session, file, { model, names, label: files.label, limit })).feeds;
+  } finally {
+    await session.release();
+  }
+}
 
 /** A run, and how often what it gives is counted. */
 interface Pass {
@@ -87,14 +106,17 @@ async function windowSums(
   { model, files, runtime, feeds, passes, context }: Running,
   window: readonly GramRequest[],
 ): Promise<Map<string, Float64Array>> {
-  const sizes = new Map(window.flatMap(({ values, size }) => values.map((name) => [name, size] as const)));
+  const sources = new Map(window.flatMap((request) => request.sources.map((one) => [one.id, one] as const)));
   const sums = new Map(window.map(({ key, size }) => [key, new Float64Array(size * size)]));
-  const session = await openChanged({ model, files }, runtime, multiplying(model, sizes), THREADS);
+  const changed = multiplying(model, [...sources.values()]);
+  const session = await openChanged({ model, files }, runtime, changed, THREADS);
   try {
     for (const { slice, times } of passes) {
       const made = await products(session, feeds, slice);
-      for (const { key, values } of window)
-        for (const name of values) addTo(sums.get(key), made.get(gramName(name)), times);
+      [...sources.keys()].forEach((id, index) => {
+        for (const { key, sources: own } of window)
+          if (own.some((one) => one.id === id)) addTo(sums.get(key), made.get(gramName(index)), times);
+      });
       context.progress.advance(1);
     }
   } finally {

@@ -2,7 +2,7 @@ import { type Model, tensorMap } from '../../../core/model.js';
 import { create, type NodeProto } from '../../../formats/onnx/schema.js';
 import { skeletonBytes } from '../../../formats/onnx/skeleton.js';
 import { protoOf, summarize } from '../../../formats/onnx/summary.js';
-import { type NodeDescription, nodeProto } from '../../../graph/build.js';
+import { nodeProto } from '../../../graph/build.js';
 
 /** The model with other outputs: the values named, as they are. Nodes that these do not need are left out. */
 export function observing(model: Model, names: readonly string[]): Model {
@@ -24,36 +24,8 @@ export function measuring(model: Model, names: readonly string[]): Model {
   return withOutputs(model, [...own, ...names.map(shapeName)], shapes);
 }
 
-/** What the value is called that holds the Gram matrix of another one. */
-export const gramName = (name: string): string => `${name}__mlser_gram`;
-
-const DOUBLE = 11n;
-
-/**
- * The model with the Gram matrices XᵀX of the values named as outputs, X being their last axis as rows of that length.
- * In f64, where products of f32 values are exact.
- */
-export function multiplying(model: Model, values: ReadonlyMap<string, number>): Model {
-  const nodes = [...values].flatMap(([name, size], index) => {
-    const made = (what: string): string => `${name}__mlser_${what}`;
-    const shape = new Uint8Array(BigInt64Array.of(-1n, BigInt(size)).buffer);
-    return [
-      {
-        op: 'Constant',
-        inputs: [],
-        outputs: [made('shape')],
-        attributes: { value: { name: made('shape'), dtype: 'i64', shape: [2], raw: shape } },
-      },
-      { op: 'Cast', inputs: [name], outputs: [made('wide')], attributes: { to: DOUBLE } },
-      { op: 'Reshape', inputs: [made('wide'), made('shape')], outputs: [made('rows')] },
-      { op: 'Transpose', inputs: [made('rows')], outputs: [made('columns')], attributes: { perm: [1n, 0n] } },
-      { op: 'MatMul', inputs: [made('columns'), made('rows')], outputs: [gramName(name)] },
-    ].map((node) => nodeProto({ ...node, name: `${node.op}__mlser_${index}` } as NodeDescription, index));
-  });
-  return withOutputs(model, [...values.keys()].map(gramName), nodes);
-}
-
-function withOutputs(model: Model, names: readonly string[], added: readonly NodeProto[]): Model {
+/** The model with outputs that the added nodes make, and no others. */
+export function withOutputs(model: Model, names: readonly string[], added: readonly NodeProto[]): Model {
   if (!model.graph) throw new Error('only graphs are calibrated');
   const proto = protoOf(model.graph);
   const graph = proto.graph ?? create('GraphProto');
