@@ -151,6 +151,14 @@ export interface KernelExports {
     ]
   ) => void;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
+  readonly addProducts: (
+    a: number,
+    rowsA: number,
+    b: number,
+    rowsB: number,
+    length: number,
+    out: number,
+  ) => void;
   readonly adamWeight: (
     ...args: [
       weight: number,

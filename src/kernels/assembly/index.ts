@@ -11,3 +11,4 @@ export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, 
 export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
 export { columnEnds, linearRow, nbitsBlock, rowEnds } from './quantize';
+export { addProducts } from './products';

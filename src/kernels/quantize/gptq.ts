@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { type AffineSpec, heldScales, type Parameters, parametersOf } from './affine.js';
-import { tile } from './cholesky.js';
 import { integersOf, spreadOver } from './integers.js';
 import { roundHalfEven } from './parameters.js';
+import { rowProducts } from './row-products.js';
 import { SHARES } from './search.js';
 
 /** Outputs that are worked on together: their errors, f64 over all inputs, stay near the processor. */
-const SLAB = 64;
+const SLAB = 128;
 /** Inputs that are worked on together where no block says so. */
 const CHUNK = 64;
 
@@ -77,8 +77,8 @@ class Slab {
   /** Weights, and weights minus what they count as: SLAB × inputs. */
   readonly #weights: Float64Array;
   readonly #errors: Float64Array;
-  /** Of the chunk at hand: SLAB × width. */
-  readonly #sums: Float64Array;
+  /** Of the chunk at hand: outputs × its inputs. */
+  #sums: Float64Array = new Float64Array(0);
   readonly #width: number;
   readonly #low: number;
   readonly #high: number;
@@ -91,7 +91,6 @@ class Slab {
     this.#weights = new Float64Array(SLAB * layout.inputs);
     this.#errors = new Float64Array(SLAB * layout.inputs);
     this.#width = spec.block ?? CHUNK;
-    this.#sums = new Float64Array(SLAB * this.#width);
     const range =
       spec.rule === 'nbits'
         ? integersOf(spec.dtype)
@@ -119,16 +118,13 @@ class Slab {
 
   /** Σ L_ij·d_j over all j before the chunk. */
   #sumUp(start: number, end: number, count: number): void {
-    const { inputs } = this.#request.layout;
-    const { factor } = this.#request;
-    const part = new Float64Array(16);
-    for (let n = 0; n < count; n += 4)
-      for (let i = start; i < end; i += 4) {
-        tile(this.#errors, n * inputs, factor, i * inputs, inputs, inputs, 0, start, part);
-        for (let r = 0; r < 4; r++)
-          for (let c = 0; c < Math.min(4, end - i); c++)
-            this.#sums[(n + r) * this.#width + i + c - start] = part[r * 4 + c] ?? 0;
-      }
+    const { factor, layout } = this.#request;
+    const { inputs } = layout;
+    this.#sums = rowProducts(
+      { values: this.#errors, first: 0, step: inputs, count },
+      { values: factor, first: start * inputs, step: inputs, count: end - start },
+      start,
+    );
   }
 
   /** Scales from what the weights of the block would be if nothing in it was rounded. */
@@ -143,7 +139,7 @@ class Slab {
     for (let n = 0; n < count; n++)
       for (let i = 0; i < length; i++) {
         const at = (start + i) * inputs + start;
-        let sum = this.#sums[n * this.#width + i] ?? 0;
+        let sum = this.#sums[n * length + i] ?? 0;
         for (let j = 0; j < i; j++) sum += (factor[at + j] ?? 0) * (free[j] ?? 0);
         const left = -sum / (factor[at + i] ?? 1);
         free[i] = left;
@@ -197,7 +193,7 @@ class Slab {
     let squares = 0;
     for (let i = start; i < end; i++) {
       const at = i * inputs;
-      let sum = this.#sums[n * this.#width + i - start] ?? 0;
+      let sum = this.#sums[n * (end - start) + i - start] ?? 0;
       for (let j = start; j < i; j++) sum += (factor[at + j] ?? 0) * (errors[row + j] ?? 0);
       const pivot = factor[at + i] ?? 1;
       const weight = this.#weights[row + i] ?? 0;
