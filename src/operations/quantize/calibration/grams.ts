@@ -13,7 +13,7 @@ import { onlyInputs, openChanged } from './observe.js';
 import { measuring } from './observed-model.js';
 
 /** Bytes of the matrices that are added up in one pass over the samples; at least one matrix. */
-const WINDOW_BYTES = 256 << 20;
+const WINDOW_BYTES = 128 << 20;
 /** Bytes, as f32, of what one matrix is made from in one run. */
 const RUN_BYTES = 64 << 20;
 /** The sums of a product may depend on how it is cut among threads, and bytes that are written may not. */
@@ -24,7 +24,7 @@ export interface FeedsFrom {
   /** Path of an npz with samples. */
   readonly data: string;
   readonly context: WorkContext;
-  /** Default 256 MiB. */
+  /** Default 128 MiB. */
   readonly windowBytes?: number;
 }
 
