@@ -3,6 +3,7 @@ import type { Model } from '../../core/model.js';
 import type { Finding } from '../../errors.js';
 import { type AffineTensor, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
 import { quantizeMatrices } from '../../kernels/quantize/blocks-pool.js';
+import { halfQuadratic } from '../../kernels/quantize/half-quadratic.js';
 import { quantizeLinear } from '../../kernels/quantize/linear-pool.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 import { type NBitsMatrix, nbitsMatrix } from '../../kernels/quantize/matmul-nbits.js';
@@ -51,7 +52,10 @@ export async function quantizeWeights(
   findings.push(...(refined?.findings ?? []));
   const rest = plans.filter(({ weight }) => !refined?.made.has(weight.name));
   // What the pool cannot make by itself is streamed.
-  const pooled = context && settings.method !== 'mse' ? await inPool(edit, rest, context) : undefined;
+  const pooled =
+    context && settings.method !== 'mse' && settings.refine !== 'hqq'
+      ? await inPool(edit, rest, context)
+      : undefined;
   const release = (): void => {
     refined?.release();
     pooled?.release();
@@ -91,13 +95,14 @@ async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkCont
   }
 }
 
-async function streamed(edit: GraphEdit, plan: Plan, { method }: QuantizeSettings): Promise<Made> {
+async function streamed(edit: GraphEdit, plan: Plan, { method, refine }: QuantizeSettings): Promise<Made> {
   const tensor = edit.tensor(plan.weight.name);
   if (!tensor) throw new Error(`${plan.weight.name} is not in the graph`);
   const spec = specOf(plan);
   const all = await fitted(tensor, spec);
   if (!all) return {};
-  const parameters = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
+  const searched = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
+  const parameters = refine === 'hqq' ? await halfQuadratic(tensor, spec, searched) : searched;
   return plan.kind === 'nbits'
     ? { matrix: nbitsMatrix(tensor, plan.nbits, parameters) }
     : { affine: withParameters(tensor, spec, parameters) };

@@ -6,7 +6,7 @@ import type { AttributeProto } from '../../formats/onnx/schema.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 
 /** How weights are chosen better than by rounding each to the nearest integer. */
-export type Refinement = 'gptq';
+export type Refinement = 'gptq' | 'hqq';
 
 /** What was asked for; each scheme reads what concerns it. */
 export interface QuantizeSettings {

@@ -70,7 +70,10 @@ async function applyOne(
   if (model.graph) {
     const scheme = await entry.graph?.();
     if (!scheme) throw notFor(id, 'an ONNX graph');
-    return scheme.apply(model, settings, await rangesFor(scheme, model, settings), context, feeds);
+    // A refinement is for the schemes that know it; beside them there may be others.
+    const { refine, ...plain } = settings;
+    const own = refine && entry.refinements?.includes(refine) ? settings : plain;
+    return scheme.apply(model, own, await rangesFor(scheme, model, own), context, feeds);
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');

@@ -5,14 +5,17 @@ import type { OpenedModel } from '../open.js';
 import type { QuantizeOptions } from './quantize.js';
 import { SCHEMES, schemeById } from './schemes.js';
 
-export const REFINEMENTS: readonly Refinement[] = ['gptq'];
+/** The refinements, and whether they look at what layers are fed with. */
+const NEEDS_DATA: Readonly<Record<Refinement, boolean>> = { gptq: true, hqq: false };
+
+export const REFINEMENTS = Object.keys(NEEDS_DATA) as readonly Refinement[];
 
 /** For the help. */
 export const REFINEMENT_LIST = REFINEMENTS.join(', ');
 
 /** @throws E_USAGE where what was asked for has no data to work on, or no scheme that knows it. */
 export function checkRefinement(
-  { refine, scheme, overrides = [], calibration }: QuantizeOptions,
+  { refine, scheme, overrides = [], calibration, symmetric }: QuantizeOptions,
   { model }: OpenedModel,
 ): void {
   if (refine === undefined) return;
@@ -23,8 +26,10 @@ export function checkRefinement(
     const known = SCHEMES.filter(({ refinements }) => refinements?.includes(refine)).map(({ id }) => id);
     throw refuse(`is not for ${scheme}`, `it is for ${known.join(', ')}`);
   }
-  if (!model.graph) throw refuse('needs a graph that runs', 'give the model as ONNX');
-  if (calibration === undefined)
+  if (!model.graph) throw refuse('needs a graph', 'give the model as ONNX');
+  if (refine === 'hqq' && symmetric)
+    throw refuse('moves zero points, which --symmetric holds', 'leave out one of the two');
+  if (NEEDS_DATA[refine] && calibration === undefined)
     throw refuse('needs samples of the inputs', 'give them with --calibration data.npz');
 }
 
@@ -34,7 +39,7 @@ export async function feedsFor(
   { files }: OpenedModel,
   context: WorkContext,
 ): Promise<LayerFeeds | undefined> {
-  if (refine === undefined || calibration === undefined) return undefined;
+  if (refine === undefined || !NEEDS_DATA[refine] || calibration === undefined) return undefined;
   const { layerFeeds } = await import('./calibration/grams.js');
   return layerFeeds({ files, data: calibration, context });
 }

@@ -25,14 +25,14 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'int4-weights',
     title: 'weights as 4-bit integers, a scale a block of 32',
-    refinements: ['gptq'],
+    refinements: ['gptq', 'hqq'],
     graph: async () => (await import('../../graph/quantize/int4-weights.js')).int4Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(4),
   },
   {
     id: 'int2-weights',
     title: 'weights as 2-bit integers, a scale a block of 16',
-    refinements: ['gptq'],
+    refinements: ['gptq', 'hqq'],
     graph: async () => (await import('../../graph/quantize/int2-weights.js')).int2Weights,
   },
   {

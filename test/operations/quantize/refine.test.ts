@@ -181,11 +181,30 @@ describe('GPTQ of made-up layers', () => {
   });
 });
 
+describe('HQQ of trained classifiers', () => {
+  it.each([
+    { model: 'digits_mlp', scheme: 'int4-weights' },
+    { model: 'digits_mlp', scheme: 'int2-weights', operators: false },
+    { model: 'digits_cnn', scheme: 'int4-weights' },
+  ])('$model $scheme: every weight is nearer than between its ends', async ({ model, ...options }) => {
+    const file = (name: string): string => path.join(TRAINED, model, name);
+    const plain = await quantize(file('model.onnx'), 'plain.onnx', { ...options, symmetric: false });
+    const refined = await quantize(file('model.onnx'), 'hqq.onnx', { ...options, refine: 'hqq' });
+    const noise = ({ tensors }: QuantizeReport): number[] => tensors.map(({ error }) => error?.rmse ?? 0);
+    const [before, after] = [noise(plain), noise(refined)];
+    expect(after.every((rmse, i) => rmse <= (before[i] ?? 0))).toBe(true);
+    const share = options.scheme === 'int2-weights' ? 0.9 : 0.97;
+    expect(after.some((rmse, i) => rmse > 0 && rmse < (before[i] ?? 0) * share)).toBe(true);
+    expect(refined.bytesOut).toBe(plain.bytesOut);
+  });
+});
+
 describe('refinements are refused', () => {
   const input = path.join(TRAINED, 'digits_mlp/model.onnx');
   const calibration = path.join(TRAINED, 'digits_mlp/calib.npz');
   it.each([
     ['without samples', { refine: 'gptq' }, /--refine gptq needs samples/],
+    ['where what they move is held', { refine: 'hqq', symmetric: true }, /moves zero points/],
     ['by schemes that have none', { refine: 'gptq', calibration, scheme: 'fp16' }, /is not for fp16/],
   ] as const)('%s', async (_, options, message) => {
     const error = { code: 'E_USAGE', message: expect.stringMatching(message) };
