@@ -6,7 +6,7 @@ import type { AttributeProto } from '../../formats/onnx/schema.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
 
 /** How weights are chosen better than by rounding each to the nearest integer. */
-export type Refinement = 'gptq' | 'hqq';
+export type Refinement = 'gptq' | 'awq' | 'smooth' | 'hqq';
 
 /** What was asked for; each scheme reads what concerns it. */
 export interface QuantizeSettings {
@@ -63,8 +63,17 @@ export interface GramRequest {
   readonly sources: readonly GramSource[];
 }
 
+/** |x| of each column of the rows of a source. */
+export interface Magnitudes {
+  readonly largest: Float64Array;
+  /** Over all rows. */
+  readonly sum: Float64Array;
+}
+
 /** What layers are fed with over the calibration data. */
 export interface LayerFeeds {
+  /** By the id of the source. */
+  magnitudes(model: Model, sources: readonly GramSource[]): Promise<ReadonlyMap<string, Magnitudes>>;
   /**
    * Hands over XᵀX, f64 row-major [size, size], of every request, one after the other. Who takes it may change it: it is
    * not kept.
@@ -99,12 +108,22 @@ export interface Quantized {
   release?(): void;
 }
 
+/** A graph that computes the same with other weights. */
+export interface Prepared {
+  readonly model: Model;
+  readonly findings: readonly Finding[];
+  /** What was quantized, as if the weights were those of the model as it was. */
+  restored(tensor: QuantizedTensor): QuantizedTensor;
+}
+
 /** A way to quantize a graph. */
 export interface GraphScheme {
   readonly id: string;
   readonly title: string;
   /** int8-static: values of the graph whose ranges have to be known. Absent: no calibration is needed. */
   activations?(model: Model, settings: QuantizeSettings): Promise<readonly string[]>;
+  /** Refinements that change the graph before anything else looks at it. Absent: there are none. */
+  prepare?(model: Model, settings: QuantizeSettings, feeds: LayerFeeds): Promise<Prepared>;
   /** With a context, weights may be quantized by its workers. */
   apply(
     model: Model,

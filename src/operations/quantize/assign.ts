@@ -8,6 +8,7 @@ import type {
   Quantized,
   QuantizedTensor,
   QuantizeSettings,
+  Refinement,
 } from '../../graph/quantize/types.js';
 import { SCHEMES, schemeById } from './schemes.js';
 
@@ -16,6 +17,9 @@ export interface Assignment {
   readonly scheme: string;
   readonly settings: QuantizeSettings;
 }
+
+/** Refinements that change the graph before it is quantized. */
+const CHANGES_GRAPH: ReadonlySet<Refinement> = new Set(['awq', 'smooth']);
 
 /** Ranges of activations for a scheme that needs them. */
 export type RangesFor = (
@@ -72,8 +76,19 @@ async function applyOne(
     if (!scheme) throw notFor(id, 'an ONNX graph');
     // A refinement is for the schemes that know it; beside them there may be others.
     const { refine, ...plain } = settings;
-    const own = refine && entry.refinements?.includes(refine) ? settings : plain;
-    return scheme.apply(model, own, await rangesFor(scheme, model, own), context, feeds);
+    const own: QuantizeSettings = refine && entry.refinements?.includes(refine) ? settings : plain;
+    const prepared =
+      feeds && own.refine && CHANGES_GRAPH.has(own.refine)
+        ? await scheme.prepare?.(model, own, feeds)
+        : undefined;
+    const source = prepared?.model ?? model;
+    const made = await scheme.apply(source, own, await rangesFor(scheme, source, own), context, feeds);
+    if (!prepared) return made;
+    return {
+      ...made,
+      quantized: made.quantized.map((tensor) => prepared.restored(tensor)),
+      findings: [...prepared.findings, ...made.findings],
+    };
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');

@@ -6,7 +6,12 @@ import type { QuantizeOptions } from './quantize.js';
 import { SCHEMES, schemeById } from './schemes.js';
 
 /** The refinements, and whether they look at what layers are fed with. */
-const NEEDS_DATA: Readonly<Record<Refinement, boolean>> = { gptq: true, hqq: false };
+const NEEDS_DATA: Readonly<Record<Refinement, boolean>> = {
+  gptq: true,
+  awq: true,
+  smooth: true,
+  hqq: false,
+};
 
 export const REFINEMENTS = Object.keys(NEEDS_DATA) as readonly Refinement[];
 

@@ -21,6 +21,42 @@ export const multiplying = (model: Model, sources: readonly GramSource[]): Model
     sources.flatMap((source, index) => nodesFor(source, gramName(index))),
   );
 
+/** What the outputs are called that hold the largest and the sum of |x| of each column. */
+export const largestName = (index: number): string => `mlser_largest_${index}`;
+export const sumName = (index: number): string => `mlser_sum_${index}`;
+
+/** The model with the magnitudes of each source's columns as its outputs. */
+export function magnifying(model: Model, sources: readonly GramSource[]): Model {
+  const opset = model.graph?.opsets.get('') ?? 0;
+  return withOutputs(
+    model,
+    sources.flatMap((_, index) => [largestName(index), sumName(index)]),
+    sources.flatMap(({ value, size }, index) => {
+      const name = (what: string): string => `mlser_column_${what}_${index}`;
+      const constant = (what: string, numbers: readonly number[]): NodeDescription => {
+        const raw = new Uint8Array(BigInt64Array.from(numbers.map(BigInt)).buffer);
+        const tensor = { name: '', dtype: 'i64' as const, shape: [numbers.length], raw };
+        return { op: 'Constant', inputs: [], outputs: [name(what)], attributes: { value: tensor } };
+      };
+      // Axes were an attribute before version 13 of ReduceSum and 18 of ReduceMax.
+      const reduce = (op: string, output: string, since: number): NodeDescription => {
+        const inputs = [name('abs'), ...(opset >= since ? [name('axis')] : [])];
+        const axes = opset >= since ? {} : { axes: [0n] };
+        return { op, inputs, outputs: [output], attributes: { keepdims: 0n, ...axes } };
+      };
+      return [
+        constant('shape', [-1, size]),
+        constant('axis', [0]),
+        { op: 'Cast', inputs: [value], outputs: [name('wide')], attributes: { to: DOUBLE } },
+        { op: 'Reshape', inputs: [name('wide'), name('shape')], outputs: [name('rows')] },
+        { op: 'Abs', inputs: [name('rows')], outputs: [name('abs')] },
+        reduce('ReduceMax', largestName(index), 18),
+        reduce('ReduceSum', sumName(index), 13),
+      ].map((node, i) => nodeProto({ name: `${name('node')}_${i}`, ...node }, 0));
+    }),
+  );
+}
+
 function nodesFor({ value, size, patches }: GramSource, output: string): readonly NodeProto[] {
   const nodes: NodeProto[] = [];
   const step = (op: string, inputs: readonly string[], rest: Partial<NodeDescription> = {}): string => {

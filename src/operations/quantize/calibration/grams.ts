@@ -1,13 +1,13 @@
 import { elementCount } from '../../../core/dtype.js';
 import type { WorkContext } from '../../../core/format.js';
 import type { Model } from '../../../core/model.js';
-import type { GramRequest, LayerFeeds } from '../../../graph/quantize/types.js';
+import type { GramRequest, GramSource, LayerFeeds, Magnitudes } from '../../../graph/quantize/types.js';
 import type { InputFiles } from '../../../io/files.js';
 import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import type { FeedSource, Slice } from '../../../runtime/feed-source.js';
-import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
-import type { Value } from '../../../runtime/values.js';
-import { gramName, multiplying } from './gram-model.js';
+import { type Runtime, startRuntime } from '../../../runtime/process.js';
+import type { Value, Values } from '../../../runtime/values.js';
+import { gramName, largestName, magnifying, multiplying, sumName } from './gram-model.js';
 import { measure } from './measure.js';
 import { onlyInputs, openChanged } from './observe.js';
 import { measuring } from './observed-model.js';
@@ -32,38 +32,56 @@ export interface FeedsFrom {
  * Gram matrices of what layers are fed with, over all samples. The runtime multiplies, in f64; here products are only
  * added. Windows of layers: only so many matrices exist at a time as fit into WINDOW_BYTES.
  */
-export const layerFeeds = ({ files, data, context, windowBytes = WINDOW_BYTES }: FeedsFrom): LayerFeeds => ({
+export const layerFeeds = (from: FeedsFrom): LayerFeeds => ({
   async grams(model, wanted, take) {
     if (wanted.length === 0) return;
-    const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
-    try {
-      await withArrays(data, async (file) => {
-        const feeds = await feedsFrom({ model, files, runtime }, wanted, file);
-        const windows = windowsOf(wanted, windowBytes);
-        const passes = passesOf(feeds.slices);
-        context.progress.stage('calibrate', windows.length * passes.length);
-        for (const window of windows) {
-          const sums = await windowSums({ model, files, runtime, feeds, passes, context }, window);
-          for (const { key } of window) {
-            const gram = sums.get(key);
-            sums.delete(key);
-            if (gram) await take(key, gram);
-          }
+    const windows = windowsOf(wanted, from.windowBytes ?? WINDOW_BYTES);
+    const sources = wanted.flatMap((request) => request.sources);
+    await withFeeds(from, model, sources, windows.length, async (running) => {
+      for (const window of windows) {
+        const sums = await windowSums(running, window);
+        for (const { key } of window) {
+          const gram = sums.get(key);
+          sums.delete(key);
+          if (gram) await take(key, gram);
         }
-      });
-    } finally {
-      await runtime.close();
-    }
+      }
+    });
+  },
+
+  async magnitudes(model, sources) {
+    if (sources.length === 0) return new Map();
+    return withFeeds(from, model, sources, 1, (running) => magnitudesOf(running, sources));
   },
 });
+
+/** Starts the runtime and finds out how samples are fed. */
+async function withFeeds<T>(
+  { files, data, context }: FeedsFrom,
+  model: Model,
+  sources: readonly GramSource[],
+  rounds: number,
+  work: (running: Running) => Promise<T>,
+): Promise<T> {
+  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  try {
+    return await withArrays(data, async (file) => {
+      const feeds = await feedsFrom({ model, files, runtime }, sources, file);
+      const passes = passesOf(feeds.slices);
+      context.progress.stage('calibrate', rounds * passes.length);
+      return work({ model, files, runtime, feeds, passes, context });
+    });
+  } finally {
+    await runtime.close();
+  }
+}
 
 /** So few samples at a time that what is multiplied stays small. */
 async function feedsFrom(
   { model, files, runtime }: Pick<Running, 'model' | 'files' | 'runtime'>,
-  wanted: readonly GramRequest[],
+  sources: readonly GramSource[],
   file: ArrayFile | undefined,
 ): Promise<FeedSource> {
-  const sources = wanted.flatMap((request) => request.sources);
   const names = [...new Set(sources.map(({ value }) => value))];
   const repeats = sources.map(({ patches }) => elementCount(patches?.shape.slice(1) ?? []));
   const limit = RUN_BYTES / repeats.reduce((most, count) => Math.max(most, count), 1);
@@ -103,34 +121,62 @@ interface Running {
 }
 
 async function windowSums(
-  { model, files, runtime, feeds, passes, context }: Running,
+  running: Running,
   window: readonly GramRequest[],
 ): Promise<Map<string, Float64Array>> {
   const sources = new Map(window.flatMap((request) => request.sources.map((one) => [one.id, one] as const)));
   const sums = new Map(window.map(({ key, size }) => [key, new Float64Array(size * size)]));
-  const changed = multiplying(model, [...sources.values()]);
+  await runAll(running, multiplying(running.model, [...sources.values()]), (made, times) => {
+    [...sources.keys()].forEach((id, index) => {
+      for (const { key, sources: own } of window)
+        if (own.some((one) => one.id === id)) addTo(sums.get(key), made.get(gramName(index)), times);
+    });
+  });
+  return sums;
+}
+
+async function magnitudesOf(
+  running: Running,
+  sources: readonly GramSource[],
+): Promise<ReadonlyMap<string, Magnitudes>> {
+  const found = sources.map(({ size }) => ({
+    largest: new Float64Array(size),
+    sum: new Float64Array(size),
+  }));
+  await runAll(running, magnifying(running.model, sources), (made, times) => {
+    found.forEach(({ largest, sum }, index) => {
+      const most = made.get(largestName(index))?.data;
+      if (!(most instanceof Float64Array) || most.length !== largest.length)
+        throw new Error('magnitudes of another size were made');
+      // Math.max keeps NaN: who takes the scales sees that they are none.
+      most.forEach((x, k) => {
+        largest[k] = Math.max(largest[k] ?? 0, x);
+      });
+      addTo(sum, made.get(sumName(index)), times);
+    });
+  });
+  return new Map(sources.map(({ id }, index) => [id, found[index] ?? EMPTY]));
+}
+
+const EMPTY: Magnitudes = { largest: new Float64Array(0), sum: new Float64Array(0) };
+
+/** All passes over the samples through a changed graph. */
+async function runAll(
+  { model, files, runtime, feeds, passes, context }: Running,
+  changed: Model,
+  take: (made: Values, times: number) => void,
+): Promise<void> {
   const session = await openChanged({ model, files }, runtime, changed, THREADS);
   try {
     for (const { slice, times } of passes) {
-      const made = await products(session, feeds, slice);
-      [...sources.keys()].forEach((id, index) => {
-        for (const { key, sources: own } of window)
-          if (own.some((one) => one.id === id)) addTo(sums.get(key), made.get(gramName(index)), times);
-      });
+      const { outputs } = await session.run(onlyInputs(session, await feeds.load(slice)));
+      take(outputs, times);
       context.progress.advance(1);
     }
   } finally {
     await session.release();
   }
-  return sums;
 }
-
-const products = async (
-  session: Session,
-  feeds: FeedSource,
-  slice: Slice | undefined,
-): Promise<ReadonlyMap<string, Value>> =>
-  (await session.run(onlyInputs(session, await feeds.load(slice)))).outputs;
 
 function addTo(sums: Float64Array | undefined, product: Value | undefined, times: number): void {
   if (!sums || !(product?.data instanceof Float64Array) || product.data.length !== sums.length)

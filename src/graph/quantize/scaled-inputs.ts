@@ -1,0 +1,174 @@
+import type { TensorSource } from '../../core/tensor.js';
+import { encoded } from '../../kernels/quantize/codes.js';
+import { reciprocal, scaledTensor } from '../../kernels/quantize/scaled.js';
+import type { EditNode, GraphEdit } from '../edit.js';
+import { intOf } from '../opset/attributes.js';
+import type { QuantizedTensor } from './types.js';
+import type { Weight } from './weights.js';
+
+/** Weights that are multiplied with the same value, along its last axis. */
+export interface FedTogether {
+  readonly value: string;
+  readonly size: number;
+  readonly weights: readonly Weight[];
+}
+
+/** Matrices by the value that they alone are multiplied with. */
+export function fedTogether(weights: readonly Weight[]): readonly FedTogether[] {
+  const groups = new Map<string, Weight[]>();
+  for (const weight of weights) {
+    const { op, shape, shared, nodes } = weight;
+    if ((op !== 'MatMul' && op !== 'Gemm') || shape.length !== 2 || shared) continue;
+    const values = new Set(nodes.map(({ input: [value = ''] }) => value));
+    const [value = ''] = values;
+    const turned = nodes.some((node) => node.opType === 'Gemm' && (intOf(node, 'transA') ?? 0n) !== 0n);
+    if (values.size === 1 && !turned) groups.set(value, [...(groups.get(value) ?? []), weight]);
+  }
+  return [...groups].map(([value, own]) => {
+    const [first] = own;
+    return { value, size: first?.shape[first.sums] ?? 0, weights: own };
+  });
+}
+
+/**
+ * Moves scales from what layers are fed with into their weights: x·W = (x / s)·(s·W). The division goes into what makes
+ * x where that is a constant along the last axis (the weights of a normalization or of the layer before, also through
+ * additions, products and a Relu), else into a Mul node.
+ */
+export class ScaledInputs {
+  readonly #edit: GraphEdit;
+  readonly #scalings = new Map<string, { readonly axis: number; readonly factors: Float64Array }[]>();
+  /** How many divisions could be folded, and how many became a node. */
+  readonly counts = { folded: 0, added: 0 };
+
+  constructor(edit: GraphEdit) {
+    this.#edit = edit;
+  }
+
+  /** Divides the value by the scales, for these weights. */
+  apply({ value, weights }: FedTogether, scales: Float64Array): void {
+    const edit = this.#edit;
+    const takers = new Set<string>(weights.map(({ name }) => name));
+    const consumers = edit.consumers().get(value) ?? [];
+    const alone = consumers.every(({ input: [, weight = ''] }) => takers.has(weight));
+    const steps = alone ? this.#foldable(value, scales.length) : undefined;
+    for (const { name, sums } of weights) this.#scale(name, sums, scales);
+    if (steps) {
+      for (const step of steps) step(reciprocal(scales));
+      this.counts.folded++;
+      return;
+    }
+    this.counts.added++;
+    const dtype = edit.tensor(weights[0]?.name ?? '')?.info.dtype ?? 'f32';
+    const factors = edit.addBytes(
+      `${value}_smooth`,
+      dtype,
+      [scales.length],
+      encoded(dtype, reciprocal(scales)),
+    );
+    const divided = edit.fresh(`${value}_smoothed`);
+    const mul = edit.make({
+      op: 'Mul',
+      inputs: [value, factors],
+      outputs: [divided],
+      name: edit.fresh('Smooth'),
+    });
+    let placed = false;
+    edit.rewrite((node) => {
+      const [left, weight = '', ...rest] = node.input;
+      if (left !== value || !takers.has(weight)) return undefined;
+      const taker = { ...node, input: [divided, weight, ...rest] };
+      const nodes = placed ? [taker] : [mul, taker];
+      placed = true;
+      return nodes;
+    });
+  }
+
+  /** What was quantized, with the weights as they were before they were scaled. */
+  restored(tensor: QuantizedTensor): QuantizedTensor {
+    const scalings = this.#scalings.get(tensor.name);
+    if (!scalings) return tensor;
+    const { loss: _, ...rest } = tensor;
+    const dequantized = scalings.reduce<TensorSource>(
+      (made, { axis, factors }) => scaledTensor(made, axis, reciprocal(factors)),
+      tensor.dequantized,
+    );
+    return { ...rest, dequantized };
+  }
+
+  #scale(name: string, axis: number, factors: Float64Array): void {
+    const tensor = this.#edit.tensor(name);
+    if (!tensor) throw new Error(`${name} is not in the graph`);
+    this.#edit.replaceTensor(name, scaledTensor(tensor, axis, factors));
+    this.#scalings.set(name, [...(this.#scalings.get(name) ?? []), { axis, factors }]);
+  }
+
+  /** Changes of constants that multiply a value, along its last axis, by factors above zero. */
+  #foldable(value: string, size: number): ((factors: Float64Array) => void)[] | undefined {
+    const edit = this.#edit;
+    const node = edit.producers().get(value);
+    if (!node || edit.outputNames.has(value) || edit.captured.has(value)) return undefined;
+    const [a = '', b = '', c = ''] = node.input;
+    const along = (name: string, axis?: number) => this.#constantAlong(name, size, axis);
+    if ((node.domain ?? '') !== '') return undefined;
+    switch (node.opType) {
+      case 'LayerNormalization': {
+        const last = intOf(node, 'axis') ?? -1n;
+        const scale = along(b);
+        const bias = c === '' ? () => {} : along(c);
+        return last === -1n && scale && bias ? [scale, bias] : undefined;
+      }
+      case 'MatMul': {
+        const columns = this.#rankOf(b) === 2 ? along(b, 1) : undefined;
+        return columns ? [columns] : undefined;
+      }
+      case 'Gemm': {
+        const columns = along(b, (intOf(node, 'transB') ?? 0n) === 0n ? 1 : 0);
+        const bias = c === '' ? () => {} : along(c);
+        return columns && bias ? [columns, bias] : undefined;
+      }
+      case 'Mul': {
+        const constant = along(b) ?? along(a);
+        return constant ? [constant] : undefined;
+      }
+      case 'Add': {
+        const right = along(b);
+        const constant = right ?? along(a);
+        const other = constant && this.#through(right ? a : b, node, size);
+        return constant && other ? [constant, ...other] : undefined;
+      }
+      case 'Relu':
+        return this.#through(a, node, size);
+      default:
+        return undefined;
+    }
+  }
+
+  /** The same for a value that only this node takes. */
+  #through(value: string, node: EditNode, size: number): ((factors: Float64Array) => void)[] | undefined {
+    const takers = this.#edit.consumers().get(value) ?? [];
+    return takers.length === 1 && takers[0] === node ? this.#foldable(value, size) : undefined;
+  }
+
+  #rankOf(name: string): number {
+    return this.#edit.tensor(name)?.info.shape.length ?? 0;
+  }
+
+  /** Scales an initializer along an axis (the last one), if it may change and has an element for each factor there. */
+  #constantAlong(
+    name: string,
+    size: number,
+    axis = this.#rankOf(name) - 1,
+  ): ((factors: Float64Array) => void) | undefined {
+    const edit = this.#edit;
+    const tensor = edit.tensor(name);
+    if (!tensor || !edit.isConstant(name) || edit.captured.has(name) || edit.outputNames.has(name))
+      return undefined;
+    const { dtype, shape } = tensor.info;
+    const takers = edit.consumers().get(name) ?? [];
+    if ((dtype !== 'f32' && dtype !== 'f16') || takers.length !== 1) return undefined;
+    if (takers[0]?.input.filter((input) => input === name).length !== 1) return undefined;
+    if (shape[axis] === size && size > 1) return (factors) => this.#scale(name, axis, factors);
+    return undefined;
+  }
+}
