@@ -74,7 +74,7 @@ export const schemeOptions = (command: Command): Command =>
     .option('--no-keep-io', 'fp16, bf16: inputs and outputs of the graph change their type too')
     .addOption(listFlag('--block-op <op>', 'fp16, bf16: this operator stays in f32 (repeatable)'))
     .option('--reduce-range', 'one bit less, for processors without 8-bit dot products')
-    .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations')
+    .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations and --refine')
     .addOption(
       valueFlag(
         '--method <name>',
@@ -82,7 +82,9 @@ export const schemeOptions = (command: Command): Command =>
         word('minmax', 'percentile', 'entropy', 'mse'),
       ),
     )
-    .addOption(valueFlag('--refine <name>', `better than rounding: ${REFINEMENT_LIST}`, word(...REFINEMENTS)))
+    .addOption(
+      valueFlag('--refine <name>', `better than nearest integers: ${REFINEMENT_LIST}`, word(...REFINEMENTS)),
+    )
     .option('--calibration-cache <file.json>', 'keeps what calibration has seen, for the next run')
     .option('--requantize', 'accept a model that is quantized already');
 

@@ -40,7 +40,7 @@ export async function activationAware(
     const scales = group && seen && (await best(edit, group, specs, seen.sum, gram));
     if (scales) chosen.set(key, scales);
   });
-  const scaled = new ScaledInputs(edit);
+  const scaled = new ScaledInputs(edit, settings.selects);
   for (const group of [...groups.values()].reverse()) {
     const scales = chosen.get(group.value);
     if (scales) scaled.apply(group, scales);

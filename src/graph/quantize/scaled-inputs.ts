@@ -37,12 +37,15 @@ export function fedTogether(weights: readonly Weight[]): readonly FedTogether[] 
  */
 export class ScaledInputs {
   readonly #edit: GraphEdit;
+  readonly #mayChange: (name: string) => boolean;
   readonly #scalings = new Map<string, { readonly axis: number; readonly factors: Float64Array }[]>();
   /** How many divisions could be folded, and how many became a node. */
   readonly counts = { folded: 0, added: 0 };
 
-  constructor(edit: GraphEdit) {
+  /** `mayChange`: constants that scales may be folded into. */
+  constructor(edit: GraphEdit, mayChange: (name: string) => boolean) {
     this.#edit = edit;
+    this.#mayChange = mayChange;
   }
 
   /** Divides the value by the scales, for these weights. */
@@ -162,7 +165,13 @@ export class ScaledInputs {
   ): ((factors: Float64Array) => void) | undefined {
     const edit = this.#edit;
     const tensor = edit.tensor(name);
-    if (!tensor || !edit.isConstant(name) || edit.captured.has(name) || edit.outputNames.has(name))
+    if (
+      !tensor ||
+      !edit.isConstant(name) ||
+      !this.#mayChange(name) ||
+      edit.captured.has(name) ||
+      edit.outputNames.has(name)
+    )
       return undefined;
     const { dtype, shape } = tensor.info;
     const takers = edit.consumers().get(name) ?? [];

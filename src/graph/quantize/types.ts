@@ -66,8 +66,10 @@ export interface GramRequest {
 /** |x| of each column of the rows of a source. */
 export interface Magnitudes {
   readonly largest: Float64Array;
-  /** Over all rows. */
+  /** Over all rows, of |x| and of x². */
   readonly sum: Float64Array;
+  readonly squares: Float64Array;
+  readonly rows: number;
 }
 
 /** What layers are fed with over the calibration data. */

@@ -16,7 +16,7 @@ const NEEDS_DATA: Readonly<Record<Refinement, boolean>> = {
 export const REFINEMENTS = Object.keys(NEEDS_DATA) as readonly Refinement[];
 
 /** For the help. */
-export const REFINEMENT_LIST = REFINEMENTS.join(', ');
+export const REFINEMENT_LIST = 'gptq, awq, smooth (from samples), hqq';
 
 /** @throws E_USAGE where what was asked for has no data to work on, or no scheme that knows it. */
 export function checkRefinement(

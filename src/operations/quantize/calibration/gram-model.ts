@@ -21,16 +21,20 @@ export const multiplying = (model: Model, sources: readonly GramSource[]): Model
     sources.flatMap((source, index) => nodesFor(source, gramName(index))),
   );
 
-/** What the outputs are called that hold the largest and the sum of |x| of each column. */
+/** What the outputs are called that hold the largest and the sum of |x|, and the sums of x² and of 1, of each column. */
 export const largestName = (index: number): string => `mlser_largest_${index}`;
 export const sumName = (index: number): string => `mlser_sum_${index}`;
+export const squaresName = (index: number): string => `mlser_squares_${index}`;
+export const shapeOfRows = (index: number): string => `mlser_rows_${index}`;
 
 /** The model with the magnitudes of each source's columns as its outputs. */
 export function magnifying(model: Model, sources: readonly GramSource[]): Model {
   const opset = model.graph?.opsets.get('') ?? 0;
   return withOutputs(
     model,
-    sources.flatMap((_, index) => [largestName(index), sumName(index)]),
+    sources.flatMap((_, index) =>
+      [largestName, sumName, squaresName, shapeOfRows].map((name) => name(index)),
+    ),
     sources.flatMap(({ value, size }, index) => {
       const name = (what: string): string => `mlser_column_${what}_${index}`;
       const constant = (what: string, numbers: readonly number[]): NodeDescription => {
@@ -39,8 +43,8 @@ export function magnifying(model: Model, sources: readonly GramSource[]): Model 
         return { op: 'Constant', inputs: [], outputs: [name(what)], attributes: { value: tensor } };
       };
       // Axes were an attribute before version 13 of ReduceSum and 18 of ReduceMax.
-      const reduce = (op: string, output: string, since: number): NodeDescription => {
-        const inputs = [name('abs'), ...(opset >= since ? [name('axis')] : [])];
+      const reduce = (op: string, from: string, output: string, since: number): NodeDescription => {
+        const inputs = [name(from), ...(opset >= since ? [name('axis')] : [])];
         const axes = opset >= since ? {} : { axes: [0n] };
         return { op, inputs, outputs: [output], attributes: { keepdims: 0n, ...axes } };
       };
@@ -50,8 +54,11 @@ export function magnifying(model: Model, sources: readonly GramSource[]): Model 
         { op: 'Cast', inputs: [value], outputs: [name('wide')], attributes: { to: DOUBLE } },
         { op: 'Reshape', inputs: [name('wide'), name('shape')], outputs: [name('rows')] },
         { op: 'Abs', inputs: [name('rows')], outputs: [name('abs')] },
-        reduce('ReduceMax', largestName(index), 18),
-        reduce('ReduceSum', sumName(index), 13),
+        { op: 'Mul', inputs: [name('rows'), name('rows')], outputs: [name('squares')] },
+        { op: 'Shape', inputs: [name('rows')], outputs: [shapeOfRows(index)] },
+        reduce('ReduceMax', 'abs', largestName(index), 18),
+        reduce('ReduceSum', 'abs', sumName(index), 13),
+        reduce('ReduceSum', 'squares', squaresName(index), 13),
       ].map((node, i) => nodeProto({ name: `${name('node')}_${i}`, ...node }, 0));
     }),
   );

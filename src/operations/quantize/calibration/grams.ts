@@ -7,7 +7,15 @@ import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import type { FeedSource, Slice } from '../../../runtime/feed-source.js';
 import { type Runtime, startRuntime } from '../../../runtime/process.js';
 import type { Value, Values } from '../../../runtime/values.js';
-import { gramName, largestName, magnifying, multiplying, sumName } from './gram-model.js';
+import {
+  gramName,
+  largestName,
+  magnifying,
+  multiplying,
+  shapeOfRows,
+  squaresName,
+  sumName,
+} from './gram-model.js';
 import { measure } from './measure.js';
 import { onlyInputs, openChanged } from './observe.js';
 import { measuring } from './observed-model.js';
@@ -140,25 +148,27 @@ async function magnitudesOf(
   sources: readonly GramSource[],
 ): Promise<ReadonlyMap<string, Magnitudes>> {
   const found = sources.map(({ size }) => ({
-    largest: new Float64Array(size),
-    sum: new Float64Array(size),
+    ...{ largest: new Float64Array(size), sum: new Float64Array(size), squares: new Float64Array(size) },
+    rows: 0,
   }));
   await runAll(running, magnifying(running.model, sources), (made, times) => {
-    found.forEach(({ largest, sum }, index) => {
+    found.forEach((seen, index) => {
+      const { largest, sum, squares } = seen;
       const most = made.get(largestName(index))?.data;
-      if (!(most instanceof Float64Array) || most.length !== largest.length)
+      const rows = made.get(shapeOfRows(index))?.data[0];
+      if (!(most instanceof Float64Array) || most.length !== largest.length || rows === undefined)
         throw new Error('magnitudes of another size were made');
-      // Math.max keeps NaN: who takes the scales sees that they are none.
+      // Math.max keeps NaN: who takes the magnitudes sees that they are none.
       most.forEach((x, k) => {
         largest[k] = Math.max(largest[k] ?? 0, x);
       });
       addTo(sum, made.get(sumName(index)), times);
+      addTo(squares, made.get(squaresName(index)), times);
+      seen.rows += Number(rows) * times;
     });
   });
-  return new Map(sources.map(({ id }, index) => [id, found[index] ?? EMPTY]));
+  return new Map(found.map((seen, index) => [sources[index]?.id ?? '', seen]));
 }
-
-const EMPTY: Magnitudes = { largest: new Float64Array(0), sum: new Float64Array(0) };
 
 /** All passes over the samples through a changed graph. */
 async function runAll(
