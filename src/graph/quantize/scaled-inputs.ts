@@ -1,8 +1,9 @@
 import type { TensorSource } from '../../core/tensor.js';
 import { encoded } from '../../kernels/quantize/codes.js';
 import { reciprocal, scaledTensor } from '../../kernels/quantize/scaled.js';
-import type { EditNode, GraphEdit } from '../edit.js';
+import type { GraphEdit } from '../edit.js';
 import { intOf } from '../opset/attributes.js';
+import { type Foldable, foldableScales } from './foldable-scales.js';
 import type { QuantizedTensor } from './types.js';
 import type { Weight } from './weights.js';
 
@@ -54,10 +55,10 @@ export class ScaledInputs {
     const takers = new Set<string>(weights.map(({ name }) => name));
     const consumers = edit.consumers().get(value) ?? [];
     const alone = consumers.every(({ input: [, weight = ''] }) => takers.has(weight));
-    const steps = alone ? this.#foldable(value, scales.length) : undefined;
+    const folds = alone ? foldableScales(edit, value, scales.length, this.#mayChange) : undefined;
     for (const { name, sums } of weights) this.#scale(name, sums, scales);
-    if (steps) {
-      for (const step of steps) step(reciprocal(scales));
+    if (folds) {
+      for (const fold of folds) this.#fold(fold, reciprocal(scales));
       this.counts.folded++;
       return;
     }
@@ -106,78 +107,19 @@ export class ScaledInputs {
     this.#scalings.set(name, [...(this.#scalings.get(name) ?? []), { axis, factors }]);
   }
 
-  /** Changes of constants that multiply a value, along its last axis, by factors above zero. */
-  #foldable(value: string, size: number): ((factors: Float64Array) => void)[] | undefined {
-    const edit = this.#edit;
-    const node = edit.producers().get(value);
-    if (!node || edit.outputNames.has(value) || edit.captured.has(value)) return undefined;
-    const [a = '', b = '', c = ''] = node.input;
-    const along = (name: string, axis?: number) => this.#constantAlong(name, size, axis);
-    if ((node.domain ?? '') !== '') return undefined;
-    switch (node.opType) {
-      case 'LayerNormalization': {
-        const last = intOf(node, 'axis') ?? -1n;
-        const scale = along(b);
-        const bias = c === '' ? () => {} : along(c);
-        return last === -1n && scale && bias ? [scale, bias] : undefined;
-      }
-      case 'MatMul': {
-        const columns = this.#rankOf(b) === 2 ? along(b, 1) : undefined;
-        return columns ? [columns] : undefined;
-      }
-      case 'Gemm': {
-        const columns = along(b, (intOf(node, 'transB') ?? 0n) === 0n ? 1 : 0);
-        const bias = c === '' ? () => {} : along(c);
-        return columns && bias ? [columns, bias] : undefined;
-      }
-      case 'Mul': {
-        const constant = along(b) ?? along(a);
-        return constant ? [constant] : undefined;
-      }
-      case 'Add': {
-        const right = along(b);
-        const constant = right ?? along(a);
-        const other = constant && this.#through(right ? a : b, node, size);
-        return constant && other ? [constant, ...other] : undefined;
-      }
-      case 'Relu':
-        return this.#through(a, node, size);
-      default:
-        return undefined;
-    }
-  }
-
-  /** The same for a value that only this node takes. */
-  #through(value: string, node: EditNode, size: number): ((factors: Float64Array) => void)[] | undefined {
-    const takers = this.#edit.consumers().get(value) ?? [];
-    return takers.length === 1 && takers[0] === node ? this.#foldable(value, size) : undefined;
-  }
-
-  #rankOf(name: string): number {
-    return this.#edit.tensor(name)?.info.shape.length ?? 0;
-  }
-
-  /** Scales an initializer along an axis (the last one), if it may change and has an element for each factor there. */
-  #constantAlong(
-    name: string,
-    size: number,
-    axis = this.#rankOf(name) - 1,
-  ): ((factors: Float64Array) => void) | undefined {
+  /** Multiplies the constants by the factors. */
+  #fold({ name, axis, copy, input, output }: Foldable, factors: Float64Array): void {
     const edit = this.#edit;
     const tensor = edit.tensor(name);
-    if (
-      !tensor ||
-      !edit.isConstant(name) ||
-      !this.#mayChange(name) ||
-      edit.captured.has(name) ||
-      edit.outputNames.has(name)
-    )
-      return undefined;
-    const { dtype, shape } = tensor.info;
-    const takers = edit.consumers().get(name) ?? [];
-    if ((dtype !== 'f32' && dtype !== 'f16') || takers.length !== 1) return undefined;
-    if (takers[0]?.input.filter((input) => input === name).length !== 1) return undefined;
-    if (shape[axis] === size && size > 1) return (factors) => this.#scale(name, axis, factors);
-    return undefined;
+    if (!copy || !tensor) {
+      this.#scale(name, axis, factors);
+      return;
+    }
+    const own = edit.add(`${name}_scaled`, scaledTensor(tensor, axis, factors));
+    edit.rewrite((node) =>
+      node.output.includes(output)
+        ? [{ ...node, input: node.input.map((one) => (one === input ? own : one)) }]
+        : undefined,
+    );
   }
 }

@@ -14,7 +14,7 @@ export function scaledRounding(
   { values, size }: SampledRows,
   scales: Float64Array,
   spec: AffineSpec,
-): SampledRows & { readonly values: Float32Array } {
+): SampledRows {
   const block = spec.block ?? size;
   const out = new Float32Array(values.length);
   const { low, high } = integersOf(spec.dtype);

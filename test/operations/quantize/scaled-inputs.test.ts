@@ -68,10 +68,12 @@ const node = (op: string, inputs: string[], output: string, attributes = {}): No
 });
 const last = (input: string): NodeDescription => node('MatMul', [input, 'w'], 'y');
 
+const NORMALIZED = [node('LayerNormalization', ['x', 'gamma', 'beta'], 'l', { axis: -1n }), last('l')];
+
 /** Graphs, the operators they have once scales were moved, and whether samples are loud themselves. */
 const GRAPHS: Record<string, { nodes: NodeDescription[]; ops: string[]; loud?: boolean }> = {
   'a normalization': {
-    nodes: [node('LayerNormalization', ['x', 'gamma', 'beta'], 'l', { axis: -1n }), last('l')],
+    nodes: NORMALIZED,
     ops: ['LayerNormalization', 'MatMul'],
   },
   'a normalization in parts, and two layers behind it': {
@@ -83,6 +85,17 @@ const GRAPHS: Record<string, { nodes: NodeDescription[]; ops: string[]; loud?: b
       node('Add', ['a', 'b'], 'y'),
     ],
     ops: ['Mul', 'Add', 'MatMul', 'Gemm', 'Add'],
+  },
+  'normalizations that share their weights': {
+    nodes: [
+      node('Identity', ['beta'], 'copy'),
+      node('LayerNormalization', ['x', 'gamma', 'copy'], 'l', { axis: -1n }),
+      node('MatMul', ['l', 'square'], 'a'),
+      node('LayerNormalization', ['a', 'gamma', 'beta'], 'm', { axis: -1n }),
+      last('m'),
+    ],
+    // Nothing takes the Identity any more.
+    ops: ['Identity', 'LayerNormalization', 'MatMul', 'LayerNormalization', 'MatMul'],
   },
   'a layer with a bias and a Relu': {
     nodes: [
@@ -134,8 +147,8 @@ describe('scales that move from inputs into weights', () => {
     expect(codes(made.findings)).toEqual(['INPUTS_SCALED']);
     expect(ops).toEqual(graph.ops);
     const feeds = { x: fed(x, [ROWS, SIZE]) };
-    const before = (await shop.run(source, feeds)).y ?? new Float32Array();
-    const after = (await shop.run(file, feeds)).y ?? new Float32Array();
+    const { y: before = new Float32Array() } = await shop.run(source, feeds);
+    const { y: after = new Float32Array() } = await shop.run(file, feeds);
     const size = before.reduce((most, y) => Math.max(most, Math.abs(y)), 0);
     expect(after.length).toBe(ROWS * WIDTH);
     after.forEach((y, i) => void expect(Math.abs(y - (before[i] ?? 0))).toBeLessThan(size * 1e-5));
@@ -203,8 +216,7 @@ describe('smooth', () => {
     { scheme: 'int8-static', perChannel: true, operators: true },
   ])('$scheme $perChannel: a fraction of the error where channels stand out', async (options) => {
     const { file: calibration } = await samples(false);
-    const { nodes } = GRAPHS['a normalization'] ?? { nodes: [] };
-    const source = await model(nodes);
+    const source = await model(NORMALIZED);
     const plain = await quantize(source, { ...options, calibration });
     const refined = await quantize(source, { ...options, calibration, refine: 'smooth' });
     expect(loss(refined)).toBeLessThan(loss(plain) / 2);
