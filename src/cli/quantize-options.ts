@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { MlserError } from '../errors.js';
+import type { Refinement } from '../graph/quantize/types.js';
 import type { CalibrationMethod, QuantizeOptions } from '../operations/quantize/quantize.js';
+import { REFINEMENT_LIST, REFINEMENTS } from '../operations/quantize/refinements.js';
 import { SCHEMES } from '../operations/quantize/schemes.js';
 import {
   integerFlag,
@@ -22,6 +24,7 @@ export interface QuantizeFlags extends WritingOptions, SelectionOptions {
   readonly calibration?: string;
   readonly method?: CalibrationMethod;
   readonly calibrationCache?: string;
+  readonly refine?: Refinement;
   readonly perChannel?: boolean;
   readonly perTensor?: boolean;
   readonly block?: number;
@@ -75,13 +78,16 @@ export const schemeOptions = (command: Command): Command =>
     .option('--no-keep-io', 'fp16, bf16: inputs and outputs of the graph change their type too')
     .addOption(listFlag('--block-op <op>', 'fp16, bf16: this operator stays in f32 (repeatable)'))
     .option('--reduce-range', 'one bit less, for processors without 8-bit dot products')
-    .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations')
+    .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations and --refine')
     .addOption(
       valueFlag(
         '--method <name>',
         'how ranges are chosen: minmax (default), percentile, entropy, mse',
         word('minmax', 'percentile', 'entropy', 'mse'),
       ),
+    )
+    .addOption(
+      valueFlag('--refine <name>', `better than nearest integers: ${REFINEMENT_LIST}`, word(...REFINEMENTS)),
     )
     .option('--calibration-cache <file.json>', 'keeps what calibration has seen, for the next run')
     .option('--requantize', 'accept a model that is quantized already');
@@ -119,7 +125,7 @@ export async function wantedOf(options: QuantizeFlags): Promise<QuantizeOptions>
     ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync', 'include', 'exclude'),
     ...given(options, 'calibration', 'method', 'perChannel', 'block', 'symmetric', 'operators', 'keepIo'),
     ...given(options, 'reduceRange', 'keep', 'maxError', 'maxAccuracyDrop', 'requantize', 'externalData'),
-    ...given(options, 'targetSize', 'calibrationCache'),
+    ...given(options, 'targetSize', 'calibrationCache', 'refine'),
     ...(perTensor ? { perChannel: false } : {}),
     ...(asymmetric ? { symmetric: false } : {}),
     ...(weights === undefined ? {} : { weightSign: weights }),

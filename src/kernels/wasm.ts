@@ -178,6 +178,14 @@ export interface KernelExports {
   readonly zeroBelow32: ZeroBelow;
   readonly zeroBelow64: ZeroBelow;
   readonly xorBytes: (a: number, b: number, bytes: number, out: number) => void;
+  readonly addProducts: (
+    a: number,
+    rowsA: number,
+    b: number,
+    rowsB: number,
+    length: number,
+    out: number,
+  ) => void;
   readonly adamWeight: (
     ...args: [
       weight: number,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { byteHistogram, entropyBits } from '../../src/kernels/histogram.js';
+import { rowProducts } from '../../src/kernels/quantize/row-products.js';
 import * as plainBytes from '../../src/kernels/reference/bytes.js';
 import {
   castBf16ToF32,
@@ -8,6 +9,7 @@ import {
   castF32ToF16,
 } from '../../src/kernels/reference/casts.js';
 import { blockDifference } from '../../src/kernels/reference/compare.js';
+import { rowProductsReference } from '../../src/kernels/reference/products.js';
 import { blockStatistics } from '../../src/kernels/reference/statistics.js';
 import { arena } from '../../src/kernels/wasm.js';
 import { bytesOf, floats, KINDS, LENGTHS } from './samples.js';
@@ -106,5 +108,31 @@ describe('entropy', () => {
     expect(entropyBits(byteHistogram(new Uint8Array(100)))).toBe(0);
     expect(entropyBits(byteHistogram(Uint8Array.from({ length: 512 }, (_, i) => i)))).toBe(8);
     expect(entropyBits(new Float64Array(256))).toBe(0);
+  });
+});
+
+describe('products of rows', () => {
+  // Longer than what is multiplied at a time; numbers of rows that are no multiples of a tile.
+  it.each([
+    [1, 1, 1],
+    [5, 3, 7],
+    [4, 2, 1024],
+    [9, 11, 2500],
+    [256, 33, 64],
+  ])('%i by %i rows of %i', (rowsA, rowsB, length) => {
+    const random = (count: number, seed: number): Float64Array =>
+      Float64Array.from({ length: count }, (_, i) => (Math.sin(i * 12.9898 + seed) * 43758.5453) % 1);
+    const a = { values: random(rowsA * (length + 3) + 2, 1), first: 2, step: length + 3, count: rowsA };
+    const b = { values: random(rowsB * length, 2), first: 0, step: length, count: rowsB };
+    const found = rowProducts(a, b, length);
+    const expected = rowProductsReference(a, b, length);
+    expect(found.length).toBe(expected.length);
+    if (length <= 1024) expect(found).toEqual(expected);
+    else found.forEach((x, i) => void expect(Math.abs(x - (expected[i] ?? 0))).toBeLessThan(1e-12));
+  });
+
+  it('are zero where rows have no elements', () => {
+    const none = { values: new Float64Array(8), first: 0, step: 1, count: 3 };
+    expect(rowProducts(none, none, 0)).toEqual(new Float64Array(9));
   });
 });

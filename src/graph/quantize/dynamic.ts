@@ -16,6 +16,7 @@ import { dynamicLstm } from './dynamic-lstm.js';
 import { DynamicRemarks } from './dynamic-remarks.js';
 import { otherUses, remarkLeft } from './dynamic-uses.js';
 import { DynamicWeights, makerFrom, WeightGatherer } from './dynamic-weights.js';
+import { smoothed } from './smooth.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from './types.js';
 
 /** Operator set that brought DynamicQuantizeLinear. */
@@ -37,6 +38,7 @@ const PASSES: ReadonlyMap<string, (graph: DynamicGraph, node: EditNode) => Promi
 export const int8Dynamic: GraphScheme = {
   id: ID,
   title: 'int8 weights, activations quantized at run time',
+  prepare: smoothed,
   async apply(model, settings, _ranges, context): Promise<Quantized> {
     const { model: raised, findings } = await withOperators(model);
     const pooled = context && (await inPool(raised, settings, context));

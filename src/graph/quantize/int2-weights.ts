@@ -1,3 +1,4 @@
+import { activationAware } from './activation-aware.js';
 import type { IntegerWeights } from './integer-plan.js';
 import { quantizeWeights } from './integer-weights.js';
 import type { GraphScheme } from './types.js';
@@ -13,5 +14,7 @@ const WEIGHTS: IntegerWeights = {
 export const int2Weights: GraphScheme = {
   id: WEIGHTS.id,
   title: 'weights as 2-bit integers, a scale a block of 16',
-  apply: (model, settings, _ranges, context) => quantizeWeights(model, WEIGHTS, settings, context),
+  prepare: (model, settings, feeds) => activationAware(model, WEIGHTS, settings, feeds),
+  apply: (model, settings, _ranges, context, feeds) =>
+    quantizeWeights(model, WEIGHTS, settings, context, feeds),
 };

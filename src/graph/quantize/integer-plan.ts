@@ -41,7 +41,9 @@ export const plansOf = (
   weightsOf(edit, settings, scheme.ops).map((weight) => planOf(edit, weight, scheme, settings));
 
 function planOf(edit: GraphEdit, weight: Weight, scheme: IntegerWeights, settings: QuantizeSettings): Plan {
-  const { symmetric = true, perChannel, reduceRange = false, operators = scheme.operators } = settings;
+  // Zero points are what HQQ moves.
+  const { symmetric = settings.refine !== 'hqq', operators = scheme.operators } = settings;
+  const { perChannel, reduceRange = false } = settings;
   const { bits } = scheme;
   const scale = edit.tensor(weight.name)?.info.dtype === 'f16' ? ({ scaleType: 'f16' } as const) : {};
   const product = weight.op === 'MatMul' || weight.op === 'Gemm';

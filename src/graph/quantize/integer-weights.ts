@@ -3,6 +3,7 @@ import type { Model } from '../../core/model.js';
 import type { Finding } from '../../errors.js';
 import { type AffineTensor, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
 import { quantizeMatrices } from '../../kernels/quantize/blocks-pool.js';
+import { halfQuadratic } from '../../kernels/quantize/half-quadratic.js';
 import { levelled } from '../../kernels/quantize/level-sums.js';
 import { quantizeLinear } from '../../kernels/quantize/linear-pool.js';
 import type { LossFigures } from '../../kernels/quantize/loss.js';
@@ -10,10 +11,11 @@ import { type NBitsMatrix, nbitsMatrix } from '../../kernels/quantize/matmul-nbi
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { GraphEdit } from '../edit.js';
 import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
+import { compensatedWeights } from './compensated-weights.js';
 import { dequantizeGathered, dequantizeInFront } from './dequantize.js';
 import { checkBlock, type IntegerWeights, opsetOf, type Plan, plansOf, specOf } from './integer-plan.js';
 import { multiplyNBits } from './nbits-node.js';
-import type { Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
+import type { LayerFeeds, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** A weight as integers. Neither: a value is NaN or infinite. */
 interface Made {
@@ -36,6 +38,7 @@ export async function quantizeWeights(
   scheme: IntegerWeights,
   settings: QuantizeSettings,
   context?: WorkContext,
+  feeds?: LayerFeeds,
 ): Promise<Quantized> {
   checkBlock(settings.block);
   const plain = await GraphEdit.open(source);
@@ -45,15 +48,29 @@ export async function quantizeWeights(
   const findings = [...raised];
   const quantized: QuantizedTensor[] = [];
   const plans = plansOf(edit, scheme, settings);
+  const refined =
+    feeds && settings.refine === 'gptq'
+      ? await compensatedWeights(edit, plans, settings, feeds, context?.signal)
+      : undefined;
+  findings.push(...(refined?.findings ?? []));
+  const rest = plans.filter(({ weight }) => !refined?.made.has(weight.name));
   // What the pool cannot make by itself is streamed.
-  const pooled = context && settings.method !== 'mse' ? await inPool(edit, plans, context) : undefined;
+  const pooled =
+    context && settings.method !== 'mse' && settings.refine !== 'hqq'
+      ? await inPool(edit, rest, context)
+      : undefined;
+  const release = (): void => {
+    refined?.release();
+    pooled?.release();
+  };
   for (const plan of plans) {
-    const made = pooled?.made.get(plan.weight.name) ?? (await streamed(edit, plan, settings));
+    const { name } = plan.weight;
+    const made = refined?.made.get(name) ?? pooled?.made.get(name) ?? (await streamed(edit, plan, settings));
     const done = put(edit, plan, made, scheme.id);
     if ('code' in done) findings.push(done);
     else quantized.push(done);
   }
-  return { model: edit.finish(), quantized, findings, ...(pooled ? { release: pooled.release } : {}) };
+  return { model: edit.finish(), quantized, findings, release };
 }
 
 async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkContext): Promise<Pooled> {
@@ -81,13 +98,14 @@ async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkCont
   }
 }
 
-async function streamed(edit: GraphEdit, plan: Plan, { method }: QuantizeSettings): Promise<Made> {
+async function streamed(edit: GraphEdit, plan: Plan, { method, refine }: QuantizeSettings): Promise<Made> {
   const tensor = edit.tensor(plan.weight.name);
   if (!tensor) throw new Error(`${plan.weight.name} is not in the graph`);
   const spec = specOf(plan);
   const all = await fitted(tensor, spec);
   if (!all) return {};
-  const parameters = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
+  const searched = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
+  const parameters = refine === 'hqq' ? await halfQuadratic(tensor, spec, searched) : searched;
   if (plan.kind === 'nbits') return { matrix: nbitsMatrix(tensor, plan.nbits, parameters) };
   // Few bits without blocks. `--method minmax` rounds each value by itself, as onnxruntime does.
   const level = FEW_BITS.has(spec.dtype) && method !== 'minmax';

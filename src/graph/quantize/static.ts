@@ -2,6 +2,7 @@ import type { Model } from '../../core/model.js';
 import { type Finding, MlserError } from '../../errors.js';
 import { GraphEdit } from '../edit.js';
 import { convertOpset } from '../opset.js';
+import { smoothed } from './smooth.js';
 import { Planner } from './static-plan.js';
 import { writeQdq } from './static-qdq.js';
 import { writeOperators } from './static-qoperators.js';
@@ -15,6 +16,8 @@ const ID = 'int8-static';
 export const int8Static: GraphScheme = {
   id: ID,
   title: 'weights and activations in 8 bits, ranges from calibration data',
+
+  prepare: smoothed,
 
   async activations(model, settings) {
     const { edit } = await prepared(model, settings);

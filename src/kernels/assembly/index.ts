@@ -23,3 +23,4 @@ export {
   zeroBelow32,
   zeroBelow64,
 } from './prune';
+export { addProducts } from './products';

@@ -1,5 +1,6 @@
 import type { DType } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { castTensor } from '../cast.js';
 import { decodeElements } from '../elements.js';
 import { encoded } from './codes.js';
 import { type Granularity, Groups } from './groups.js';
@@ -117,7 +118,7 @@ export function withParameters(
   const groups = new Groups(info.shape, spec);
   const scale = encodeScales(scaleType, scales);
   // What is stored is what counts: values are divided by the scale after its rounding.
-  const rounder = new Rounder(dtype, groups, decoded(scaleType, scale, scales.length), zeros, rule);
+  const rounder = new Rounder(dtype, groups, heldScales(scaleType, scales), zeros, rule);
   return {
     codes: mapped(tensor, dtype, (values, at) => rounder.codes(values, at)),
     shape: groups.shape,
@@ -140,10 +141,32 @@ export function encodeScales(dtype: DType, scales: ArrayLike<number>): Uint8Arra
   return encoded(dtype, held);
 }
 
-function decoded(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
-  const out = new Float64Array(count);
-  decodeElements(dtype, bytes, count, out);
+/** Scales as they are once they are stored. */
+export function heldScales(dtype: DType, scales: Float32Array): Float32Array {
+  if (dtype === 'f32') return scales;
+  const out = new Float64Array(scales.length);
+  decodeElements(dtype, encodeScales(dtype, scales), scales.length, out);
   return Float32Array.from(out);
+}
+
+/** The same with integers from elsewhere, packed, in the shape of the tensor. */
+export function withCodes(
+  { info }: TensorSource,
+  spec: AffineSpec,
+  { scales, zeros }: Parameters,
+  codes: TensorSource,
+): AffineTensor {
+  const { dtype, scaleType = 'f32' } = spec;
+  const groups = new Groups(info.shape, spec);
+  const values = integersBack(codes, groups, { scales: heldScales(scaleType, scales), zeros });
+  return {
+    codes,
+    shape: groups.shape,
+    scaleType,
+    scale: encodeScales(scaleType, scales),
+    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, Float64Array.from(zeros)) } : {}),
+    dequantized: info.dtype === 'f32' ? values : castTensor(values, info.dtype),
+  };
 }
 
 /** Bytes of what is stored in place of a tensor. */

@@ -1,6 +1,13 @@
 import { elementCount } from '../../core/dtype.js';
 import { memoryTensor, type TensorSource } from '../../core/tensor.js';
-import { type AffineSpec, encodeScales, fitted, type Parameters, withParameters } from './affine.js';
+import {
+  type AffineSpec,
+  type AffineTensor,
+  encodeScales,
+  fitted,
+  type Parameters,
+  withParameters,
+} from './affine.js';
 import { Groups } from './groups.js';
 import { packedBlocks, packedZeros, transposed } from './nbits-pack.js';
 
@@ -41,10 +48,18 @@ export function matrixShapes([k = 0, n = 0]: readonly number[], { bits, block }:
 
 /** A K × N matrix for MatMulNBits, with the scales and zero points of its blocks, [blocks, N]. */
 export function nbitsMatrix(tensor: TensorSource, spec: NBitsSpec, parameters: Parameters): NBitsMatrix {
-  const affine = matrixSpec(spec);
+  return packedMatrix(tensor, spec, parameters, withParameters(tensor, matrixSpec(spec), parameters));
+}
+
+/** The same with integers of their own. */
+export function packedMatrix(
+  tensor: TensorSource,
+  spec: NBitsSpec,
+  parameters: Parameters,
+  { codes, scaleType, dequantized }: AffineTensor,
+): NBitsMatrix {
   const { name } = tensor.info;
-  const [blocks = 0, n = 0] = new Groups(tensor.info.shape, affine).shape;
-  const { codes, scaleType, dequantized } = withParameters(tensor, affine, parameters);
+  const [blocks = 0, n = 0] = new Groups(tensor.info.shape, matrixSpec(spec)).shape;
   const shapes = matrixShapes(tensor.info.shape, spec);
   const scales = encodeScales(scaleType, transposed(parameters.scales, blocks, n));
   const zeros = spec.symmetric

@@ -5,7 +5,7 @@ import { Rounder } from './rounder.js';
 import { f32Values } from './values.js';
 
 /** Shares of the range that are tried. */
-const SHARES = [1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.78, 0.74, 0.7, 0.65, 0.6, 0.55, 0.5];
+export const SHARES = [1, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.78, 0.74, 0.7, 0.65, 0.6, 0.55, 0.5];
 
 /**
  * Scales with the least squared error: large values may be clipped so that the many others are rounded more finely.

@@ -4,9 +4,11 @@ import { MlserError } from '../../errors.js';
 import type {
   ActivationRanges,
   GraphScheme,
+  LayerFeeds,
   Quantized,
   QuantizedTensor,
   QuantizeSettings,
+  Refinement,
 } from '../../graph/quantize/types.js';
 import { SCHEMES, schemeById } from './schemes.js';
 
@@ -15,6 +17,9 @@ export interface Assignment {
   readonly scheme: string;
   readonly settings: QuantizeSettings;
 }
+
+/** Refinements that change the graph before it is quantized. */
+const CHANGES_GRAPH: ReadonlySet<Refinement> = new Set(['awq', 'smooth']);
 
 /** Ranges of activations for a scheme that needs them. */
 export type RangesFor = (
@@ -29,6 +34,7 @@ export async function applyAll(
   assignments: readonly Assignment[],
   rangesFor: RangesFor,
   context?: WorkContext,
+  feeds?: LayerFeeds,
 ): Promise<Quantized> {
   let model = source;
   const quantized: QuantizedTensor[] = [];
@@ -39,7 +45,7 @@ export async function applyAll(
   };
   try {
     for (const { scheme, settings } of assignments) {
-      const made = await applyOne(model, scheme, settings, rangesFor, context);
+      const made = await applyOne(model, scheme, settings, rangesFor, context, feeds);
       if (made.release) releases.push(made.release);
       model = made.model;
       quantized.push(...made.quantized);
@@ -58,6 +64,7 @@ async function applyOne(
   settings: QuantizeSettings,
   rangesFor: RangesFor,
   context: WorkContext | undefined,
+  feeds: LayerFeeds | undefined,
 ): Promise<Quantized> {
   const entry = schemeById(id);
   if (!entry)
@@ -67,7 +74,21 @@ async function applyOne(
   if (model.graph) {
     const scheme = await entry.graph?.();
     if (!scheme) throw notFor(id, 'an ONNX graph');
-    return scheme.apply(model, settings, await rangesFor(scheme, model, settings), context);
+    // A refinement is for the schemes that know it; beside them there may be others.
+    const { refine, ...plain } = settings;
+    const own: QuantizeSettings = refine && entry.refinements?.includes(refine) ? settings : plain;
+    const prepared =
+      feeds && own.refine && CHANGES_GRAPH.has(own.refine)
+        ? await scheme.prepare?.(model, own, feeds)
+        : undefined;
+    const source = prepared?.model ?? model;
+    const made = await scheme.apply(source, own, await rangesFor(scheme, source, own), context, feeds);
+    if (!prepared) return made;
+    return {
+      ...made,
+      quantized: made.quantized.map((tensor) => prepared.restored(tensor)),
+      findings: [...prepared.findings, ...made.findings],
+    };
   }
   const scheme = await entry.tensors?.();
   if (!scheme) throw notFor(id, 'weights without a graph');

@@ -12,6 +12,7 @@ import { selects, type TensorSelection } from '../selection.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
 import { rangesFor } from './ranges.js';
+import { checkRefinement, feedsFor } from './refinements.js';
 
 export type CalibrationMethod = 'minmax' | 'percentile' | 'entropy' | 'mse';
 
@@ -49,6 +50,7 @@ export const quantizeModel = (
 ): Promise<QuantizeReport> =>
   withModel(input, context, async (opened) => {
     const options = withFeeds(asked);
+    checkRefinement(options, opened);
     const { targetSize, maxAccuracyDrop, labels } = options;
     if (targetSize !== undefined) {
       const { meetSize } = await import('./target-size.js');
@@ -196,6 +198,7 @@ async function apply(
       return calibration?.ranges;
     },
     context,
+    await feedsFor(options, opened, context),
   );
   return { ...made, findings: [...seen, ...made.findings] };
 }

@@ -1,10 +1,12 @@
-import type { GraphScheme } from '../../graph/quantize/types.js';
+import type { GraphScheme, Refinement } from '../../graph/quantize/types.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 /** A scheme by what it works on. Loaded when it is the one that runs. */
 interface SchemeEntry {
   readonly id: string;
   readonly title: string;
+  /** Refinements (`--refine`) of its graphs. */
+  readonly refinements?: readonly Refinement[];
   /** For ONNX graphs. */
   readonly graph?: () => Promise<GraphScheme>;
   /** For formats without a graph. */
@@ -16,29 +18,34 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'int8-weights',
     title: 'weights as 8-bit integers, a scale a channel',
+    refinements: ['gptq', 'awq'],
     graph: async () => (await import('../../graph/quantize/int8-weights.js')).int8Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(8),
   },
   {
     id: 'int4-weights',
     title: 'weights as 4-bit integers, a scale a block of 32',
+    refinements: ['gptq', 'awq', 'hqq'],
     graph: async () => (await import('../../graph/quantize/int4-weights.js')).int4Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(4),
   },
   {
     id: 'int2-weights',
     title: 'weights as 2-bit integers, a scale a block of 16',
+    refinements: ['gptq', 'awq', 'hqq'],
     graph: async () => (await import('../../graph/quantize/int2-weights.js')).int2Weights,
     tensors: async () => (await import('./integer-tensors.js')).integerTensors(2),
   },
   {
     id: 'int8-dynamic',
     title: 'int8 weights, activations quantized at run time',
+    refinements: ['smooth'],
     graph: async () => (await import('../../graph/quantize/dynamic.js')).int8Dynamic,
   },
   {
     id: 'int8-static',
     title: 'weights and activations in 8 bits, ranges from calibration data',
+    refinements: ['smooth'],
     graph: async () => (await import('../../graph/quantize/static.js')).int8Static,
   },
   {

@@ -3,6 +3,7 @@ import { type OpenContext, withModel } from '../open.js';
 import type { SensitivityReport } from '../reports.js';
 import { layerLosses, withTrials } from './layers.js';
 import { type QuantizeOptions, quantizedNames, quantizeOpened, withFeeds } from './quantize.js';
+import { checkRefinement } from './refinements.js';
 
 /** The loss of every weight when it alone is quantized, ranked: which ones to keep. */
 export const sensitivityOf = (
@@ -13,6 +14,7 @@ export const sensitivityOf = (
   withModel(input, context, async (opened) => {
     const started = performance.now();
     const options = withFeeds(asked);
+    checkRefinement(options, opened);
     const names = await quantizedNames(opened, options, context);
     context.progress.stage('layers', names.length);
     const layers = await withTrials(opened, options, context, quantizeOpened, (trial) =>

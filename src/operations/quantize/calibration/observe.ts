@@ -64,7 +64,7 @@ async function measured(
   limit: number,
 ): Promise<Measured> {
   const { model, names, files } = request;
-  const session = await open(request, runtime, measuring(model, names));
+  const session = await openChanged(request, runtime, measuring(model, names), request.context.threads);
   try {
     return await measure(session, file, { model, names, label: files.label, limit });
   } finally {
@@ -84,7 +84,9 @@ async function runWindow(
   const fed = new Set(window.filter((name) => isInput(request.model, name)));
   const inner = window.filter((name) => !fed.has(name));
   const session =
-    inner.length > 0 ? await open(request, runtime, observing(request.model, inner)) : undefined;
+    inner.length > 0
+      ? await openChanged(request, runtime, observing(request.model, inner), request.context.threads)
+      : undefined;
   const fetched = (session?.outputs ?? []).flatMap(({ name, type }) => (type === 'float32' ? [name] : []));
   for (const slice of feeds.slices ?? [undefined]) {
     const given = await feeds.load(slice);
@@ -105,15 +107,16 @@ const isInput = ({ graph }: Model, name: string): boolean =>
   graph?.inputs.some((input) => input.name === name) ?? false;
 
 /** A part of the graph may not take every input. */
-const onlyInputs = (session: Session, feeds: Values): Values =>
+export const onlyInputs = (session: Session, feeds: Values): Values =>
   new Map([...feeds].filter(([name]) => session.inputs.some((input) => input.name === name)));
 
-async function open(
-  { model, files, context }: ObserveRequest,
+export async function openChanged(
+  { model, files }: Pick<ObserveRequest, 'model' | 'files'>,
   runtime: Runtime,
   changed: Model,
+  threads: number,
 ): Promise<Session> {
-  const settings = { providers: providersOf('cpu'), threads: context.threads, lean: true };
+  const settings = { providers: providersOf('cpu'), threads, lean: true };
   const { folder } = files;
   if (folder !== undefined && model.format === 'onnx')
     try {

@@ -24,7 +24,8 @@ export function measuring(model: Model, names: readonly string[]): Model {
   return withOutputs(model, [...own, ...names.map(shapeName)], shapes);
 }
 
-function withOutputs(model: Model, names: readonly string[], added: readonly NodeProto[]): Model {
+/** The model with outputs that the added nodes make, and no others. */
+export function withOutputs(model: Model, names: readonly string[], added: readonly NodeProto[]): Model {
   if (!model.graph) throw new Error('only graphs are calibrated');
   const proto = protoOf(model.graph);
   const graph = proto.graph ?? create('GraphProto');
