@@ -1,11 +1,18 @@
 import { dtypeFacts } from '../../core/dtype.js';
+import type { WorkContext } from '../../core/format.js';
+import type { Model } from '../../core/model.js';
 import { memoryTensor, renamed, type TensorSource } from '../../core/tensor.js';
 import type { QuantizeSettings } from '../../graph/quantize/types.js';
 import { type AffineSpec, type AffineTensor, fitted, withParameters } from '../../kernels/quantize/affine.js';
 import { bytesOfCodes, type CodeBits } from '../../kernels/quantize/codes.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
+import {
+  type QuantizedAffine,
+  type QuantizedAffines,
+  quantizeLinear,
+} from '../../kernels/quantize/linear-pool.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
-import { OUTPUTS, type PlainWeight, quantizeEach, type StoredWeight } from './each-tensor.js';
+import { isWeight, OUTPUTS, type PlainWeight, quantizeEach, type StoredWeight } from './each-tensor.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 /** Elements that share a scale, where nothing else is asked for. */
@@ -20,20 +27,39 @@ export const integerTensors = (bits: 8 | 4 | 2): TensorScheme => {
   return {
     id,
     title: `weights as ${bits}-bit integers`,
-    apply: (model, settings) =>
-      quantizeEach(model, id, settings, (weight) => stored(weight, id, bits, settings)),
+    async apply(model, settings, context) {
+      const pooled =
+        context && settings.method !== 'mse' ? await inPool(model, bits, settings, context) : undefined;
+      const made = await quantizeEach(model, id, settings, (weight) =>
+        stored(weight, id, bits, settings, pooled?.done.get(weight.tensor.info.name)),
+      );
+      return { ...made, ...(pooled ? { release: pooled.release } : {}) };
+    },
   };
 };
+
+/** What the pool can make of the weights: those that lie in a file as f32, with 8 bits and no blocks. */
+function inPool(
+  model: Model,
+  bits: 8 | 4 | 2,
+  settings: QuantizeSettings,
+  context: WorkContext,
+): Promise<QuantizedAffines> {
+  const weights = model.tensors.filter((tensor) => isWeight(tensor) && settings.selects(tensor.info.name));
+  const jobs = weights.map((tensor) => ({ tensor, spec: specOf(tensor.info.shape, bits, settings) }));
+  return quantizeLinear(jobs, context);
+}
 
 async function stored(
   { tensor, from, beside }: PlainWeight,
   scheme: string,
   bits: 8 | 4 | 2,
   settings: QuantizeSettings,
+  pooled: QuantizedAffine | undefined,
 ): Promise<StoredWeight | undefined> {
   const { shape } = tensor.info;
   const spec = specOf(shape, bits, settings);
-  const affine = await quantizedTensor(tensor, spec, settings);
+  const { affine, loss } = pooled ?? { affine: await quantizedTensor(tensor, spec, settings) };
   if (!affine) return undefined;
   const scale = memoryTensor(
     { name: beside('scale'), dtype: affine.scaleType, shape: affine.shape },
@@ -52,6 +78,7 @@ async function stored(
     },
     dtypeOut: spec.dtype,
     dequantized: affine.dequantized,
+    ...(loss ? { loss } : {}),
   };
 }
 

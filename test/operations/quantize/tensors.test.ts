@@ -86,11 +86,11 @@ describe('codes in formats without a graph', () => {
       const differences = await compareTensors(pairs, context);
       pairs.forEach(({ a, b }, i) => {
         expect(b.info).toEqual(a.info);
-        // Exactly what the report said was lost.
+        // What the report said was lost; the pool sums up short runs in f32.
         const told = done.find(({ name }) => name === a.info.name)?.error;
         const { rmse = 0, maxAbs = 0 } = told ?? {};
         expect(differences[i]?.maxAbs).toBe(maxAbs);
-        expect(Math.abs((differences[i]?.rmse ?? 0) - rmse)).toBeLessThanOrEqual(rmse * 1e-12);
+        expect(Math.abs((differences[i]?.rmse ?? 0) - rmse)).toBeLessThanOrEqual(rmse * 1e-6);
       });
     });
   });
