@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { env, ModelRegistry, type PipelineType, pipeline } from '@huggingface/transformers';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { quantizePreset } from '../../../src/operations/quantize/preset.js';
 import type { PresetReport } from '../../../src/operations/reports.js';
@@ -35,9 +36,10 @@ function folderFor(name: string): string {
 const write = (
   folder: string,
   more: Partial<Parameters<typeof quantizePreset>[2]> = {},
+  input = path.join(MODEL, 'onnx/model.onnx'),
 ): Promise<PresetReport> =>
   quantizePreset(
-    path.join(MODEL, 'onnx/model.onnx'),
+    input,
     folder,
     { preset: 'transformers.js', validate: 'weights', device: 'cpu', sync: false, ...more },
     testContext(),
@@ -157,38 +159,64 @@ describe('onnxruntime-web', () => {
         release(): Promise<void>;
       }>;
     };
-    readonly Tensor: new (type: string, data: BigInt64Array, dims: readonly number[]) => object;
+    readonly Tensor: new (
+      type: string,
+      data: BigInt64Array | Float32Array,
+      dims: readonly number[],
+    ) => object;
   }
   const client = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'));
   const web = client('onnxruntime-web') as Web;
   web.env.wasm.numThreads = 1;
 
-  async function logits(suffix: string): Promise<number[]> {
-    const at = (name: string): string => path.join(root, 'chunked/onnx', name);
-    const file = `model${suffix}.onnx`;
-    const names = readdirSync(path.join(root, 'chunked/onnx')).filter((name) => name.startsWith(`${file}_`));
+  /** Runs a graph of a folder, with its data files as a browser would hand them over. */
+  async function run(folder: string, file: string, feeds: object): Promise<number[]> {
+    const at = (name: string): string => path.join(root, folder, 'onnx', name);
+    const names = readdirSync(at('')).filter((name) => name.startsWith(`${file}_`));
     const session = await web.InferenceSession.create(readFileSync(at(file)), {
       executionProviders: ['wasm'],
       externalData: names.map((name) => ({ path: name, data: readFileSync(at(name)) })),
     });
-    const ids = (values: readonly number[]) =>
-      new web.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
-    const found = await session.run({
-      input_ids: ids([2, 128, 131, 130, 3]),
-      attention_mask: ids([1, 1, 1, 1, 1]),
-      token_type_ids: ids([0, 0, 0, 0, 0]),
-    });
+    const { logits } = await session.run(feeds);
     await session.release();
-    return [...found.logits.data];
+    return [...logits.data];
   }
 
+  const ids = (values: readonly number[]) =>
+    new web.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+  const TOKENS = {
+    input_ids: ids([2, 128, 131, 130, 3]),
+    attention_mask: ids([1, 1, 1, 1, 1]),
+    token_type_ids: ids([0, 0, 0, 0, 0]),
+  };
+
   it('runs every variant with its data files as buffers', async () => {
-    const f32 = await logits('');
+    const f32 = await run('chunked', 'model.onnx', TOKENS);
     expect(f32).toHaveLength(3);
     for (const suffix of SUFFIXES.slice(1)) {
-      const found = await logits(suffix);
+      const found = await run('chunked', `model${suffix}.onnx`, TOKENS);
       expect(found, suffix).toHaveLength(3);
       expect(farthest([found], [f32]), suffix).toBeLessThan(suffix === '_fp16' ? 0.002 : 0.1);
+    }
+  });
+
+  it('computes from every variant of a model with Conv what onnxruntime does', async () => {
+    await write(path.join(root, 'cnn'), {}, path.resolve('fixtures/trained/digits_cnn/model.onnx'));
+    const image = Float32Array.from({ length: 64 }, (_, i) => ((i * 7) % 17) / 16);
+    const dims = [1, 1, 8, 8];
+    for (const suffix of SUFFIXES) {
+      const file = `model${suffix}.onnx`;
+      const found = await run('cnn', file, { x: new web.Tensor('float32', image, dims) });
+      const session = await InferenceSession.create(path.join(root, 'cnn/onnx', file));
+      const native = await session.run({ x: new Tensor('float32', image, dims) });
+      await session.release();
+      const wanted = Array.from(native['logits']?.data as Float32Array);
+      const reach = Math.max(...wanted.map(Math.abs));
+      expect(found, suffix).toHaveLength(10);
+      // Activations in 8 bits may fall on either side of a border between two integers.
+      expect(farthest([found], [wanted]), suffix).toBeLessThan(
+        reach * (/int8|quant/.test(suffix) ? 0.05 : 0.005),
+      );
     }
   });
 });
