@@ -95,7 +95,15 @@ describe('eigenvectors', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      {
+        numRuns: 300,
+        // What underflows once had no end, or no right angles.
+        examples: [
+          [2, [-5e-324]],
+          [4, [0, -1.5717277847026288e-162, 1]],
+          [3, [1e-80, 1, -1e-75, 1e-300, 0]],
+        ],
+      },
     );
   });
 });

@@ -9,7 +9,7 @@ export interface Eigen {
   readonly vectors: Float64Array;
 }
 
-/** What squares and products of it would lose. */
+/** Next to a matrix as large as 1 nothing, and so small that products of it would be lost. */
 const VANISHING = 1e-150;
 
 /** Steps that one eigenvalue may take; two or three are usual. */
@@ -43,7 +43,7 @@ function tridiagonal(
     const v = Float64Array.from({ length: size }, (_, i) => a[(k + 1 + i) * n + k] ?? 0);
     const tail = v.subarray(1).reduce((sum, x) => sum + x * x, 0);
     const head = v[0] ?? 0;
-    if (tail === 0) {
+    if (tail < VANISHING) {
       beside[k] = head;
       continue;
     }
