@@ -11,6 +11,12 @@ const NORM = 0.7;
 /** How near errors are taken to what the norm leaves of them, and how this grows; in steps of the scale. */
 const [BETA, KAPPA] = [10, 1.01];
 const ITERATIONS = 20;
+/** Turns end where the whole error sinks by less than this share. */
+const WORTH = 1e-3;
+
+/** Powers of errors below a step, by parts of it: an exponential for each value would take most of the time. */
+const PARTS = 1024;
+const POWERS = Float64Array.from({ length: PARTS }, (_, i) => ((i + 0.5) / PARTS) ** (NORM - 1));
 
 /**
  * Half-quadratic quantization (Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models"):
@@ -32,13 +38,17 @@ export async function halfQuadratic(
   let tried: Parameters = { scales: heldScales(type, start.scales), zeros: start.zeros };
   for (let turn = 0, beta = BETA; turn <= ITERATIONS; turn++, beta *= KAPPA) {
     const seen = await fitted(tensor, spec, groups, tried, beta);
+    let [sunk, total] = [0, 0];
     for (let g = 0; g < groups.count; g++) {
-      const error = seen.errors[g] ?? 0;
-      if (error >= (least[g] ?? 0)) continue;
+      const [error, before] = [seen.errors[g] ?? 0, least[g] ?? 0];
+      total += Math.min(error, before);
+      if (error >= before) continue;
+      sunk += before - error;
       least[g] = error;
       best.scales[g] = tried.scales[g] ?? 0;
       best.zeros[g] = tried.zeros[g] ?? 0;
     }
+    if (sunk <= total * WORTH) break;
     const next = moved(seen, tried, spec);
     tried = { scales: heldScales(type, next.scales), zeros: next.zeros };
   }
@@ -65,23 +75,23 @@ async function fitted(
   const rounder = new Rounder(spec.dtype, groups, scales, zeros, spec.rule ?? 'linear');
   const empty = (): Float64Array => new Float64Array(groups.count);
   const sums = { errors: empty(), n: empty(), q: empty(), t: empty(), qq: empty(), qt: empty() };
-  const add = (of: Float64Array, group: number, x: number): void => {
-    of[group] = (of[group] ?? 0) + x;
-  };
+  const { errors, n, q: sumQ, t: sumT, qq, qt } = sums;
   for await (const { at, values } of f32Values(tensor)) {
     const integers = rounder.integers(values, at);
     groups.visit(at, at + values.length, (first, length, group, steps) => {
       const step = steps ? 1 : 0;
       for (let i = first - at, g = group; i < first - at + length; i++, g += step) {
-        const [q, scale, value] = [integers[i] ?? 0, scales[g] ?? 0, values[i] ?? 0];
+        const q = integers[i] ?? 0;
+        const scale = scales[g] ?? 0;
+        const value = values[i] ?? 0;
         const error = value - Math.fround((q - (zeros[g] ?? 0)) * scale);
         const t = value - shrunk(error, Math.abs(scale), beta);
-        add(sums.errors, g, error * error);
-        add(sums.n, g, 1);
-        add(sums.q, g, q);
-        add(sums.t, g, t);
-        add(sums.qq, g, q * q);
-        add(sums.qt, g, q * t);
+        errors[g] = (errors[g] ?? 0) + error * error;
+        n[g] = (n[g] ?? 0) + 1;
+        sumQ[g] = (sumQ[g] ?? 0) + q;
+        sumT[g] = (sumT[g] ?? 0) + t;
+        qq[g] = (qq[g] ?? 0) + q * q;
+        qt[g] = (qt[g] ?? 0) + q * t;
       }
     });
   }
@@ -90,9 +100,11 @@ async function fitted(
 
 /** What of an error the norm lets stand: the generalized soft threshold. */
 function shrunk(error: number, scale: number, beta: number): number {
-  if (error === 0 || scale === 0) return 0;
+  if (scale === 0) return 0;
   const steps = Math.abs(error) / scale;
-  return Math.sign(error) * scale * Math.max(0, steps - steps ** (NORM - 1) / beta);
+  const power = steps < 1 ? (POWERS[(steps * PARTS) | 0] ?? 1) : steps ** (NORM - 1);
+  const left = steps - power / beta;
+  return left <= 0 ? 0 : error < 0 ? -left * scale : left * scale;
 }
 
 /** The line through the points, with a zero point that is an integer. */

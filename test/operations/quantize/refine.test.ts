@@ -69,6 +69,19 @@ describe('GPTQ of trained classifiers', () => {
     expect(stored(refined)).toEqual(stored(plain));
   });
 
+  it.each(['gptq', 'awq'] as const)(
+    'of half precision, by %s: scales are f16, and outputs are nearer',
+    async (refine) => {
+      const file = (name: string): string => path.join(TRAINED, 'digits_mlp', name);
+      await quantize(file('model.onnx'), 'half.onnx', { scheme: 'fp16' });
+      const data = { inputs: file('test.npz'), calibration: file('calib.npz') };
+      const plain = await quantize(at('half.onnx'), 'plain.onnx', data);
+      const refined = await quantize(at('half.onnx'), 'refined.onnx', { ...data, refine });
+      expect(refined.tensors.filter(({ action }) => action === 'int4-weights').length).toBe(3);
+      expect(loss(refined)).toBeLessThan(loss(plain) * 0.75);
+    },
+  );
+
   it('gives the same bytes at any number of threads', async () => {
     const file = (name: string): string => path.join(TRAINED, 'digits_cnn', name);
     const options = { calibration: file('calib.npz'), refine: 'gptq', validate: 'structure' } as const;

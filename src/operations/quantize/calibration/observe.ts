@@ -1,12 +1,13 @@
 import type { WorkContext } from '../../../core/format.js';
 import { LIMITS } from '../../../core/limits.js';
 import type { Model } from '../../../core/model.js';
-import { MlserError } from '../../../errors.js';
+import { isMlserError, MlserError } from '../../../errors.js';
 import type { InputFiles } from '../../../io/files.js';
 import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import { providersOf } from '../../../runtime/devices.js';
 import { type FeedSource, trim } from '../../../runtime/feed-source.js';
 import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
+import type { ModelReference } from '../../../runtime/protocol.js';
 import { toNumbers, type Values } from '../../../runtime/values.js';
 import { isRefusedPath } from '../../../validate/open-session.js';
 import { type Measured, measure } from './measure.js';
@@ -116,11 +117,18 @@ export async function openChanged(
   changed: Model,
   threads: number,
 ): Promise<Session> {
-  const settings = { providers: providersOf('cpu'), threads, lean: true };
+  const create = (reference: ModelReference, lean: boolean): Promise<Session> =>
+    runtime.create(reference, { providers: providersOf('cpu'), threads, lean }, files.label);
+  // Some f16 graphs are refused by the runtime (1.30) without its optimizations, and taken with them.
+  const opened = (reference: ModelReference): Promise<Session> =>
+    create(reference, true).catch((error: unknown) => {
+      if (!isMlserError(error) || error.code !== 'E_RUNTIME' || isRefusedPath(error)) throw error;
+      return create(reference, false);
+    });
   const { folder } = files;
   if (folder !== undefined && model.format === 'onnx')
     try {
-      return await runtime.create({ bytes: await bytesFor(changed, true), folder }, settings, files.label);
+      return await opened({ bytes: await bytesFor(changed, true), folder });
     } catch (error) {
       if (!isRefusedPath(error)) throw error;
     }
@@ -130,7 +138,7 @@ export async function openChanged(
       details: { input: files.label, bytes },
       hint: 'copy the model to a local folder first',
     });
-  return runtime.create({ bytes: await bytesFor(changed, false) }, settings, files.label);
+  return opened({ bytes: await bytesFor(changed, false) });
 }
 
 /** Consecutive values that fit into a window; at least one each. */
