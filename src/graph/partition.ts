@@ -1,5 +1,6 @@
-import type { DType } from '../core/dtype.js';
+import { type DType, elementCount } from '../core/dtype.js';
 import { type Model, tensorMap } from '../core/model.js';
+import type { TensorSource } from '../core/tensor.js';
 import { onnxTypeOf } from '../formats/onnx/dtypes.js';
 import { create, type GraphProto, type NodeProto, type ValueInfoProto } from '../formats/onnx/schema.js';
 import { protoOf } from '../formats/onnx/summary.js';
@@ -15,7 +16,55 @@ export interface GraphPart {
 }
 
 /**
- * Cuts a graph into parts that can be run one after the other, each with at most `maxBytes` of weights (a single
+ * Bytes that a weight takes while a graph runs: what is no f32 is mostly turned into it, codes by way of indices. Too
+ * much where an operator takes the integers as they are.
+ */
+export function workingBytes({ info, byteLength }: TensorSource): number {
+  const { dtype, shape, name } = info;
+  if (dtype === 'f16' || dtype === 'bf16') return byteLength + 4 * elementCount(shape, name);
+  return /^[iuf](2|4|8)(_|$)/.test(dtype) ? byteLength + 8 * elementCount(shape, name) : byteLength;
+}
+
+/**
+ * The nodes, those that compute from weights alone (dequantizing, looking up) right in front of the first that takes
+ * what they make: else the first part would hand on all weights as floats.
+ */
+function lateConstants(
+  nodes: readonly NodeProto[],
+  isWeight: (name: string) => boolean,
+): readonly NodeProto[] {
+  const makers = new Map<string, NodeProto>();
+  for (const node of nodes)
+    if (
+      node.input.length > 0 &&
+      node.input.every((name) => name === '' || isWeight(name) || makers.has(name))
+    )
+      for (const output of node.output) makers.set(output, node);
+  const early = new Set(makers.values());
+  const positions = new Map(nodes.map((node, i) => [node, i]));
+  const placed = new Set<NodeProto>();
+  const ordered: NodeProto[] = [];
+  const place = (last: NodeProto): void => {
+    const waiting = [last];
+    const found: NodeProto[] = [];
+    for (let node = waiting.pop(); node; node = waiting.pop()) {
+      if (placed.has(node)) continue;
+      placed.add(node);
+      found.push(node);
+      for (const name of node.input) {
+        const maker = makers.get(name);
+        if (maker) waiting.push(maker);
+      }
+    }
+    ordered.push(...found.sort((a, b) => (positions.get(a) ?? 0) - (positions.get(b) ?? 0)));
+  };
+  for (const node of nodes) if (!early.has(node)) place(node);
+  for (const node of nodes) place(node);
+  return ordered;
+}
+
+/**
+ * Cuts a graph into parts that can be run one after the other, each with at most `maxBytes` of weights (`workingBytes`) (a single
  * larger tensor makes a part of its own). undefined where that cannot be done simply: sub-graphs, sparse
  * initializers, nodes out of order, outputs that no node makes, or nothing to cut.
  */
@@ -27,20 +76,24 @@ export function partition(model: Model, maxBytes: number): readonly GraphPart[] 
   const ready = new Set(model.graph.inputs.map((input) => input.name));
   const groups: { nodes: NodeProto[]; weights: Set<string>; bytes: number }[] = [];
   let group: (typeof groups)[number] | undefined;
-  for (const node of graph.node) {
+  const bytesOf = (name: string): number => {
+    const tensor = weights.get(name);
+    return tensor ? workingBytes(tensor) : 0;
+  };
+  for (const node of lateConstants(graph.node, (name) => weights.has(name))) {
     const used = node.input.filter((name) => name !== '');
     if (used.some((name) => !ready.has(name) && !weights.has(name))) return undefined;
     for (const output of node.output) ready.add(output);
     const own = used.filter((name) => weights.has(name));
     const added = new Set(own.filter((name) => !group?.weights.has(name)));
-    const extra = [...added].reduce((sum, name) => sum + (weights.get(name)?.byteLength ?? 0), 0);
+    const extra = [...added].reduce((sum, name) => sum + bytesOf(name), 0);
     if (!group || (group.bytes > 0 && group.bytes + extra > maxBytes)) {
       group = { nodes: [], weights: new Set(), bytes: 0 };
       groups.push(group);
     }
     group.nodes.push(node);
     for (const name of own) {
-      if (!group.weights.has(name)) group.bytes += weights.get(name)?.byteLength ?? 0;
+      if (!group.weights.has(name)) group.bytes += bytesOf(name);
       group.weights.add(name);
     }
   }

@@ -2,7 +2,7 @@ import type { OnnxValueInfo } from '../core/graph.js';
 import { type Model, tensorMap } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
 import { isMlserError } from '../errors.js';
-import { type GraphPart, type KnownValue, partition, partModel } from '../graph/partition.js';
+import { type GraphPart, type KnownValue, partition, partModel, workingBytes } from '../graph/partition.js';
 import { type ActualDevice, providersOf } from '../runtime/devices.js';
 import type { Runtime, Session } from '../runtime/process.js';
 import type { SessionSettings } from '../runtime/protocol.js';
@@ -11,6 +11,8 @@ import type { Runnable } from './runnable.js';
 
 /** Models larger than this are run with their weights mapped from the file, without copies. */
 const LEAN_BYTES = 256 * 1024 * 1024;
+/** And those that take more than this while they run, whatever the file has. */
+const LEAN_WORKING_BYTES = 1024 * 1024 * 1024;
 /** Weights of one part of a large graph: mapped pages count towards the memory of a process. */
 const PART_BYTES = 96 * 1024 * 1024;
 
@@ -24,7 +26,9 @@ export async function openSession(
   device: ActualDevice,
   threads: number,
 ): Promise<Session> {
-  const lean = bytesOf(target.model.tensors) > LEAN_BYTES;
+  const { tensors } = target.model;
+  const working = tensors.reduce((sum, tensor) => sum + workingBytes(tensor), 0);
+  const lean = bytesOf(tensors) > LEAN_BYTES || working > LEAN_WORKING_BYTES;
   const settings = { providers: providersOf(device), threads, lean };
   const parts = lean && device === 'cpu' ? partition(target.model, PART_BYTES) : undefined;
   if (parts) return inParts(target, runtime, settings, parts);

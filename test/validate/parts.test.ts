@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { partition } from '../../src/graph/partition.js';
+import { quantizeModel } from '../../src/operations/quantize/quantize.js';
 import { startRuntime } from '../../src/runtime/process.js';
 import type { SessionSettings } from '../../src/runtime/protocol.js';
 import type { Value } from '../../src/runtime/values.js';
@@ -48,6 +49,21 @@ describe('a graph run in parts', () => {
     const whole = await runtime.create({ path: `${digits}/model.onnx` }, settings, 'whole');
     const { outputs } = await session.run(images);
     expect(outputs).toEqual((await whole.run(images)).outputs);
+    await session.release();
+  });
+
+  it.each(['int8-weights', 'palette-4', 'nf4'])('hands on no weights that %s turns back', async (scheme) => {
+    const file = folder.at(`${scheme}.onnx`);
+    const options = { scheme, validate: 'structure', device: 'cpu' } as const;
+    await quantizeModel(`${digits}/model.onnx`, file, options, testContext());
+    const target = await openRunnable(file);
+    const parts = partition(target.model, 60_000) ?? [];
+    expect(parts.length).toBeGreaterThan(1);
+    // Each part gives the one activation that the next one takes.
+    expect(parts.map(({ gives }) => gives.length)).toEqual(parts.map(() => 1));
+    const session = inParts(target, runtime, settings, parts);
+    const whole = await runtime.create({ path: file }, settings, 'whole');
+    expect((await session.run(images)).outputs).toEqual((await whole.run(images)).outputs);
     await session.release();
   });
 
