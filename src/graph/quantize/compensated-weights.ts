@@ -17,7 +17,7 @@ import { ScratchTensors } from '../../kernels/quantize/scratch-tensors.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { viewAs } from '../../kernels/views.js';
 import type { GraphEdit } from '../edit.js';
-import { type Plan, specOf } from './integer-plan.js';
+import { type Plan, specOf, tensorOf } from './integer-plan.js';
 import { feedsOf } from './layer-feeds.js';
 import type { GramRequest, LayerFeeds, QuantizeSettings } from './types.js';
 
@@ -61,7 +61,7 @@ export async function compensatedWeights(
       const factor = factorOf(gram, requests.get(key)?.size ?? 0);
       for (const plan of takers.get(key) ?? []) {
         const { name } = plan.weight;
-        const tensor = edit.tensor(name);
+        const tensor = tensorOf(edit, plan);
         if (!factor) findings.push(notCompensated(name, 'what it is fed with is no finite matrix'));
         // A weight that is not finite is told about where it is put into the graph.
         const done = factor && tensor && (await rounded(tensor, plan, factor, settings, scratch, signal));
@@ -127,13 +127,19 @@ async function rounded(
   return { plan, tensor, parameters, at: scratch.put(packed(codes, spec)) };
 }
 
-function layoutOf({ weight: { shape, sums } }: Plan): MatrixLayout {
+function layoutOf(plan: Plan): MatrixLayout {
+  const { shape, sums } = plan.weight;
+  if (plan.kind === 'nbits' && plan.turned) return inputsFirst(shape[1] ?? 0, shape[0] ?? 0);
   // A kernel of Conv is a row for each output.
   const [rows = 0, columns = 0] = [shape[0], elementCount(shape.slice(1))];
   return sums === 0
-    ? { inputs: rows, outputs: columns, inputStep: columns, outputStep: 1 }
+    ? inputsFirst(rows, columns)
     : { inputs: columns, outputs: rows, inputStep: 1, outputStep: columns };
 }
+
+const inputsFirst = (inputs: number, outputs: number): MatrixLayout => ({
+  ...{ inputs, outputs, inputStep: outputs, outputStep: 1 },
+});
 
 function packed(codes: Uint8Array, { dtype }: AffineSpec): Uint8Array {
   const { bits } = dtypeFacts(dtype);

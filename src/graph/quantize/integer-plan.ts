@@ -1,9 +1,11 @@
+import type { TensorSource } from '../../core/tensor.js';
 import { MlserError } from '../../errors.js';
 import type { AffineSpec } from '../../kernels/quantize/affine.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
 import { matrixSpec, type NBitsSpec } from '../../kernels/quantize/matmul-nbits.js';
-import type { GraphEdit } from '../edit.js';
+import type { EditNode, GraphEdit } from '../edit.js';
 import { opsetFor } from './dequantize.js';
+import { turnedTensor } from './turned.js';
 import type { QuantizeSettings } from './types.js';
 import { type Weight, type WeightOp, weightsOf } from './weights.js';
 
@@ -20,11 +22,23 @@ export interface IntegerWeights {
 
 /** How one weight is stored. */
 export type Plan =
-  | { readonly weight: Weight; readonly kind: 'nbits'; readonly nbits: NBitsSpec }
+  | {
+      readonly weight: Weight;
+      readonly kind: 'nbits';
+      readonly nbits: NBitsSpec;
+      /** The weight is N × K and has to be turned. */
+      readonly turned: boolean;
+    }
   | { readonly weight: Weight; readonly kind: 'linear'; readonly spec: AffineSpec };
 
 export const specOf = (plan: Plan): AffineSpec =>
   plan.kind === 'nbits' ? matrixSpec(plan.nbits) : plan.spec;
+
+/** The weight as the plan takes it: K × N for MatMulNBits. */
+export function tensorOf(edit: GraphEdit, plan: Plan): TensorSource | undefined {
+  const tensor = edit.tensor(plan.weight.name);
+  return tensor && plan.kind === 'nbits' && plan.turned ? turnedTensor(tensor) : tensor;
+}
 
 export const opsetOf = (plan: Plan): number => (plan.kind === 'nbits' ? 0 : opsetFor(plan.spec));
 
@@ -40,6 +54,13 @@ export const plansOf = (
 ): readonly Plan[] =>
   weightsOf(edit, settings, scheme.ops).map((weight) => planOf(edit, weight, scheme, settings));
 
+/** A Gemm that only multiplies and adds. */
+const isProduct = ({ attribute }: EditNode): boolean =>
+  attribute.every(
+    ({ name, f = 0, i = 0n }) =>
+      name === 'transB' || (name === 'transA' && i === 0n) || (/^(alpha|beta)$/.test(name ?? '') && f === 1),
+  );
+
 function planOf(edit: GraphEdit, weight: Weight, scheme: IntegerWeights, settings: QuantizeSettings): Plan {
   // Zero points are what HQQ moves.
   const { symmetric = settings.refine !== 'hqq', operators = scheme.operators } = settings;
@@ -51,11 +72,14 @@ function planOf(edit: GraphEdit, weight: Weight, scheme: IntegerWeights, setting
   if (
     operators &&
     block !== undefined &&
-    weight.op === 'MatMul' &&
+    (weight.op === 'MatMul' || (weight.op === 'Gemm' && weight.nodes.every(isProduct))) &&
     weight.shape.length === 2 &&
     !weight.shared
   )
-    return { weight, kind: 'nbits', nbits: { bits, block, symmetric, ...scale } };
+    return {
+      ...{ weight, kind: 'nbits', nbits: { bits, block, symmetric, ...scale } },
+      turned: weight.sums === 1,
+    };
   const signed = settings.weightSign ? settings.weightSign === 'signed' : symmetric || bits === 8;
   const dtype: QuantizedType = `${signed ? 'i' : 'u'}${bits}`;
   const base = { dtype, symmetric, reduceRange, ...scale };

@@ -13,8 +13,17 @@ import { GraphEdit } from '../edit.js';
 import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
 import { compensatedWeights } from './compensated-weights.js';
 import { dequantizeGathered, dequantizeInFront } from './dequantize.js';
-import { checkBlock, type IntegerWeights, opsetOf, type Plan, plansOf, specOf } from './integer-plan.js';
+import {
+  checkBlock,
+  type IntegerWeights,
+  opsetOf,
+  type Plan,
+  plansOf,
+  specOf,
+  tensorOf,
+} from './integer-plan.js';
 import { multiplyNBits } from './nbits-node.js';
+import { turnedTensor } from './turned.js';
 import type { LayerFeeds, Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 
 /** A weight as integers. Neither: a value is NaN or infinite. */
@@ -75,8 +84,8 @@ export async function quantizeWeights(
 
 async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkContext): Promise<Pooled> {
   const matrices = plans.flatMap((plan) => {
-    const tensor = edit.tensor(plan.weight.name);
-    return plan.kind === 'nbits' && tensor ? [{ tensor, spec: plan.nbits }] : [];
+    const tensor = tensorOf(edit, plan);
+    return plan.kind === 'nbits' && !plan.turned && tensor ? [{ tensor, spec: plan.nbits }] : [];
   });
   const others = plans.flatMap((plan) => {
     const tensor = edit.tensor(plan.weight.name);
@@ -99,7 +108,7 @@ async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkCont
 }
 
 async function streamed(edit: GraphEdit, plan: Plan, { method, refine }: QuantizeSettings): Promise<Made> {
-  const tensor = edit.tensor(plan.weight.name);
+  const tensor = tensorOf(edit, plan);
   if (!tensor) throw new Error(`${plan.weight.name} is not in the graph`);
   const spec = specOf(plan);
   const all = await fitted(tensor, spec);
@@ -127,9 +136,10 @@ function put(
   if (plan.kind === 'nbits') {
     if (!matrix) return keptNotFinite(name);
     const { packed, scales, zeroPoints, dequantized } = matrix;
-    multiplyNBits(edit, weight, matrix, plan.nbits);
+    const [rows = 0, columns = 0] = weight.shape;
+    multiplyNBits(edit, weight, matrix, plan.nbits, plan.turned ? [columns, rows] : [rows, columns]);
     const bytesOut = packed.byteLength + scales.byteLength + (zeroPoints?.byteLength ?? 0);
-    return { ...facts, bytesOut, dequantized };
+    return { ...facts, bytesOut, dequantized: plan.turned ? turnedTensor(dequantized) : dequantized };
   }
   if (!affine) return keptNotFinite(name);
   const bytesOut = storedBytes(affine);

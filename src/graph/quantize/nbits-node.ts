@@ -4,12 +4,13 @@ import type { Weight } from './weights.js';
 
 const DOMAIN = 'com.microsoft';
 
-/** MatMul nodes of a K × N weight become `com.microsoft::MatMulNBits`. */
+/** MatMul nodes of a K × N weight become `com.microsoft::MatMulNBits`, Gemm nodes that and Add. */
 export function multiplyNBits(
   edit: GraphEdit,
-  { name, nodes, shape }: Weight,
+  { name, nodes }: Weight,
   matrix: NBitsMatrix,
   { bits, block }: NBitsSpec,
+  [k, n]: readonly [number, number],
 ): void {
   const { packed, scales, zeroPoints } = matrix;
   const inputs = [
@@ -17,21 +18,33 @@ export function multiplyNBits(
     edit.add(`${name}_scales`, scales),
     ...(zeroPoints ? [edit.add(`${name}_zero_points`, zeroPoints)] : []),
   ];
-  const [k = 0, n = 0] = shape;
   const takers = new Set<EditNode>(nodes);
   edit.importDomain(DOMAIN, 1);
   edit.rewrite((node) => {
     if (!takers.has(node)) return undefined;
-    const [left = ''] = node.input;
+    const [left = '', , added = ''] = node.input;
+    const [output = ''] = node.output;
+    const sums = node.opType === 'Gemm' && added !== '' ? edit.fresh(`${output}_product`) : output;
+    const nodeName = node.name || edit.fresh('MatMulNBits');
     return [
       edit.make({
         op: 'MatMulNBits',
         domain: DOMAIN,
-        name: node.name || edit.fresh('MatMulNBits'),
+        name: nodeName,
         inputs: [left, ...inputs],
-        outputs: node.output,
+        outputs: [sums],
         attributes: { K: BigInt(k), N: BigInt(n), bits: BigInt(bits), block_size: BigInt(block) },
       }),
+      ...(sums === output
+        ? []
+        : [
+            edit.make({
+              op: 'Add',
+              name: edit.fresh(`${nodeName}_add`),
+              inputs: [sums, added],
+              outputs: [output],
+            }),
+          ]),
     ];
   });
 }

@@ -73,3 +73,41 @@ describe('blocks of weights equal those of onnxruntime', () => {
     });
   });
 });
+
+describe('Gemm', () => {
+  const trained = fileURLToPath(new URL('../../../fixtures/trained/digits_mlp/', import.meta.url));
+  const made = async (input: string, name: string, options: Partial<QuantizeOptions> = {}) => {
+    const output = path.join(folder, name);
+    const wanted = { scheme: 'int4-weights', validate: 'run', device: 'cpu', ...options } as const;
+    const report = await quantizeModel(input, output, wanted, context);
+    expect(report.validation.passed).toBe(true);
+    return withModel(output, context, async ({ model }) => {
+      const sums = new Map<string, string>();
+      for (const tensor of model.tensors)
+        if (/_Q4$|_scales$|_zero_points$/.test(tensor.info.name))
+          sums.set(
+            createHash('sha256')
+              .update(await readTensor(tensor))
+              .digest('hex'),
+            tensor.info.shape.join(),
+          );
+      return { report, ops: model.graph?.ops ?? new Map<string, number>(), sums };
+    });
+  };
+  it.each([true, false])(
+    'becomes the same blocks as the MatMul that it is (symmetric: %s)',
+    async (symmetric) => {
+      const gemm = await made(path.join(trained, 'model.onnx'), 'gemm.onnx', { symmetric, force: true });
+      const matmul = await made(path.join(QUANT, 'digits_mlp/model.matmul.onnx'), 'matmul.onnx', {
+        symmetric,
+        force: true,
+      });
+      expect(gemm.ops.get('Gemm')).toBeUndefined();
+      expect(gemm.ops.get('com.microsoft::MatMulNBits')).toBe(3);
+      expect(gemm.sums).toEqual(matmul.sums);
+      const errors = ({ report }: typeof gemm) =>
+        report.tensors.flatMap(({ error }) => (error ? [error.maxAbs] : [])).sort((a, b) => a - b);
+      expect(errors(gemm)).toEqual(errors(matmul));
+    },
+  );
+});
