@@ -32,7 +32,7 @@ export async function buildProgram(argv: readonly string[], cli: Cli): Promise<C
   const { io } = cli;
   const width = (columns: number | undefined): number => Math.min(columns || COLUMNS, COLUMNS);
   const program = new Command('mlser')
-    .description('Inspects, converts, verifies and compares trained models. No Python.')
+    .description('Inspects, converts, quantizes, prunes, verifies and compares trained models. No Python.')
     .usage('<verb> [options] <input...> [output]')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help, also of a verb')

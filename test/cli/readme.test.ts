@@ -38,6 +38,15 @@ describe('the README', () => {
     expect(ran.stdout).toContain('98.6');
   });
 
+  it('shows every option of quantizing in an example', () => {
+    const help = run('mlser quantize --help').stdout;
+    const own = help.slice(help.indexOf('How:'), help.indexOf('Output and proof:'));
+    const options = [...own.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
+    expect(options.length).toBeGreaterThan(20);
+    const shown = commands.map(({ command }) => command).join('\n');
+    expect(options.filter((option) => !new RegExp(`${option}\\b(?!-)`).test(shown))).toEqual([]);
+  });
+
   it('keeps what a training run writes with its script', () => {
     const script = /```sh\n(# watch\.sh[\s\S]*?)```/.exec(readme)?.[1] ?? '';
     expect(script).toContain('delta add');
