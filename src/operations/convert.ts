@@ -2,7 +2,7 @@ import { type DType, dtypeFacts, isFloat } from '../core/dtype.js';
 import type { FormatDescriptor, WorkContext, WriteOptions } from '../core/format.js';
 import { type MetadataValue, type Model, tensorMap } from '../core/model.js';
 import type { TensorSource } from '../core/tensor.js';
-import { type Finding, finding, MlserError } from '../errors.js';
+import { type Finding, MlserError } from '../errors.js';
 import { formatById } from '../formats/index.js';
 import { outputPath } from '../formats/open.js';
 import type { OutputFiles } from '../io/files.js';
@@ -12,6 +12,7 @@ import { metadata } from '../transforms/metadata.js';
 import { recordsAsTensor, recordsFollow } from '../transforms/quantized-record.js';
 import { parseSubstitution, rename } from '../transforms/rename.js';
 import { select } from '../transforms/select.js';
+import { graphDropped, withoutGraph } from './drop-graph.js';
 import { ignoredOptions } from './ignored-options.js';
 import { type OpenedModel, withModels } from './open.js';
 import { outputFormat, weightsName } from './output.js';
@@ -126,18 +127,6 @@ const changesNames = (options: ConvertOptions): boolean =>
   (options.dtype === undefined && isSelecting(options)) ||
   options.prefix !== undefined ||
   (options.rename?.length ?? 0) > 0;
-
-function withoutGraph({ graph: _, ...model }: Model): Model {
-  return model;
-}
-
-const graphDropped = ({ title }: FormatDescriptor): Finding =>
-  finding(
-    'warning',
-    'GRAPH_DROPPED',
-    'graph',
-    `the graph has no place in ${title}; only weights are written`,
-  );
 
 async function chooseAndRename(model: Model, options: ConvertOptions): Promise<Model> {
   refuseEmptySelection(model, options);

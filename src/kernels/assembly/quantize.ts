@@ -19,6 +19,23 @@ function largest(x: v128): f64 {
   return <f64>max(a, max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)));
 }
 
+/** Σ(a−b)², Σa², Σb²: the first three doubles. */
+// @ts-ignore: decorator
+@inline
+function addSums(sums: usize, squares: v128, aa: v128, bb: v128): void {
+  store<f64>(sums, load<f64>(sums) + across(squares));
+  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
+  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+}
+
+/** The largest |a−b| and |a−b|÷|a|: the next two. */
+// @ts-ignore: decorator
+@inline
+function keepLargest(sums: usize, most: v128, relative: v128): void {
+  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
+  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+}
+
 /** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
 // @ts-ignore: decorator
 @inline
@@ -150,11 +167,8 @@ export function nbitsBlock(
     v128.store8_lane(zeroAt + blocks, zeroCodes, 4);
     v128.store8_lane(zeroAt + 2 * blocks, zeroCodes, 8);
     v128.store8_lane(zeroAt + 3 * blocks, zeroCodes, 12);
-    store<f64>(sums, load<f64>(sums) + across(squares));
-    store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-    store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
-    store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
-    store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+    addSums(sums, squares, aa, bb);
+    keepLargest(sums, most, relative);
     store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
   }
 }
@@ -264,19 +278,14 @@ export function linearRow(
     relative = withRelative(relative, error, x);
     // Sums of f32 stay short, so that they stay exact enough.
     if ((i & 1023) == 1020) {
-      store<f64>(sums, load<f64>(sums) + across(squares));
-      store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-      store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+      addSums(sums, squares, aa, bb);
       squares = none;
       aa = none;
       bb = none;
     }
   }
-  store<f64>(sums, load<f64>(sums) + across(squares));
-  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
-  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
-  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+  addSums(sums, squares, aa, bb);
+  keepLargest(sums, most, relative);
 }
 
 /**
@@ -315,18 +324,13 @@ export function halfErrors(src: usize, count: i32, drop: i32, tiny: f32, limit: 
     relative = withRelative(relative, error, x);
     // Sums of f32 stay short, so that they stay exact enough.
     if ((i & 1023) == 1020) {
-      store<f64>(sums, load<f64>(sums) + across(squares));
-      store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-      store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+      addSums(sums, squares, aa, bb);
       squares = none;
       aa = none;
       bb = none;
     }
   }
-  store<f64>(sums, load<f64>(sums) + across(squares));
-  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
-  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
-  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
+  addSums(sums, squares, aa, bb);
+  keepLargest(sums, most, relative);
   store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
 }

@@ -1,11 +1,13 @@
 import { elementCount } from '../../core/dtype.js';
-import type { FormatDescriptor, StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
+import type { StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
+import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { PrunedTensorEntry, PruneReport } from '../reports.js';
+import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
 import {
@@ -46,14 +48,16 @@ export const pruneModel = (
   options: PruneModelOptions,
   context: WorkContext & OpenContext,
 ): Promise<PruneReport> =>
-  withModel(input, context, async (opened) => {
-    const { maxAccuracyDrop, labels } = options;
-    if (maxAccuracyDrop === undefined) return pruneOpened(opened, output, options, context);
-    const { keeps } = (await outputFormat(output, options.to)).descriptor;
-    if (labels === undefined || !opened.model.graph || !keeps.graph) throw unknownAccuracy(opened.input);
-    const { meetAccuracy } = await import('./target-accuracy.js');
-    return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context, pruneOpened);
-  });
+  withWholeTime(() =>
+    withModel(input, context, async (opened) => {
+      const { maxAccuracyDrop, labels } = options;
+      if (maxAccuracyDrop === undefined) return pruneOpened(opened, output, options, context);
+      const { keeps } = (await outputFormat(output, options.to)).descriptor;
+      if (labels === undefined || !opened.model.graph || !keeps.graph) throw unknownAccuracy(opened.input);
+      const { meetAccuracy } = await import('./target-accuracy.js');
+      return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context, pruneOpened);
+    }),
+  );
 
 async function pruneOpened(
   opened: OpenedModel,
@@ -135,18 +139,6 @@ const unknownAccuracy = (input: string): MlserError =>
     details: { input },
     hint: 'it takes an ONNX input and output, and --inputs test.npz --labels y',
   });
-
-function withoutGraph({ graph: _, ...model }: Model): Model {
-  return model;
-}
-
-const graphDropped = ({ title }: FormatDescriptor): Finding =>
-  finding(
-    'warning',
-    'GRAPH_DROPPED',
-    'graph',
-    `the graph has no place in ${title}; only weights are written`,
-  );
 
 /** Tied tensors stay tied: all names get the same zeros. */
 function withPruned(model: Model, candidates: readonly Candidate[], pruned: readonly Pruned[]): Model {

@@ -5,10 +5,12 @@ import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js'
 import { compareTensors } from '../../kernels/compare.js';
 import { dequantize, isQuantized } from '../../transforms/dequantize.js';
 import { recordsAsTensor } from '../../transforms/quantized-record.js';
+import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
+import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
 import { rangesFor } from './ranges.js';
@@ -48,20 +50,22 @@ export const quantizeModel = (
   asked: QuantizeOptions,
   context: WorkContext & OpenContext,
 ): Promise<QuantizeReport> =>
-  withModel(input, context, async (opened) => {
-    const options = withFeeds(asked);
-    checkRefinement(options, opened);
-    const { targetSize, maxAccuracyDrop, labels } = options;
-    if (targetSize !== undefined) {
-      const { meetSize } = await import('./target-size.js');
-      return meetSize(opened, output, { ...options, targetSize }, context);
-    }
-    if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
-      const { meetAccuracy } = await import('./target-accuracy.js');
-      return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
-    }
-    return quantizeOpened(opened, output, options, context);
-  });
+  withWholeTime(() =>
+    withModel(input, context, async (opened) => {
+      const options = withFeeds(asked);
+      checkRefinement(options, opened);
+      const { targetSize, maxAccuracyDrop, labels } = options;
+      if (targetSize !== undefined) {
+        const { meetSize } = await import('./target-size.js');
+        return meetSize(opened, output, { ...options, targetSize }, context);
+      }
+      if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
+        const { meetAccuracy } = await import('./target-accuracy.js');
+        return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
+      }
+      return quantizeOpened(opened, output, options, context);
+    }),
+  );
 
 /** Ranges were made for the calibration data: that is what outputs are compared on, where nothing else is given. */
 export const withFeeds = (options: QuantizeOptions): QuantizeOptions =>
@@ -82,6 +86,7 @@ export async function quantizeOpened(
   const chosen = choosing(options);
   const model = isQuantized(opened.model) ? await dequantize(chosen).apply(opened.model) : opened.model;
   const source = target.keeps.graph ? model : withoutGraph(model);
+  const dropped = model.graph && !target.keeps.graph ? [graphDropped(target)] : [];
   const { made, errors } = await quantizedOf(source, opened, options, context);
   const report = await writeModel(
     {
@@ -96,7 +101,11 @@ export async function quantizeOpened(
       output,
       options,
       writeOptions: writeOptionsOf(options),
-      findings: [...made.findings, ...(made.quantized.length === 0 ? [nothingToDo(options.scheme)] : [])],
+      findings: [
+        ...dropped,
+        ...made.findings,
+        ...(made.quantized.length === 0 ? [nothingToDo(options.scheme)] : []),
+      ],
     },
     context,
   ).finally(() => made.release?.());
@@ -165,10 +174,6 @@ async function quantizedOf(
 /** RMSE ÷ RMS of the weight. */
 const relative = ({ sqnrDb, rmse }: NonNullable<TensorAction['error']>): number =>
   sqnrDb === null ? (rmse === 0 ? 0 : Number.POSITIVE_INFINITY) : 10 ** (-sqnrDb / 20);
-
-function withoutGraph({ graph: _, ...model }: Model): Model {
-  return model;
-}
 
 /** Weights that the options allow to be quantized. */
 const choosing =

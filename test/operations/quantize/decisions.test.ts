@@ -143,6 +143,14 @@ describe('what is quantized already', () => {
   });
 });
 
+describe('a graph that the output has no place for', () => {
+  it('is told of, and its weights are quantized', async () => {
+    const report = await quantize({}, at('model.onnx'), fresh('safetensors'));
+    expect(report.findings.map(({ code }) => code)).toContain('GRAPH_DROPPED');
+    expect(Object.values(actions(report))).toContain('int8-weights');
+  });
+});
+
 describe('the account of speed', () => {
   it('is given for weights in a file of their own, too', async () => {
     const report = await quantize({ scheme: 'int8-weights', externalData: true });
