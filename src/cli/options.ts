@@ -157,6 +157,12 @@ export const numberFlag = (flags: string, description: string): Option =>
 export const integerFlag = (flags: string, description: string): Option =>
   option(flags, description, positiveInteger);
 export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);
+/** Words with commas between them, or the option again. */
+export const wordsFlag = (flags: string, description: string): Option =>
+  option(flags, description, (text, before: string[] = []) => [
+    ...before,
+    ...text.split(',').flatMap((word) => word.trim() || []),
+  ]);
 export const patternFlag = (flags: string, description: string): Option =>
   option(flags, description, collectRegExp);
 export const pairFlag = (flags: string, description: string): Option =>

@@ -19,6 +19,7 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['convert', async () => (await import('./commands/convert.js')).convert],
   ['quantize', async () => (await import('./commands/quantize.js')).quantize],
   ['prune', async () => (await import('./commands/prune.js')).prune],
+  ['optimize', async () => (await import('./commands/optimize.js')).optimize],
   ['sensitivity', async () => (await import('./commands/sensitivity.js')).sensitivity],
   ['checksum', async () => (await import('./commands/checksum.js')).checksum],
   ['diff', async () => (await import('./commands/diff.js')).diff],

@@ -4,6 +4,7 @@ import type { Style } from '../style.js';
 import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
 import { change, duration, figure, plural, shape, size } from './numbers.js';
+import { isOptimizeReport, passesSection } from './optimize.js';
 import { isPruneReport, zerosSection } from './prune.js';
 import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
@@ -16,6 +17,7 @@ const DONE = new Map([
   ['meta', 'changed'],
   ['quantize', 'quantized'],
   ['prune', 'pruned'],
+  ['optimize', 'optimized'],
   ['delta create', 'made'],
   ['delta squash', 'folded'],
   ['delta add', 'added'],
@@ -42,6 +44,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
       ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
       : []),
     section('Saved', isPruneReport(report) ? zerosSection(report, style) : '', style),
+    section('Passes', isOptimizeReport(report) ? passesSection(report, style) : '', style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;
