@@ -54,7 +54,7 @@ export class WorkGraph {
   readonly #pinned: ReadonlySet<string>;
   #outputs: readonly ValueInfoProto[];
   #nodes = new NodeList([], () => new Set());
-  readonly #asked = { description: false };
+  readonly #wishes = new Set<'value_info'>();
 
   private constructor(proto: GraphProto, shop: Workshop, outer: WorkGraph | undefined) {
     this.#proto = proto;
@@ -243,7 +243,7 @@ export class WorkGraph {
 
   /** Types and shapes of all values, as far as they are known, are written down in the graph. */
   describe(): void {
-    this.#asked.description = true;
+    this.#wishes.add('value_info');
   }
 
   // Constants
@@ -369,7 +369,7 @@ export class WorkGraph {
       output: this.#outputs,
       node: this.#nodes.toArray().map((node) => this.#closed(node)),
       initializer: [...this.#tensors].map(([name, tensor]) => this.#message(name, tensor)),
-      valueInfo: this.#asked.description
+      valueInfo: this.#wishes.has('value_info')
         ? describedValues(made, known, (name) => (this.leaves(name) ? {} : this.fact(name)))
         : known,
     };

@@ -3,6 +3,7 @@ import type { OnnxGraph } from '../../core/graph.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { runPasses } from '../../graph/optimize/run-passes.js';
+import { startRuntime } from '../../runtime/process.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
@@ -47,7 +48,8 @@ async function optimizeOpened(
   const { graph } = opened.model;
   if (!graph || !target.keeps.graph) throw noGraph(opened, target.title);
   const passes = choosePasses(options);
-  const services = runtimeServices(opened, context.signal);
+  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  const services = runtimeServices(opened, runtime);
   try {
     context.progress.stage('optimize', passes.length);
     const { model, rewrites, rounds } = await runPasses(
@@ -86,7 +88,8 @@ async function optimizeOpened(
       ...(speed ? { speed } : {}),
     };
   } finally {
-    await services.close();
+    services.close();
+    await runtime.close();
   }
 }
 

@@ -5,7 +5,7 @@ import { type Fact, factOf } from '../../graph/optimize/facts.js';
 import type { Services } from '../../graph/optimize/pass.js';
 import { joinPath, openDisk } from '../../io/disk.js';
 import { createScratch } from '../../io/scratch-file.js';
-import { type Runtime, startRuntime } from '../../runtime/process.js';
+import type { Runtime } from '../../runtime/process.js';
 import { dtypeOf, type Value } from '../../runtime/values.js';
 import type { OpenedModel } from '../open.js';
 import { openChanged } from '../quantize/calibration/observe.js';
@@ -15,15 +15,15 @@ import { withOutputs } from '../quantize/calibration/observed-model.js';
 const IN_MEMORY_BYTES = 1 << 20;
 
 export interface RuntimeServices extends Services {
-  close(): Promise<void>;
+  /** Removes what results were kept in. The runtime stays. */
+  close(): void;
 }
 
-/** What passes ask of the runtime, in a child process that is started by the first question. One thread: the same bytes everywhere. */
+/** What passes ask of the runtime, on one thread: results must not depend on how many there are. */
 export function runtimeServices(
-  { model, files }: OpenedModel,
-  signal: AbortSignal | undefined,
+  { model, files }: Pick<OpenedModel, 'model' | 'files'>,
+  runtime: Runtime,
 ): RuntimeServices {
-  const runtime: Runtime = startRuntime(signal ? { signal } : {});
   const scratch = createScratch();
   const opened: ReturnType<typeof openDisk>[] = [];
   const keep = (name: string, value: Value): TensorSource | undefined => {
@@ -65,8 +65,7 @@ export function runtimeServices(
       }
       return results;
     },
-    async close() {
-      await runtime.close();
+    close() {
       for (const source of opened) source.close();
       scratch.remove();
     },
