@@ -13,6 +13,7 @@ const VERBS = [
   ['convert'],
   ['quantize'],
   ['prune'],
+  ['optimize'],
   ['sensitivity'],
   ['checksum'],
   ['diff'],
@@ -75,6 +76,7 @@ function exampleFolder(): string {
 
 /** The schema of the report of a command line. */
 function reportOf([verb = '', sub = '']: readonly string[]): ReportName {
+  if (verb === 'optimize' && sub === '--list') return 'optimize-list';
   if (verb === 'meta') return sub === 'get' ? 'meta' : 'write';
   if (verb !== 'delta') return verb === 'convert' ? 'write' : (verb as ReportName);
   return sub === 'apply' ? 'write' : (`delta-${sub === 'squash' ? 'create' : sub}` as ReportName);

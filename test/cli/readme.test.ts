@@ -16,7 +16,7 @@ const commands = blocks
   });
 
 const root = mkdtempSync(path.join(tmpdir(), 'mlser-readme-'));
-for (const folder of ['fixtures/trained', 'fixtures/deltas', 'fixtures/transformers'])
+for (const folder of ['fixtures/trained', 'fixtures/deltas', 'fixtures/onnx', 'fixtures/transformers'])
   cpSync(folder, path.join(root, folder), { recursive: true });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const bin = path.resolve('bin/mlser.js');

@@ -16,6 +16,7 @@ import { renderError } from '../../src/cli/render/error.js';
 import { findingLines } from '../../src/cli/render/findings.js';
 import { renderInspect } from '../../src/cli/render/inspect.js';
 import { layerGroups } from '../../src/cli/render/layers.js';
+import { renderPasses } from '../../src/cli/render/optimize.js';
 import { renderPreset } from '../../src/cli/render/preset.js';
 import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
 import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
@@ -38,6 +39,7 @@ const texts = (text: string): [string, string][] => {
   const quantize = sample.withTexts(sample.quantizeReport, text);
   const preset = sample.withTexts(sample.presetReport, text);
   const pruned = sample.withTexts(sample.prunedReport, text);
+  const optimized = sample.withTexts(sample.optimizedReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
@@ -57,6 +59,7 @@ const texts = (text: string): [string, string][] => {
     ['quantize', renderWrite(quantize, style)],
     ['quantize --preset', renderPreset(preset, style)],
     ['prune', renderWrite(pruned, style)],
+    ['optimize', renderWrite(optimized, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -77,6 +80,7 @@ const texts = (text: string): [string, string][] => {
     ['quantize page', writePage(quantize)],
     ['preset page', presetPage(preset)],
     ['prune page', writePage(pruned)],
+    ['optimize page', writePage(optimized)],
     ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
@@ -88,6 +92,7 @@ const texts = (text: string): [string, string][] => {
       quantize,
       preset,
       pruned,
+      optimized,
       sensitivity,
       check,
       diff,
@@ -132,6 +137,7 @@ describe('pages', () => {
       writePage(sample.quantizeReport),
       presetPage(sample.presetReport),
       writePage(sample.prunedReport),
+      writePage(sample.optimizedReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
     ]) {
@@ -166,6 +172,8 @@ describe('reports in full', () => {
     expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
     expect(schemaErrors('quantize-preset', sample.presetReport)).toEqual([]);
     expect(schemaErrors('prune', sample.prunedReport)).toEqual([]);
+    expect(schemaErrors('optimize', sample.optimizedReport)).toEqual([]);
+    expect(schemaErrors('optimize-list', sample.passList)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -201,6 +209,8 @@ describe('the text of reports', () => {
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
   it('quantize --preset', () => expect(renderPreset(sample.presetReport, style)).toMatchSnapshot());
   it('prune', () => expect(renderWrite(sample.prunedReport, style)).toMatchSnapshot());
+  it('optimize', () => expect(renderWrite(sample.optimizedReport, style)).toMatchSnapshot());
+  it('optimize --list', () => expect(renderPasses(sample.passList, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

@@ -1,3 +1,4 @@
+import type { OptimizeReport, PassList } from '../../src/operations/optimize/report.js';
 import type {
   CheckReport,
   ChecksumReport,
@@ -233,6 +234,29 @@ export const prunedReport: PruneReport = {
     ],
   },
   accuracyDrop: 0.01,
+};
+
+export const optimizedReport: OptimizeReport = {
+  ...writeReport,
+  command: 'optimize',
+  dryRun: false,
+  format: 'onnx',
+  optimize: {
+    level: 'extended',
+    passes: [
+      { name: 'fold-constants', rewrites: 3 },
+      { name: 'dead-code', rewrites: 7 },
+    ],
+    rounds: 2,
+    ...{ nodesBefore: 34, nodesAfter: 27 },
+    ops: { Constant: [7, 0], Gather: [1, 0] },
+  },
+  speed: { beforeMs: 2.5, afterMs: 1.25 },
+};
+
+export const passList: PassList = {
+  command: 'optimize',
+  passes: [{ name: 'dead-code', level: 'basic', summary: 'nodes that nothing takes go' }],
 };
 
 export const sensitivityReport: SensitivityReport = {

@@ -8,6 +8,8 @@ export const REPORTS = [
   'quantize-preset',
   'sensitivity',
   'prune',
+  'optimize',
+  'optimize-list',
   'checksum',
   'check',
   'diff',

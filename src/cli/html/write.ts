@@ -7,8 +7,10 @@ import type {
 import { html } from '../escape.js';
 import { isDeltaReport } from '../render/delta.js';
 import { duration, figure, grouped, percent, shape, size } from '../render/numbers.js';
+import { isOptimizeReport } from '../render/optimize.js';
 import { isPruneReport } from '../render/prune.js';
 import { isQuantizeReport } from '../render/quantize.js';
+import { optimizePart } from './optimize.js';
 import { htmlTable, page, section, tiles, verdict } from './page.js';
 import { findingsPart, validationPart } from './parts.js';
 import { prunePart } from './prune.js';
@@ -39,6 +41,7 @@ export function writePage(report: WriteReport): string {
     findingsPart(report.findings),
     ...(isQuantizeReport(report) ? quantizeParts(report) : []),
     ...(isPruneReport(report) ? prunePart(report) : []),
+    ...(isOptimizeReport(report) ? optimizePart(report) : []),
     validationPart(report.validation),
     section('Error by tensor (max abs, logarithmic)', errors(report.tensors)),
     section('Tensors', actions(report.tensors)),
