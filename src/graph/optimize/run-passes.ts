@@ -68,8 +68,9 @@ async function applyTo(work: WorkModel, pass: GraphPass, context: PassContext): 
     const found = await pass.apply(graph, context);
     total += found;
     if (found > 0) checkWork(graph, pass.name);
-    // What the sub-graph takes from outside may have changed.
-    if (found > 0) graph.outer?.refresh(graph);
+    // What the sub-graph takes from outside may have changed, at every level.
+    if (found > 0)
+      for (let body = graph; body.outer; body = body.outer) body.outer.refresh(body);
   }
   return total;
 }
