@@ -69,8 +69,7 @@ async function applyTo(work: WorkModel, pass: GraphPass, context: PassContext): 
     total += found;
     if (found > 0) checkWork(graph, pass.name);
     // What the sub-graph takes from outside may have changed, at every level.
-    if (found > 0)
-      for (let body = graph; body.outer; body = body.outer) body.outer.refresh(body);
+    if (found > 0) for (let body = graph; body.outer; body = body.outer) body.outer.refresh(body);
   }
   return total;
 }
