@@ -1,12 +1,7 @@
-import type {
-  BenchComparison,
-  BenchModel,
-  BenchReport,
-  GateOutcome,
-  Interval,
-} from '../../operations/bench/report.js';
+import type { BenchComparison, BenchModel, BenchReport, GateOutcome } from '../../operations/bench/report.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
+import { batchesOf, gateValue, labelsOf, ms, perSecond, range, VERDICTS, within } from './bench-numbers.js';
 import { bar } from './charts.js';
 import { duration, grouped, percent, plural, size } from './numbers.js';
 import { rooflineSection } from './roofline.js';
@@ -14,17 +9,6 @@ import { type Column, table } from './table.js';
 
 const BAR = 20;
 const right = (title: string): Column => ({ title, align: 'right' });
-
-/** Milliseconds, three digits that count. */
-export const ms = (value: number): string => {
-  if (value >= 1000) return `${Number((value / 1000).toPrecision(3))} s`;
-  return value < 0.1 ? `${Number((value * 1000).toPrecision(3))} µs` : `${Number(value.toPrecision(3))} ms`;
-};
-/** Half of an interval, as a share of the figure. */
-export const within = (value: number, interval: Interval): string =>
-  interval ? `±${(((interval[1] - interval[0]) / 2 / value) * 100).toFixed(value > 0 ? 1 : 0)} %` : '–';
-export const perSecond = (value: number): string =>
-  grouped(value >= 100 ? Math.round(value) : Number(value.toPrecision(3)));
 
 /** Models side by side. */
 export function renderBench(report: BenchReport, style: Style): string {
@@ -34,7 +18,7 @@ export function renderBench(report: BenchReport, style: Style): string {
   const parts = [
     head,
     overview(models, style),
-    ...settings.batches.concat(ownBatches(report)).map((batch) => latency(models, batch, style)),
+    ...batchesOf(report).map((batch) => latency(models, batch, style)),
     verdicts(comparisons, style),
     ...models.flatMap((model) => rooflineSection(model, style)),
     outcomes(gates, style),
@@ -44,25 +28,8 @@ export function renderBench(report: BenchReport, style: Style): string {
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-/** Batches that graphs fix themselves. */
-export const ownBatches = ({ models, settings }: BenchReport): number[] => [
-  ...new Set(
-    models
-      .flatMap(({ batches }) => batches.map(({ batch }) => batch))
-      .filter((batch) => !settings.batches.includes(batch)),
-  ),
-];
-
-/** `path`, and the device where there are several. */
-export const labels = (
-  models: readonly BenchModel[],
-): ((model: { path: string; device: string }) => string) => {
-  const several = new Set(models.map(({ device }) => device)).size > 1;
-  return ({ path, device }) => (several ? `${path} (${device})` : path);
-};
-
 function overview(models: readonly BenchModel[], style: Style): string {
-  const label = labels(models);
+  const label = labelsOf(models);
   const scored = models.some(({ accuracy }) => accuracy);
   return table(
     [
@@ -84,10 +51,7 @@ function overview(models: readonly BenchModel[], style: Style): string {
         memory ? size(memory.peak) : '–',
         memory ? size(memory.model) : '–',
         ...(scored
-          ? [
-              accuracy ? percent(accuracy.share) : '–',
-              accuracy ? `${percent(accuracy.interval[0])} to ${percent(accuracy.interval[1])}` : '–',
-            ]
+          ? [accuracy ? percent(accuracy.share) : '–', range(accuracy?.interval ?? null, percent)]
           : []),
       ];
     }),
@@ -97,7 +61,7 @@ function overview(models: readonly BenchModel[], style: Style): string {
 }
 
 function latency(models: readonly BenchModel[], batch: number, style: Style): string {
-  const label = labels(models);
+  const label = labelsOf(models);
   const rows = models.flatMap((model) => {
     const result = model.batches.find((one) => one.batch === batch);
     return result ? [{ model, result }] : [];
@@ -126,13 +90,6 @@ function latency(models: readonly BenchModel[], batch: number, style: Style): st
   )}`;
 }
 
-const VERDICTS = {
-  faster: 'faster',
-  slower: 'slower',
-  same: 'no difference shown',
-  unknown: 'too few turns',
-};
-
 function verdicts(comparisons: readonly BenchComparison[], style: Style): string {
   const [first] = comparisons;
   if (!first) return '';
@@ -152,20 +109,12 @@ function verdicts(comparisons: readonly BenchComparison[], style: Style): string
       ...(devices ? [device] : []),
       String(batch),
       ratio.toFixed(3),
-      interval ? `${interval[0].toFixed(3)} to ${interval[1].toFixed(3)}` : '–',
+      range(interval, (value) => value.toFixed(3)),
       VERDICTS[verdict],
     ]),
     style,
     '  ',
   )}`;
-}
-
-/** What a gate asks for and what was found, in its own unit. */
-export function gateValue(gate: GateOutcome['gate'], value: number | null): string {
-  if (value === null) return 'not measured';
-  if (gate === 'max-p95' || gate === 'max-load') return ms(value);
-  if (gate === 'max-size' || gate === 'max-peak-memory') return size(value);
-  return gate === 'min-accuracy' ? percent(value) : value.toFixed(3);
 }
 
 function outcomes(gates: readonly GateOutcome[], style: Style): string {
@@ -192,7 +141,7 @@ function outcomes(gates: readonly GateOutcome[], style: Style): string {
 }
 
 function skips(models: readonly BenchModel[], style: Style): string {
-  const label = labels(models);
+  const label = labelsOf(models);
   return models
     .flatMap((model) =>
       model.skipped.map(

@@ -1,6 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import type { ArrayFile } from '../../runtime/arrays.js';
-import { providersOf } from '../../runtime/devices.js';
+import { type ActualDevice, providersOf } from '../../runtime/devices.js';
 import { type Runtime, type RuntimeSession, startRuntime } from '../../runtime/process.js';
 import type { SessionSettings } from '../../runtime/protocol.js';
 import type { Random } from '../../runtime/random.js';
@@ -11,7 +11,7 @@ import { shuffled } from './turns.js';
 export const startFor = ({ signal }: WorkContext): Runtime => startRuntime(signal ? { signal } : {});
 
 /** A session as the runtime makes it for anybody: all optimizations, threads that spin during a run. */
-export const settingsFor = ({ device }: Subject, threads: number): SessionSettings => ({
+export const settingsFor = (device: ActualDevice, threads: number): SessionSettings => ({
   providers: providersOf(device),
   threads,
   lean: false,
@@ -44,7 +44,7 @@ export async function startAll(
     await guarded(subject, async () => {
       await runtime.backends(); // loads the runtime itself
       const before = await runtime.memory();
-      const session = await create(subject, runtime, settingsFor(subject, threads));
+      const session = await create(subject, runtime, settingsFor(subject.device, threads));
       subject.loads.push(session.loadMilliseconds);
       subject.feeds ??= await benchFeeds(session, target, file);
       subject.ready = { runtime, session, feeds: subject.feeds, before };
