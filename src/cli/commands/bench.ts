@@ -8,7 +8,6 @@ import {
   reportOptions,
   sizeFlag,
   type WorkOptions,
-  workOptions,
 } from '../options.js';
 import { checkWritable, sideFiles, writeSideFiles } from '../report-files.js';
 import type { Session } from '../session.js';
@@ -23,7 +22,7 @@ interface Options extends WorkOptions, ReportOptions, Omit<BenchOptions, 'device
 export function bench(program: Command, cli: Cli): void {
   const command = program
     .command('bench <model...>')
-    .summary('time models side by side: latency, throughput, memory, accuracy')
+    .summary('time models side by side: latency, memory, accuracy')
     .description(
       'Times models side by side, by turns and each in a process of its own: load time, latency, throughput, memory, size, accuracy.',
     )
@@ -39,6 +38,7 @@ export function bench(program: Command, cli: Cli): void {
     .addOption(
       integerFlag('--processes <n>', 'fresh ones of each model, over which its runs are spread').default(5),
     )
+    .addOption(integerFlag('--threads <n>', 'of the runtime, inside an operator (default: one a core)'))
     .addOption(integerFlag('--seed <n>', 'of the order of turns and of the resampling').default(1))
     .option('--roofline', 'the time of each operator, against what this machine can do (cpu)')
     .optionsGroup('Gates (exit 1 if one does not hold):')
@@ -52,7 +52,7 @@ export function bench(program: Command, cli: Cli): void {
     )
     .optionsGroup('Output:')
     .option('--html <file>', 'also write a page with charts');
-  onAction<Options>(cli, workOptions(reportOptions(command)), run);
+  onAction<Options>(cli, reportOptions(command), run);
   examples(
     command,
     'mlser bench model.onnx --inputs test.npz --labels y --min-accuracy 97%',

@@ -1,8 +1,8 @@
-import type { BatchResult, BenchModel } from '../../operations/bench/report.js';
-import { html } from '../escape.js';
+import type { BatchResult, BenchModel, Interval } from '../../operations/bench/report.js';
+import { html, shorten } from '../escape.js';
 import { ms, perSecond, range } from '../render/bench-numbers.js';
 import { percent, size } from '../render/numbers.js';
-import { type Canvas, colour, legend, linearAxis, placeAxis, plot } from './plot.js';
+import { type Canvas, colour, legend, linearAxis, logAxis, PLOT_LEFT, placeAxis, plot } from './plot.js';
 
 /** What a chart is drawn from: a model with the name that it has on the page. */
 export interface Named {
@@ -10,7 +10,9 @@ export interface Named {
   readonly model: BenchModel;
 }
 
-const ROW = 34;
+const ROW = 40;
+/** Times from the shortest to the longest that are shown with equal steps. */
+const WIDE = 8;
 
 /** The spread of latency at one batch: quartiles as a box, 95th percentile as a tick, a line to the 99th. */
 export function latencyChart(models: readonly Named[], batch: number): string {
@@ -19,14 +21,17 @@ export function latencyChart(models: readonly Named[], batch: number): string {
     return result ? [{ label, index, one: result.latency }] : [];
   });
   if (rows.length === 0) return '';
-  const across = linearAxis(
-    rows.map(({ one }) => one.p99),
-    { title: `latency at batch ${batch}`, text: (value) => (value === 0 ? '0' : ms(value)) },
-  );
-  const up = placeAxis(rows.map(({ index }) => index).reverse(), {
-    title: '',
-    text: (index) => String(index + 1),
-  });
+  // A machine that pauses now and then has a long tail, beside which all boxes would be one line.
+  const [least, most] = [
+    Math.min(...rows.map(({ one }) => one.min)),
+    Math.max(...rows.map(({ one }) => one.p99)),
+  ];
+  const labels = {
+    title: `latency at batch ${batch}`,
+    text: (value: number) => (value === 0 ? '0' : ms(value)),
+  };
+  const across = (most > least * WIDE ? logAxis : linearAxis)([least, most], labels);
+  const up = placeAxis(rows.map(({ index }) => index).reverse(), { title: '', text: () => '' });
   const draw = ({ x, y }: Canvas): string[] =>
     rows.map(({ label, index, one }) => {
       const middle = Number(y(index));
@@ -36,7 +41,8 @@ export function latencyChart(models: readonly Named[], batch: number): string {
         `<line x1="${x(value)}" y1="${middle - half}" x2="${x(value)}" y2="${middle + half}" stroke="${colour(index)}" stroke-width="${width}"/>`;
       const title = `${label}: median ${ms(one.p50)} (${range(one.intervals.p50, ms)}), p95 ${ms(one.p95)}, p99 ${ms(one.p99)}, ${ms(one.min)} to ${ms(one.max)}`;
       const box = `<rect x="${x(one.p25)}" y="${middle - 8}" width="${Math.max(1, Number(x(one.p75)) - Number(x(one.p25)))}" height="16" fill="${colour(index)}" fill-opacity="0.3" stroke="${colour(index)}"/>`;
-      return `<g><title>${html(title)}</title>${line(one.min, one.p25)}${line(one.p75, one.p99)}${box}${tick(one.p50, 8, 3)}${tick(one.p95, 6, 1.5)}${tick(one.p99, 3, 1.5)}</g>`;
+      const name = `<text class="faint" x="${PLOT_LEFT + 4}" y="${middle - 12}">${html(shorten(label, 100))}</text>`;
+      return `<g><title>${html(title)}</title>${name}${line(one.min, one.p25)}${line(one.p75, one.p99)}${box}${tick(one.p50, 8, 3)}${tick(one.p95, 6, 1.5)}${tick(one.p99, 3, 1.5)}</g>`;
     });
   return plot(`latency at batch ${batch}`, [across, up], 70 + rows.length * ROW, draw);
 }
@@ -75,7 +81,7 @@ export function sizeChart(models: readonly Named[], what: 'latency' | 'accuracy'
     const value = what === 'latency' ? model.batches[0]?.latency.p50 : model.accuracy?.share;
     return model.bytes === undefined || value === undefined
       ? []
-      : [{ label, index, bytes: model.bytes, value }];
+      : [{ label, index, bytes: model.bytes, value, ends: endsOf(model, what) }];
   });
   if (points.length === 0) return '';
   const across = linearAxis(
@@ -84,16 +90,20 @@ export function sizeChart(models: readonly Named[], what: 'latency' | 'accuracy'
   );
   const text = what === 'latency' ? ms : percent;
   const up = linearAxis(
-    points.map(({ value }) => value),
+    points.flatMap(({ value, ends }) => [value, ...(ends ?? [])]),
     {
       title: what === 'latency' ? 'median latency' : 'accuracy',
       text: (value) => (value === 0 ? '0' : text(value)),
     },
+    what === 'accuracy',
   );
   const draw = ({ x, y }: Canvas): string[] =>
     points.map(
-      ({ label, index, bytes, value }) =>
-        `<g><title>${html(`${label}: ${size(bytes)}, ${text(value)}`)}</title><circle cx="${x(bytes)}" cy="${y(value)}" r="6" fill="${colour(index)}" fill-opacity="0.8"/></g>`,
+      ({ label, index, bytes, value, ends }) =>
+        `<g><title>${html(`${label}: ${size(bytes)}, ${text(value)} (${range(ends, text)})`)}</title>${ends ? `<line x1="${x(bytes)}" y1="${y(ends[0])}" x2="${x(bytes)}" y2="${y(ends[1])}" stroke="${colour(index)}"/>` : ''}<circle cx="${x(bytes)}" cy="${y(value)}" r="6" fill="${colour(index)}" fill-opacity="0.8"/></g>`,
     );
   return plot(`size and ${what}`, [across, up], 280, draw) + legend(models.map(({ label }) => label));
 }
+
+const endsOf = ({ batches, accuracy }: BenchModel, what: 'latency' | 'accuracy'): Interval =>
+  (what === 'latency' ? batches[0]?.latency.intervals.p50 : accuracy?.interval) ?? null;

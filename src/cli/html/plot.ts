@@ -13,14 +13,19 @@ export interface Labels {
   readonly text: (value: number) => string;
 }
 
-/** From 0 to a round number above all values. */
-export function linearAxis(values: readonly number[], labels: Labels): Axis {
-  const most = Math.max(...values.filter(Number.isFinite), 0) || 1;
-  const step = niceStep(most / 5);
-  const top = Math.ceil(most / step) * step;
-  const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, i) => i * step);
-  return { ...labels, ticks, at: (value) => Math.min(1, Math.max(0, value / top)) };
+/** From 0, or with `near` from a round number below all values, to one above them. */
+export function linearAxis(values: readonly number[], labels: Labels, near = false): Axis {
+  const finite = values.filter(Number.isFinite);
+  const most = Math.max(...finite, near ? -Infinity : 0);
+  const least = near ? Math.min(...finite, most) : 0;
+  const step = niceStep((most - least || Math.abs(most) || 1) / 5);
+  const from = Math.floor(least / step + 1e-9);
+  const to = Math.max(from + 1, Math.ceil(most / step - 1e-9));
+  const ticks = Array.from({ length: to - from + 1 }, (_, i) => (from + i) * step);
+  return { ...labels, ticks, at: (value) => clamp((value / step - from) / (to - from)) };
 }
+
+const clamp = (share: number): number => Math.min(1, Math.max(0, share));
 
 /** 1, 2 or 5 times a power of ten, at least as large as what is asked. */
 function niceStep(least: number): number {
@@ -28,17 +33,21 @@ function niceStep(least: number): number {
   return (([1, 2, 5].find((n) => n * power >= least * (1 - 1e-9)) ?? 10) as number) * power;
 }
 
-/** Whole powers of ten around all values; those that are not above 0 lie at the start. */
+/** Decades in which 1, 2 and 5 times a power of ten are written, not only the power. */
+const FEW_DECADES = 3;
+
+/** Whole powers of ten around all values, logarithmic; what is not above 0 lies at the start. */
 export function logAxis(values: readonly number[], labels: Labels): Axis {
   const positive = values.filter((value) => value > 0 && Number.isFinite(value));
-  const low = Math.floor(Math.log10(Math.min(...positive, Infinity)) + 1e-9);
-  const high = Math.ceil(Math.log10(Math.max(...positive, -Infinity)) - 1e-9);
-  const [from, to] = positive.length === 0 ? [0, 1] : [low, Math.max(high, low + 1)];
-  const every = Math.max(1, Math.ceil((to - from) / 8));
+  const low = positive.length === 0 ? 0 : Math.floor(Math.log10(Math.min(...positive)) + 1e-9);
+  const high = positive.length === 0 ? 1 : Math.ceil(Math.log10(Math.max(...positive)) - 1e-9);
+  const top = Math.max(high, low + 1);
+  const every = Math.max(1, Math.ceil((top - low) / 8));
   const ticks: number[] = [];
-  for (let power = from; power <= to; power += every) ticks.push(10 ** power);
-  const at = (value: number): number =>
-    value > 0 ? Math.min(1, Math.max(0, (Math.log10(value) - from) / (to - from))) : 0;
+  for (let power = low; power <= top; power += every)
+    for (const times of top - low <= FEW_DECADES && power < top ? [1, 2, 5] : [1])
+      ticks.push(Number(`${times}e${power}`));
+  const at = (value: number): number => (value > 0 ? clamp((Math.log10(value) - low) / (top - low)) : 0);
   return { ...labels, ticks, at };
 }
 
@@ -51,6 +60,8 @@ export const placeAxis = (values: readonly number[], labels: Labels): Axis => ({
 
 const WIDTH = 900;
 const MARGIN = { left: 90, right: 30, top: 14, bottom: 44 } as const;
+/** Where the frame begins. */
+export const PLOT_LEFT = MARGIN.left;
 const round = (value: number): string => String(Math.round(value * 100) / 100);
 
 export const colour = (index: number): string => `var(--c${index % 8})`;
