@@ -161,6 +161,9 @@ function spawnChild(): Child {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [],
+    // onnxruntime 1.29 and later send names and hashes of models to its makers, and leave a log a process in the folder
+    // for scratch files. Not in our name: who wants that sets the variable to 0.
+    env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
   });
   const pending = new Map<number, Pending>();
   let next = 1;
