@@ -24,6 +24,7 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['checksum', async () => (await import('./commands/checksum.js')).checksum],
   ['diff', async () => (await import('./commands/diff.js')).diff],
   ['validate', async () => (await import('./commands/validate.js')).validate],
+  ['bench', async () => (await import('./commands/bench.js')).bench],
   ['delta', async () => (await import('./commands/delta.js')).delta],
   ['meta', async () => (await import('./commands/meta.js')).meta],
 ]);

@@ -2,6 +2,9 @@
  * Entry of the child process that holds the runtime. Native code that aborts takes this process down, not ours,
  * and its memory returns when it ends.
  */
+import { processMemory } from '../io/process-memory.js';
+import { holdFeeds, measureRuns } from './measure.js';
+import { endProfile } from './profile.js';
 import type { Answer, Request, Response } from './protocol.js';
 import { createSession, loadRuntime, releaseSession, runSession } from './session.js';
 
@@ -14,6 +17,15 @@ async function answer(request: Request): Promise<Answer> {
     case 'release':
       await releaseSession(request.session);
       return { op: 'release' };
+    case 'hold':
+      await holdFeeds(request.session, request.feeds, request.fetches);
+      return { op: 'hold' };
+    case 'measure':
+      return { op: 'measure', milliseconds: await measureRuns(request) };
+    case 'endProfile':
+      return { op: 'endProfile', profile: endProfile(request.session) };
+    case 'memory':
+      return { op: 'memory', memory: processMemory() };
     case 'backends':
       return { op: 'backends', backends: (await loadRuntime()).listSupportedBackends() };
   }

@@ -25,6 +25,8 @@ export interface Slice {
 export interface FeedSource {
   /** undefined: everything is run at once, and the first axis means nothing. */
   readonly slices: readonly Slice[] | undefined;
+  /** Rows of a file whose first axis may be the samples. */
+  readonly samples?: number;
   load(slice: Slice | undefined): Promise<Values>;
 }
 
@@ -74,10 +76,12 @@ export function feedsFromFile(
     return array ? [{ input, array }] : [];
   });
   for (const { input, array } of bound) checkFeed(file.name, input, array);
-  const slices = planSlices(bound, samplesPerRun);
+  const axis = samplesOf(bound);
+  const slices = planSlices(axis, samplesPerRun);
   for (const { input, array } of bound) checkSize(file.name, input, array, slices);
   return {
     slices,
+    ...(axis ? { samples: axis.samples } : {}),
     load: async (slice) =>
       new Map(
         await Promise.all(
@@ -139,8 +143,8 @@ function checkSize(
     );
 }
 
-/** Batches over the samples where all inputs share a first axis that can be cut; else everything at once. */
-function planSlices(bound: readonly Bound[], samplesPerRun: number): readonly Slice[] | undefined {
+/** How many samples there are, and how many the graph takes at once, if the first axis of all inputs may be theirs. */
+function samplesOf(bound: readonly Bound[]): { samples: number; batch: number | undefined } | undefined {
   const rows = new Set(bound.map(({ array }) => array.info.shape[0]));
   const [samples] = rows;
   if (rows.size !== 1 || samples === undefined || samples === 0) return undefined;
@@ -148,10 +152,16 @@ function planSlices(bound: readonly Bound[], samplesPerRun: number): readonly Sl
   const fixed = new Set(firsts.filter((dim) => typeof dim === 'number'));
   const [batch] = fixed;
   if (fixed.size > 1 || (batch !== undefined && batch < 1)) return undefined;
+  const steps = firsts.some((dim) => typeof dim === 'string' && /seq|time|len|frame|step/i.test(dim));
+  return batch === undefined && steps ? undefined : { samples, batch };
+}
+
+/** Batches over the samples where all inputs share a first axis that can be cut; else everything at once. */
+function planSlices(axis: ReturnType<typeof samplesOf>, samplesPerRun: number): readonly Slice[] | undefined {
+  if (!axis) return undefined;
+  const { samples, batch } = axis;
   if (batch !== undefined) return batch === samples ? undefined : cut(samples, batch, batch);
-  if (samples <= samplesPerRun) return undefined;
-  if (firsts.some((dim) => typeof dim === 'string' && /seq|time|len|frame|step/i.test(dim))) return undefined;
-  return cut(samples, samplesPerRun, undefined);
+  return samples <= samplesPerRun ? undefined : cut(samples, samplesPerRun, undefined);
 }
 
 function cut(samples: number, batch: number, size: number | undefined): Slice[] {

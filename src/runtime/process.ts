@@ -6,9 +6,11 @@ import type {
   Answer,
   Backend,
   CreatedSession,
+  MemoryUse,
   ModelReference,
   Request,
   Response,
+  SessionProfile,
   SessionSettings,
 } from './protocol.js';
 import type { ValueInfo, Values } from './values.js';
@@ -30,12 +32,25 @@ export interface Session {
   release(): Promise<void>;
 }
 
+/** A session of a child process of ours, which can be timed there. */
+export interface RuntimeSession extends Session {
+  /** What making it took in the child. */
+  readonly loadMilliseconds: number;
+  /** Keeps feeds in the child, so that `measure` sends nothing. */
+  hold(feeds: Values): Promise<void>;
+  /** Milliseconds of `runs` runs on what is held, after `warmup` that do not count. */
+  measure(warmup: number, runs: number): Promise<Float64Array>;
+  /** What the runtime saw of every node, for sessions whose settings ask for it. Once. */
+  endProfile(): Promise<SessionProfile>;
+}
+
 /**
  * A child process with onnxruntime in it, started by the first request and again by the next one after a crash.
  * Our own event loop never waits for native code.
  */
 export interface Runtime {
-  create(model: ModelReference, settings: SessionSettings, label: string): Promise<Session>;
+  create(model: ModelReference, settings: SessionSettings, label: string): Promise<RuntimeSession>;
+  memory(): Promise<MemoryUse>;
   backends(): Promise<readonly Backend[]>;
   /** Starts the child and loads the runtime while others work. A failure shows at the first request that matters. */
   warm(): void;
@@ -70,7 +85,7 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
       const { created } = await ask({ op: 'create', model, settings }, `loading ${label}`);
       const owner = child;
       return openSession(created, label, {
-        run: (request) => {
+        ask: (request) => {
           if (child !== owner || owner?.gone) throw lost(label);
           return ask(request, `running ${label}`);
         },
@@ -79,6 +94,9 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
             await ask({ op: 'release', session }, `releasing ${label}`);
         },
       });
+    },
+    async memory() {
+      return (await ask({ op: 'memory' }, 'starting')).memory;
     },
     async backends() {
       return (await ask({ op: 'backends' }, 'starting')).backends;
@@ -95,24 +113,33 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
 }
 
 interface SessionCalls {
-  run(request: Extract<Body, { op: 'run' }>): Promise<AnswerOf<'run'>>;
+  ask(request: Body): Promise<Answer>;
   release(session: number): Promise<void>;
 }
 
 function openSession(
-  { session, inputs, outputs }: CreatedSession,
+  { session, inputs, outputs, milliseconds: loadMilliseconds }: CreatedSession,
   label: string,
   calls: SessionCalls,
-): Session {
+): RuntimeSession {
   const tensors = outputs.filter((output) => output.type !== undefined).map((output) => output.name);
+  // The answer to a request is of its kind: `startRuntime` has checked it.
+  const ask = async <Op extends Answer['op']>(request: Body & { op: Op }): Promise<AnswerOf<Op>> =>
+    (await calls.ask(request)) as AnswerOf<Op>;
   return {
     label,
     inputs,
     outputs,
+    loadMilliseconds,
     async run(feeds, fetches = tensors) {
-      const answer = await calls.run({ op: 'run', session, feeds: [...feeds], fetches });
+      const answer = await ask({ op: 'run', session, feeds: [...feeds], fetches });
       return { outputs: new Map(answer.outputs), milliseconds: answer.milliseconds };
     },
+    async hold(feeds) {
+      await ask({ op: 'hold', session, feeds: [...feeds], fetches: tensors });
+    },
+    measure: async (warmup, runs) => (await ask({ op: 'measure', session, warmup, runs })).milliseconds,
+    endProfile: async () => (await ask({ op: 'endProfile', session })).profile,
     release: () => calls.release(session),
   };
 }
@@ -134,6 +161,9 @@ function spawnChild(): Child {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: [],
+    // onnxruntime 1.29 and later send names and hashes of models to its makers, and leave a log a process in the folder
+    // for scratch files. Not in our name: who wants that sets the variable to 0.
+    env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
   });
   const pending = new Map<number, Pending>();
   let next = 1;

@@ -14,6 +14,17 @@ export interface SessionSettings {
   readonly lean: boolean;
   /** Also writes the graph as the runtime has optimised it to this path. */
   readonly optimizedTo?: string;
+  /** Threads wait for work awake, as they do by default: faster, but they hold a core. Until the end of a run. */
+  readonly spin?: boolean;
+  /** Every node is timed; `endProfile` tells. */
+  readonly profile?: ProfileSettings;
+}
+
+export interface ProfileSettings {
+  /** The runtime puts the time and `.json` behind it and writes what it saw there. The file is removed once read. */
+  readonly prefix: string;
+  /** Weights stay as they are, so that their shapes are in the profile: packed ones are not. Slower. */
+  readonly unpacked: boolean;
 }
 
 export type ModelReference =
@@ -36,12 +47,57 @@ export type Request =
       readonly fetches: readonly string[];
     }
   | { readonly id: number; readonly op: 'release'; readonly session: number }
+  /** Keeps feeds for `measure`, in the place of those before. */
+  | {
+      readonly id: number;
+      readonly op: 'hold';
+      readonly session: number;
+      readonly feeds: readonly (readonly [string, Value])[];
+      readonly fetches: readonly string[];
+    }
+  /** Runs `warmup` times, then `runs` times on what is held. */
+  | {
+      readonly id: number;
+      readonly op: 'measure';
+      readonly session: number;
+      readonly warmup: number;
+      readonly runs: number;
+    }
+  | { readonly id: number; readonly op: 'endProfile'; readonly session: number }
+  | { readonly id: number; readonly op: 'memory' }
   | { readonly id: number; readonly op: 'backends' };
 
 export interface CreatedSession {
   readonly session: number;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** What making it took. */
+  readonly milliseconds: number;
+}
+
+/** Memory of the child process that is in RAM, in bytes. */
+export interface MemoryUse {
+  readonly now: number;
+  /** The most that it was since the process began. */
+  readonly peak: number;
+}
+
+/** A node of the graph as the runtime has optimised it, over all runs of a session. */
+export interface NodeProfile {
+  readonly name: string;
+  readonly op: string;
+  /** Types (in the runtime's words) and shapes of the first run, absent optional ones left out. */
+  readonly inputs: readonly ProfiledValue[];
+  readonly outputs: readonly ProfiledValue[];
+  /** Microseconds in each run, without those of nodes inside it (branches, bodies of loops). */
+  readonly microseconds: readonly number[];
+}
+export type ProfiledValue = readonly [type: string, shape: readonly number[]];
+
+export interface SessionProfile {
+  readonly nodes: readonly NodeProfile[];
+  /** Microseconds of each run, everything included. */
+  readonly runs: readonly number[];
 }
 
 export interface Backend {
@@ -57,6 +113,10 @@ export type Answer =
       readonly milliseconds: number;
     }
   | { readonly op: 'release' }
+  | { readonly op: 'hold' }
+  | { readonly op: 'measure'; readonly milliseconds: Float64Array }
+  | { readonly op: 'endProfile'; readonly profile: SessionProfile }
+  | { readonly op: 'memory'; readonly memory: MemoryUse }
   | { readonly op: 'backends'; readonly backends: readonly Backend[] };
 
 export type Response =

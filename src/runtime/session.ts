@@ -12,6 +12,8 @@ export async function loadRuntime(): Promise<Runtime> {
 }
 
 const sessions = new Map<number, InferenceSession>();
+/** Where sessions that are profiled write what they saw. */
+const profiles = new WeakMap<InferenceSession, string>();
 let next = 1;
 
 export async function createSession(
@@ -21,14 +23,18 @@ export async function createSession(
   const { InferenceSession } = await loadRuntime();
   const folder = 'bytes' in model ? model.folder : undefined;
   const options = sessionOptions(settings, folder);
+  const started = performance.now();
   const session =
     'path' in model
       ? await InferenceSession.create(model.path, options)
       : await InferenceSession.create(model.bytes, options);
+  const milliseconds = performance.now() - started;
   const id = next++;
   sessions.set(id, session);
+  if (settings.profile) profiles.set(session, settings.profile.prefix);
   return {
     session: id,
+    milliseconds,
     inputs: session.inputMetadata.map(describe),
     outputs: session.outputMetadata.map(describe),
   };
@@ -38,8 +44,9 @@ function sessionOptions(
   settings: SessionSettings,
   folder: string | undefined,
 ): InferenceSession.SessionOptions {
-  const { lean, optimizedTo } = settings;
+  const { lean, optimizedTo, profile, spin = false } = settings;
   return {
+    ...(profile ? { enableProfiling: true, profileFilePrefix: profile.prefix } : {}),
     ...(optimizedTo === undefined ? {} : { optimizedModelFilePath: optimizedTo }),
     executionProviders: settings.providers,
     intraOpNumThreads: settings.threads,
@@ -50,10 +57,12 @@ function sessionOptions(
     logSeverityLevel: 4,
     extra: {
       session: {
-        ...(lean ? { disable_prepacking: '1' } : {}),
+        ...(lean || profile?.unpacked ? { disable_prepacking: '1' } : {}),
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
         // Waiting threads sleep: the parent has work for the cores too.
-        intra_op: { allow_spinning: '0' },
+        intra_op: { allow_spinning: spin ? '1' : '0' },
+        // Between runs they sleep in any case, for then others are measured.
+        ...(spin ? { force_spinning_stop: '1' } : {}),
       },
     },
   };
@@ -71,17 +80,25 @@ export async function runSession(
   feeds: readonly (readonly [string, Value])[],
   fetches: readonly string[],
 ): Promise<{ outputs: (readonly [string, Value])[]; milliseconds: number }> {
-  const { Tensor } = await loadRuntime();
   const session = known(id);
-  // A null prototype: names from a model are keys here.
-  const inputs = Object.create(null) as Record<string, Tensor>;
-  for (const [name, value] of feeds)
-    inputs[name] = new Tensor(value.type, value.data as Tensor.DataType, value.dims) as Tensor;
+  const inputs = await tensorsOf(feeds);
   const started = performance.now();
   const results = await session.run(inputs, fetches);
   const milliseconds = performance.now() - started;
   const outputs = fetches.map((name) => [name, toValue(name, results[name])] as const);
   return { outputs, milliseconds };
+}
+
+/** Feeds as the runtime takes them. */
+export async function tensorsOf(
+  feeds: readonly (readonly [string, Value])[],
+): Promise<Record<string, Tensor>> {
+  const { Tensor } = await loadRuntime();
+  // A null prototype: names from a model are keys here.
+  const inputs = Object.create(null) as Record<string, Tensor>;
+  for (const [name, value] of feeds)
+    inputs[name] = new Tensor(value.type, value.data as Tensor.DataType, value.dims) as Tensor;
+  return inputs;
 }
 
 function toValue(name: string, value: InferenceSession.OnnxValueMapType[string] | undefined): Value {
@@ -105,7 +122,17 @@ export async function releaseSession(id: number): Promise<void> {
   await session.release();
 }
 
-function known(id: number): InferenceSession {
+/** Ends the profile of a session; what its file begins with. */
+export function finishProfile(id: number): string {
+  const session = known(id);
+  const prefix = profiles.get(session);
+  if (prefix === undefined) throw new Error(`session ${id} is not profiled`);
+  profiles.delete(session);
+  session.endProfiling();
+  return prefix;
+}
+
+export function known(id: number): InferenceSession {
   const session = sessions.get(id);
   if (!session) throw new Error(`no session ${id}`);
   return session;

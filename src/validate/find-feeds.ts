@@ -1,12 +1,14 @@
 import { type Finding, finding, isMlserError } from '../errors.js';
 import { ATTEMPTS } from '../runtime/dims.js';
-import { generateFeeds } from '../runtime/feeds.js';
+import { type FeedOptions, generateFeeds } from '../runtime/feeds.js';
 import type { Session } from '../runtime/process.js';
 import type { ValueInfo, Values } from '../runtime/values.js';
 
 export interface FoundFeeds {
   readonly feeds: Values;
   readonly outputs: Values;
+  /** How they were made, so that others like them can be. */
+  readonly made: FeedOptions;
 }
 
 /** Token ids to try where the table they index is not known; every table has a first row. */
@@ -25,9 +27,10 @@ export async function findFeeds(
   for (const sizes of ATTEMPTS)
     for (const tokens of TOKEN_RANGES) {
       try {
-        const feeds = generateFeeds(inputs, { sizes, tokens, vocabulary });
+        const made = { sizes, tokens, vocabulary };
+        const feeds = generateFeeds(inputs, made);
         const { outputs } = await session.run(feeds);
-        return { feeds, outputs };
+        return { feeds, outputs, made };
       } catch (error) {
         if (!isMlserError(error)) throw error;
         if (error.code === 'E_RUNTIME' && (error.details['crashed'] || error.details['timedOut']))

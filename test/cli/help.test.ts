@@ -18,6 +18,7 @@ const VERBS = [
   ['checksum'],
   ['diff'],
   ['validate'],
+  ['bench'],
   ['delta'],
   ...['create', 'apply', 'squash', 'verify', 'log', 'add', 'prune'].map((verb) => ['delta', verb]),
   ['meta'],

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { benchPage } from '../../src/cli/html/bench.js';
 import { diffPage } from '../../src/cli/html/diff.js';
 import { inspectPage } from '../../src/cli/html/inspect.js';
 import { presetPage } from '../../src/cli/html/preset.js';
@@ -9,6 +10,7 @@ import { sensitivityPage } from '../../src/cli/html/sensitivity.js';
 import { validatePage } from '../../src/cli/html/validate.js';
 import { writePage } from '../../src/cli/html/write.js';
 import { jsonText } from '../../src/cli/json.js';
+import { renderBench } from '../../src/cli/render/bench.js';
 import { renderCheck, renderChecksum } from '../../src/cli/render/checksum.js';
 import { renderLog, renderPrune, renderVerify } from '../../src/cli/render/delta.js';
 import { renderDiff } from '../../src/cli/render/diff.js';
@@ -41,6 +43,7 @@ const texts = (text: string): [string, string][] => {
   const pruned = sample.withTexts(sample.prunedReport, text);
   const optimized = sample.withTexts(sample.optimizedReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
+  const bench = sample.withTexts(sample.benchReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
   const diff = sample.withTexts(sample.diffReport, text);
@@ -65,6 +68,8 @@ const texts = (text: string): [string, string][] => {
     ['check', renderCheck(check, style)],
     ['diff', renderDiff(diff, style)],
     ['validate', renderValidate(validate, style)],
+    ['bench', renderBench(bench, style)],
+    ['bench page', benchPage(bench)],
     ['meta', renderMeta(meta, [], style)],
     ['meta of a key', renderMeta(meta, ['license'], style)],
     ['delta create', renderWrite(delta, style)],
@@ -97,6 +102,7 @@ const texts = (text: string): [string, string][] => {
       check,
       diff,
       validate,
+      bench,
       meta,
       delta,
       add,
@@ -140,6 +146,7 @@ describe('pages', () => {
       writePage(sample.optimizedReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
+      benchPage(sample.benchReport),
     ]) {
       expect(text).not.toMatch(/<script|<link|<img|@import|url\(|https?:/i);
       expect(text).toMatch(/prefers-color-scheme/);
@@ -179,6 +186,7 @@ describe('reports in full', () => {
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
     expect(schemaErrors('diff', sample.diffReport)).toEqual([]);
     expect(schemaErrors('validate', sample.validateReport)).toEqual([]);
+    expect(schemaErrors('bench', sample.benchReport)).toEqual([]);
     expect(schemaErrors('meta', sample.metaReport)).toEqual([]);
     expect(schemaErrors('delta-create', sample.deltaReport)).toEqual([]);
     expect(schemaErrors('delta-create', { ...sample.deltaReport, target: { content: null } })).toEqual([]);
@@ -194,6 +202,7 @@ describe('reports in full', () => {
     expect(schemaErrors('quantize-preset', { ...sample.presetReport, variants: [{}] })).not.toEqual([]);
     expect(schemaErrors('prune', { ...sample.prunedReport, prune: {} })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
+    expect(schemaErrors('bench', { ...sample.benchReport, models: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
     expect(schemaErrors('delta-log', { ...sample.logReport, entries: [{}] })).not.toEqual([]);
@@ -205,6 +214,7 @@ describe('reports in full', () => {
 
 describe('the text of reports', () => {
   it('inspect', () => expect(renderInspect(sample.inspectReport, {}, style)).toMatchSnapshot());
+  it('bench', () => expect(renderBench(sample.benchReport, style)).toMatchSnapshot());
   it('convert', () => expect(renderWrite({ ...sample.writeReport, dryRun: false }, style)).toMatchSnapshot());
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
   it('quantize --preset', () => expect(renderPreset(sample.presetReport, style)).toMatchSnapshot());

@@ -14,6 +14,7 @@ export const REPORTS = [
   'check',
   'diff',
   'validate',
+  'bench',
   'meta',
   'delta-create',
   'delta-add',
