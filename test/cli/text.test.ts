@@ -6,7 +6,7 @@ import { bar, merge, sparkline } from '../../src/cli/render/charts.js';
 import { count, duration, figure, grouped, percent, shape, size } from '../../src/cli/render/numbers.js';
 import { table } from '../../src/cli/render/table.js';
 import { fitMiddle, padEnd, textWidth } from '../../src/cli/render/width.js';
-import { parseSize } from '../../src/cli/size.js';
+import { parseSize } from '../../src/core/size.js';
 import { colorLevel, PLAIN_STYLE, showsUnicode } from '../../src/cli/style.js';
 import { CONTROL } from '../support/cli.js';
 
