@@ -13,6 +13,7 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['quantize', async () => (await import('./commands/quantize.js')).quantize],
   ['prune', async () => (await import('./commands/prune.js')).prune],
   ['optimize', async () => (await import('./commands/optimize.js')).optimize],
+  ['pipeline', async () => (await import('./commands/pipeline.js')).pipeline],
   ['sensitivity', async () => (await import('./commands/sensitivity.js')).sensitivity],
   ['checksum', async () => (await import('./commands/checksum.js')).checksum],
   ['diff', async () => (await import('./commands/diff.js')).diff],

@@ -146,7 +146,7 @@ const reportOf = (
   steps: readonly StepEntry[],
 ): Omit<PipelineReport, 'bytesOut' | 'ratio' | 'validation' | 'findings'> => ({
   command: 'pipeline',
-  recipe: { file: basename(recipe.file), ...(recipe.name === undefined ? {} : { name: recipe.name }) },
+  recipe: { file: recipe.file, ...(recipe.name === undefined ? {} : { name: recipe.name }) },
   input: original.input,
   output,
   format: format.descriptor.id,

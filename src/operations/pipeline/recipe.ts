@@ -71,7 +71,16 @@ const gate: Field<WholeGate> = {
 
 const step: Field<Omit<Step, 'files'>> = {
   title: 'done in order, each with what the one before it gave',
-  schema: { oneOf: STEPS.map(({ id }) => ({ $ref: `#/$defs/${id}` })) },
+  schema: {
+    type: 'object',
+    properties: { do: { enum: STEPS.map(({ id }) => id) } },
+    required: ['do'],
+    allOf: STEPS.map(({ id }) => ({
+      if: { properties: { do: { const: id } }, required: ['do'] },
+      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+      then: { $ref: `#/$defs/${id}` },
+    })),
+  },
   read(value, at) {
     const id = isJsonMap(value) ? value.get('do') : undefined;
     const known = STEPS.map((one) => one.id);
@@ -91,8 +100,12 @@ const step: Field<Omit<Step, 'files'>> = {
       );
     }
     const all = readFields(value, at, stepFields(kind), kind.required ?? []);
-    const wrong = kind.wrong?.(all);
-    if (wrong) throw refused(at, wrong.why, wrong.hint);
+    if (kind.anyOf?.every((key) => all[key] === undefined))
+      throw refused(
+        at,
+        `lacks ${kind.anyOf.map((key) => JSON.stringify(key)).join(' or ')}`,
+        kind.anyOf.map((key) => `${key}: ${kind.fields[key]?.title ?? ''}`).join('; '),
+      );
     const own = Object.entries(all).filter(
       ([key]) => key !== 'do' && key !== 'name' && !(key in GATE_FIELDS),
     );

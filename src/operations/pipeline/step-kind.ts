@@ -15,8 +15,8 @@ interface KindOfStep<F extends Fields> {
   readonly title: string;
   readonly fields: F;
   readonly required?: readonly (keyof F & string)[];
-  /** Values that do not go together. */
-  wrong?(values: ValuesOf<F>): { readonly why: string; readonly hint: string } | undefined;
+  /** One of these has to be there. */
+  readonly anyOf?: readonly (keyof F & string)[];
 }
 
 /** From a model to another one, which is written and proved. */

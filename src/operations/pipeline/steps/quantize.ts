@@ -59,13 +59,7 @@ export const quantize = writingStep({
   id: 'quantize',
   title: 'rounds weights, and activations where asked, to few bits',
   fields: FIELDS,
-  wrong: ({ scheme, targetSize }) =>
-    scheme === undefined && targetSize === undefined
-      ? {
-          why: 'lacks "scheme"',
-          hint: `write one of ${SCHEMES.map(({ id }) => id).join(', ')}, or a targetSize`,
-        }
-      : undefined,
+  anyOf: ['scheme', 'targetSize'],
   run: (opened, output, options, values, context) =>
     quantizeOpenedModel(
       opened,
