@@ -1,7 +1,7 @@
 import type { PipelineReport } from '../../operations/pipeline/report.js';
 import { html } from '../escape.js';
 import { duration, figure, size } from '../render/numbers.js';
-import { accuracyText, figuresText, OUTCOMES } from '../render/pipeline.js';
+import { accuracyText, figuresText, outcomeText } from '../render/pipeline.js';
 import { htmlTable, page, section, tiles, verdict } from './page.js';
 import { findingsPart, validationPart } from './parts.js';
 import { barChart } from './svg.js';
@@ -46,6 +46,6 @@ const stepTable = ({ steps }: PipelineReport): string =>
       entry.bytesOut === null ? '–' : size(entry.bytesOut),
       accuracyText(entry),
       duration(entry.seconds),
-      OUTCOMES[entry.outcome],
+      outcomeText(entry),
     ]),
   );

@@ -41,15 +41,17 @@ function facts(report: PipelineReport): [string, string][] {
   ];
 }
 
+const OUTCOMES: ReadonlyMap<string, string> = new Map<StepEntry['outcome'], string>([
+  ['done', 'proved'],
+  ['kept', 'kept from before'],
+  ['composed', 'goes into the next'],
+  ['planned', 'planned'],
+  ['failed', 'did not pass'],
+  ['waiting', 'not reached'],
+]);
+
 /** What became of a step, in words. */
-export const OUTCOMES: Readonly<Record<StepEntry['outcome'], string>> = {
-  done: 'proved',
-  kept: 'kept from before',
-  composed: 'goes into the next',
-  planned: 'planned',
-  failed: 'did not pass',
-  waiting: 'not reached',
-};
+export const outcomeText = ({ outcome }: StepEntry): string => OUTCOMES.get(outcome) ?? safe(outcome);
 
 function stepTable(steps: readonly StepEntry[], style: Style): string {
   const { paint } = style;
@@ -71,7 +73,7 @@ function stepTable(steps: readonly StepEntry[], style: Style): string {
       entry.bytesOut === null ? '–' : size(entry.bytesOut),
       ...(labelled ? [accuracyText(entry)] : []),
       entry.outcome === 'waiting' ? '' : duration(entry.seconds),
-      OUTCOMES[entry.outcome],
+      outcomeText(entry),
     ]),
     style,
     '  ',

@@ -102,7 +102,7 @@ export const choice = <T extends string | number>(title: string, known: readonly
   read(value, at) {
     const found = known.find((one) => one === value);
     if (found !== undefined) return found;
-    const near = nearest(String(value), known.map(String));
+    const near = typeof value === 'string' ? nearest(value, known.map(String)) : undefined;
     const meant = near === undefined ? '' : `did you mean ${JSON.stringify(near)}? `;
     throw refused(
       at,

@@ -129,7 +129,7 @@ const RECIPE = {
   output: text('where the result goes, relative to the recipe'),
   to: text('format of the output (default: by its extension)'),
   gate,
-  steps: list(step),
+  steps: { ...list(step), schema: { ...list(step).schema, minItems: 1 } },
 };
 
 /** The parts of the language that its JSON Schema is made of. */

@@ -3,19 +3,39 @@ import { quantizeOpenedModel } from '../../quantize/quantize.js';
 import { REFINEMENTS } from '../../quantize/refinements.js';
 import { SCHEMES } from '../../quantize/schemes.js';
 import { LADDER } from '../../quantize/target-size.js';
-import { choice, file, flag, integer, list, number, parsed, patterns, size, text } from '../fields.js';
+import {
+  choice,
+  type Field,
+  file,
+  flag,
+  integer,
+  list,
+  number,
+  parsed,
+  patterns,
+  size,
+  text,
+} from '../fields.js';
 import { writingStep } from '../step-kind.js';
 
-const FIELDS = {
-  scheme: {
-    ...parsed('how numbers are rounded; a+b for both, a,b with targetSize for any of them', schemes),
-    schema: {
-      anyOf: [
-        { enum: SCHEMES.map(({ id }) => id) },
-        { type: 'string', pattern: '^[a-z0-9-]+([+,][a-z0-9-]+)+$' },
-      ],
+/** One scheme or several. */
+function schemes(title: string): Field<string> {
+  const known = SCHEMES.map(({ id }) => id);
+  const one = choice(title, known);
+  const whole = text(title);
+  return {
+    title,
+    schema: { anyOf: [one.schema, { type: 'string', pattern: '^[a-z0-9-]+([+,][a-z0-9-]+)+$' }] },
+    read(value, at) {
+      const words = whole.read(value, at);
+      for (const word of words.split(/[+,]/)) one.read(word, at);
+      return words;
     },
-  },
+  };
+}
+
+const FIELDS = {
+  scheme: schemes('how numbers are rounded; a+b for both, with targetSize a,b for any of them'),
   calibration: file('npz with samples of the inputs, for ranges of activations and refine'),
   method: choice('how ranges are chosen (default minmax)', [
     'minmax',
@@ -46,13 +66,6 @@ const FIELDS = {
   requantize: flag('accept a model that is quantized already'),
   externalData: flag('ONNX: weights in a file beside the graph'),
 };
-
-/** @throws E_USAGE for one that is not known. */
-function schemes(words: string): string {
-  const known = SCHEMES.map(({ id }) => id);
-  for (const word of words.split(/[+,]/)) choice('', known).read(word, { file: 'scheme', pointer: '' });
-  return words;
-}
 
 export const quantize = writingStep({
   kind: 'writes',
