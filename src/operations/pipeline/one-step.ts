@@ -94,8 +94,21 @@ export async function writeStep(
     findings,
     seconds: (performance.now() - started) / 1000,
   };
-  if (!plan) return { entry, ...(passed ? { written: writtenBy(request, mainOf(report, goal)) } : {}) };
-  const { changes } = writtenBy(request, goal.main);
+  if (!plan)
+    return {
+      entry,
+      ...(passed
+        ? {
+            written: writtenBy(
+              request,
+              folder,
+              report.files.map(({ name }) => name),
+              mainOf(report, goal),
+            ),
+          }
+        : {}),
+    };
+  const { changes } = writtenBy(request, folder, [], goal.main);
   const composed: Current = {
     opened: { ...current.opened, input: `the outcome of step ${index + 1}`, model: request.intended },
     bytes: report.bytesOut,

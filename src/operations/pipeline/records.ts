@@ -1,4 +1,5 @@
 import type { WriteOptions } from '../../core/format.js';
+import { joinPath } from '../../io/disk.js';
 import { sha256Hex } from '../../io/hashing.js';
 import { formatJson, isJsonMap, type JsonTree } from '../../io/json.js';
 import { packageVersion } from '../../io/version.js';
@@ -19,6 +20,8 @@ export interface StepRecord {
 
 export interface Written {
   readonly main: string;
+  /** Its files as they were left: name and stamp. */
+  readonly files: readonly (readonly [string, string])[];
   readonly changes: Changes;
   readonly writeOptions: WriteOptions;
 }
@@ -82,7 +85,7 @@ export function finishedSteps(work: WorkFolder, keys: readonly string[]): readon
   const found: StepRecord[] = [];
   for (const [i, key] of keys.entries()) {
     const record = loadRecord(work, i);
-    if (record?.key !== key) break;
+    if (record?.key !== key || !isWhole(work, i, record)) break;
     found.push(record);
   }
   // What is out of date would only take room.
@@ -91,6 +94,16 @@ export function finishedSteps(work: WorkFolder, keys: readonly string[]): readon
     work.forget(stepName(i));
   }
   return found;
+}
+
+/** Somebody may have been at what was kept. */
+function isWhole(work: WorkFolder, index: number, { written }: StepRecord): boolean {
+  try {
+    const folder = joinPath(work.folder, stepName(index));
+    return (written?.files ?? []).every(([name, stamp]) => stampOf(joinPath(folder, name)) === stamp);
+  } catch {
+    return false;
+  }
 }
 
 function loadRecord(work: WorkFolder, index: number): StepRecord | undefined {
@@ -117,9 +130,12 @@ function revived(_: string, value: unknown): unknown {
 /** What is kept of a request: without the functions and models in it. */
 export const writtenBy = (
   { changed, rewritten, quantized, writeOptions }: WriteRequest,
+  folder: string,
+  names: readonly string[],
   main: string,
 ): Written => ({
   main,
+  files: names.map((name) => [name, stampOf(joinPath(folder, name))] as const),
   writeOptions,
   changes: {
     ...(changed ? { changed } : {}),
