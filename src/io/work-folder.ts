@@ -24,16 +24,28 @@ export interface WorkFolder {
   release(): void;
 }
 
+const active = new Set<WorkFolder>();
+
+/** Folders of this process in which nothing was finished go: called on signals and on exit. */
+export function releaseWorkFolders(): void {
+  for (const work of active)
+    try {
+      work.release();
+    } catch {
+      // A full or vanished disk must not keep the others.
+    }
+}
+
 /** What may be in such a folder, and may be removed. */
 const OURS = /^(step-\d+(\.json(\.\d+\.tmp)?)?|lock(\..*)?)$/;
 const LOCK = 'lock';
 
-/** @throws E_USAGE if another run is at work in it. */
+/** The folder that it lies in must be there. @throws E_USAGE if another run is at work in it. */
 export function openWorkFolder(folder: string): WorkFolder {
   const absolute = path.resolve(folder);
   const at = (name: string): string => path.join(absolute, name);
   const made = !fs.existsSync(absolute);
-  withIo(folder, () => fs.mkdirSync(absolute, { recursive: true, mode: 0o700 }));
+  withIo(folder, () => made && fs.mkdirSync(absolute, { mode: 0o700 }));
   if (!fs.statSync(absolute).isDirectory()) throw ioError({ code: 'ENOTDIR' }, folder);
   const unlock = takeLock(at(LOCK));
   if (!unlock)
@@ -51,7 +63,7 @@ export function openWorkFolder(folder: string): WorkFolder {
     if (fs.readdirSync(absolute).length === 0) fs.rmdirSync(absolute);
   };
   const isOfUse = (): boolean => ours().some((name) => /^step-\d+\.json$/.test(name));
-  return {
+  const work: WorkFolder = {
     folder: absolute,
     isOfUse,
     emptied(name) {
@@ -71,12 +83,18 @@ export function openWorkFolder(folder: string): WorkFolder {
       fs.rmSync(at(name), { recursive: true, force: true });
     },
     clear,
-    remove,
+    remove() {
+      active.delete(work);
+      remove();
+    },
     release() {
+      active.delete(work);
       if (made && !isOfUse()) remove();
       else unlock();
     },
   };
+  active.add(work);
+  return work;
 }
 
 /** Tells one state of a file from another without reading it. E_NOT_FOUND if it is not there. */

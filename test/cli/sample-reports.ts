@@ -284,6 +284,7 @@ export const pipelineReport: PipelineReport = {
     },
   ],
   failedStep: 2,
+  speed: quantizeReport.speed!,
   work: '.edge.onnx.pipeline',
   accuracyDrop: 0.01,
 };

@@ -4,6 +4,7 @@ import { duration, figure, size } from '../render/numbers.js';
 import { accuracyText, figuresText, outcomeText } from '../render/pipeline.js';
 import { htmlTable, page, section, tiles, verdict } from './page.js';
 import { findingsPart, validationPart } from './parts.js';
+import { speedPart } from './quantize.js';
 import { barChart } from './svg.js';
 
 export function pipelinePage(report: PipelineReport): string {
@@ -25,6 +26,7 @@ export function pipelinePage(report: PipelineReport): string {
     ]),
     section('Size', barChart([{ label: 'input', value: bytesIn, text: size(bytesIn) }, ...sizes])),
     section('Steps', stepTable(report)),
+    ...(report.speed ? [section('Speed', speedPart(report.speed))] : []),
     findingsPart([...findings, ...all]),
     validationPart(validation),
   ]);

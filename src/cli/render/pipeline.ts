@@ -2,6 +2,7 @@ import type { PipelineReport, StepEntry } from '../../operations/pipeline/report
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { change, duration, figure, percent, size } from './numbers.js';
+import { speedSection } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
 
@@ -19,6 +20,7 @@ export function renderPipeline(report: PipelineReport, style: Style): string {
   const sections = [
     `${head}\n${fields(facts(report), style, '  ')}`,
     `${paint.heading('Steps')}\n${stepTable(steps, style)}`,
+    report.speed ? `${paint.heading('Speed')}\n${speedSection(report.speed, style)}` : '',
     // The gate of a step that failed, or that of the whole.
     dryRun ? '' : `${paint.heading('Validation')}\n${validationSection(validation, style)}`,
   ];

@@ -3,6 +3,7 @@ import { type Finding, finding } from '../../errors.js';
 import { withoutGraph } from '../drop-graph.js';
 import { hashModel } from '../hashes.js';
 import type { OpenContext } from '../open.js';
+import type { SpeedReport } from '../reports.js';
 import { writeModel } from '../write.js';
 import type { PipelineOptions, Whole } from './pipeline.js';
 import { withProvenance } from './provenance.js';
@@ -14,7 +15,7 @@ import type { InOrder } from './steps-in-order.js';
  * metadata, and holds it against the input of the pipeline.
  */
 export async function finish(
-  { recipe, original, output, format }: Whole,
+  { recipe, original, target, format }: Whole,
   { entries, last, written, changes }: InOrder,
   options: PipelineOptions,
   context: WorkContext & OpenContext,
@@ -36,6 +37,11 @@ export async function finish(
     intended = withProvenance(last.model, recipe, entries, content);
   } else
     findings.push(finding('warning', 'RECIPE_NOT_KEPT', 'metadata', `${title} has no place for the recipe`));
+  const speedOf = async (): Promise<SpeedReport | undefined> => {
+    const { explainSpeed } = await import('../quantize/speed.js');
+    const data = inputs === undefined ? {} : { inputs };
+    return explainSpeed(original, report.output, { device: 'cpu', ...data }, context);
+  };
   const runs = intended.graph !== undefined;
   const report = await writeModel(
     {
@@ -46,7 +52,7 @@ export async function finish(
       ...changes,
       ...(maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop }),
       ...(maxSize === undefined ? {} : { mostBytes: maxSize }),
-      output,
+      output: target,
       options: {
         ...{ to: format.descriptor.id, validate, device, sync: options.sync ?? true },
         ...(options.force === undefined ? {} : { force: options.force }),
@@ -62,12 +68,14 @@ export async function finish(
   const large = maxSize !== undefined && report.bytesOut > maxSize;
   const passed = report.validation.passed && !large;
   const { accuracy } = report.validation;
+  const speed = passed && runs && validate === 'run' ? await speedOf() : undefined;
   return {
     ...report,
     command: 'pipeline',
     recipe: { file: recipe.file, ...(recipe.name === undefined ? {} : { name: recipe.name }) },
     steps: entries,
     ...(passed ? {} : { failedStep: 0 }),
+    ...(speed ? { speed } : {}),
     validation: { ...report.validation, passed },
     findings: [...report.findings, ...(large ? [tooLarge(report.bytesOut, maxSize)] : [])],
     ...(accuracy?.before === undefined ? {} : { accuracyDrop: accuracy.before - accuracy.after }),

@@ -47,8 +47,9 @@ export const pipeline = (
 ): Promise<PipelineReport> =>
   withWholeTime(async () => {
     const input = named(recipe, 'input');
-    const format = await outputFormat(named(recipe, 'output'), recipe.to);
-    const output = outputPath(named(recipe, 'output'), format.descriptor);
+    const target = named(recipe, 'output');
+    const format = await outputFormat(target, recipe.to);
+    const output = outputPath(target, format.descriptor);
     return withModel(input, context, async (original) => {
       refuseUnknowable(recipe, original, format);
       if (!options.dryRun)
@@ -61,9 +62,9 @@ export const pipeline = (
         sync: options.sync ?? true,
         goals: goalsOf(recipe, original, output, format),
       };
-      const whole = { recipe, original, output, format };
+      const whole = { recipe, original, target, output, format };
       if (options.dryRun) return plannedReport(whole, await planInOrder(job));
-      const work = openWorkFolder(options.work ?? joinPath(dirname(output), `.${basename(output)}.pipeline`));
+      const work = openWorkFolder(options.work ?? besideOutput(target, output));
       let passed = false;
       try {
         if (options.fresh) work.clear();
@@ -81,10 +82,18 @@ export const pipeline = (
     });
   });
 
+/** A hidden folder, beside the output or the folder that is made for it. */
+function besideOutput(target: string, output: string): string {
+  const made = /[\\/]$/.test(target) ? target : output;
+  return joinPath(dirname(made), `.${basename(made)}.pipeline`);
+}
+
 /** The whole of a pipeline, beside its steps. */
 export interface Whole {
   readonly recipe: Recipe;
   readonly original: OpenedModel;
+  /** As the recipe has it, and the main file of it. */
+  readonly target: string;
   readonly output: string;
   readonly format: OutputFormat;
 }

@@ -1,6 +1,6 @@
 import type { Finding } from '../../errors.js';
 import type { ValidationReport } from '../../validate/report.js';
-import type { WriteReport } from '../reports.js';
+import type { SpeedReport, WriteReport } from '../reports.js';
 import type { Figures } from './step-kind.js';
 
 /** What became of one step. */
@@ -32,6 +32,8 @@ export interface PipelineReport extends WriteReport {
   readonly failedStep?: number;
   /** Where finished steps are kept: the next run goes on there. */
   readonly work?: string;
+  /** Of the output next to the input. */
+  readonly speed?: SpeedReport;
   /** Accuracy of the input less that of the output, with labels. */
   readonly accuracyDrop?: number;
 }

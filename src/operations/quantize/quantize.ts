@@ -120,7 +120,7 @@ export async function quantizeOpened(
   const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
   const placed = passed && !options.dryRun && report.bytesOut <= (mostBytes ?? Number.POSITIVE_INFINITY);
-  const told = placed && level === 'run' && options.only === undefined;
+  const told = placed && level === 'run' && options.only === undefined && options.partOf === undefined;
   const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
   return {
     ...report,

@@ -260,6 +260,13 @@ describe('what cannot be', () => {
     expect(fs.existsSync(at('out.onnx'))).toBe(false);
   });
 
+  it('a folder is made for an output that ends with a slash, and only then', async () => {
+    await expect(made({ ...base, output: 'none/out.onnx' })).rejects.toThrow(/does not exist/);
+    await made({ ...base, input: cnn('model.safetensors'), output: 'made/', gate: { validate: 'weights' } });
+    expect(fs.readdirSync(folder)).toEqual(['made']);
+    expect(fs.readdirSync(at('made'))).toEqual(['model.safetensors']);
+  });
+
   it('an output that is there is told before any work', async () => {
     fs.writeFileSync(at('out.onnx'), 'old');
     await expect(made(base)).rejects.toThrow(/out\.onnx exists/);

@@ -116,6 +116,18 @@ describe('a run that was killed', () => {
   }, 120_000);
 });
 
+it('ended in its first step by a signal, it leaves nothing behind', async () => {
+  write([{ do: 'prune', validate: 'run' }]); // it waits for the runtime
+  const words = [BIN, 'pipeline', 'edge.json', '--threads', '1'];
+  const child = spawn(process.execPath, words, { cwd: folder, env: ENV, stdio: 'ignore' });
+  const closed = once(child, 'close');
+  while (!fs.existsSync(at(`${WORK}/step-1`)) && child.exitCode === null)
+    await new Promise((done) => setTimeout(done, 1));
+  child.kill('SIGTERM');
+  expect((await closed)[0]).toBe(143);
+  expect(listing()).toEqual(INPUTS);
+});
+
 describe('finished steps', () => {
   const made = async (options: PipelineOptions): Promise<PipelineReport> =>
     pipeline(await readRecipe(at('edge.json')), options, testContext());
