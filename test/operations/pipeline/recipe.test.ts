@@ -163,6 +163,13 @@ describe('a recipe', () => {
         expect((value.description ?? '').length, `${name}.${key}`).toBeGreaterThan(5);
   });
 
+  it('is shown in the README as it is shipped', () => {
+    const shown =
+      /```json\n([\s\S]*?pipeline\.schema[\s\S]*?)```/.exec(readFileSync('README.md', 'utf8'))?.[1] ?? '';
+    expect(shown).toBe(readFileSync('fixtures/trained/digits_cnn/edge.json', 'utf8'));
+    expect(fits(JSON.parse(shown))).toBe(true);
+  });
+
   it('names files from its own folder, and steps take level and data from the whole', () => {
     const recipe = parseRecipe(
       JSON.stringify({
