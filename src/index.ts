@@ -53,6 +53,12 @@ export { type OpenContext, type OpenedModel, openModel, withModel } from './oper
 export { listPasses } from './operations/optimize/choose-passes.js';
 export { type OptimizeOptions, optimizeModel } from './operations/optimize/optimize.js';
 export type { OptimizeReport, PassEntry, PassList } from './operations/optimize/report.js';
+export { recipeSchema } from './operations/pipeline/json-schema.js';
+export { type Override as RecipeOverride, parseRecipeOverride } from './operations/pipeline/override.js';
+export { type PipelineOptions, pipeline } from './operations/pipeline/pipeline.js';
+export { recipeOf } from './operations/pipeline/provenance.js';
+export { parseRecipe, type Recipe, type RecipeOptions, readRecipe } from './operations/pipeline/recipe.js';
+export type { PipelineReport, StepEntry } from './operations/pipeline/report.js';
 export { PRUNE_METHODS, type PruneMethod, type PruneScope } from './operations/prune/names.js';
 export { type PruneModelOptions, pruneModel } from './operations/prune/prune.js';
 export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';

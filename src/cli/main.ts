@@ -2,6 +2,7 @@ import { CommanderError } from 'commander';
 import { MlserError } from '../errors.js';
 import { releaseLocks } from '../io/lock.js';
 import { removeStagedLeftovers } from '../io/staged.js';
+import { releaseWorkFolders } from '../io/work-folder.js';
 import { type CliIo, processIo } from './io.js';
 import { printJson } from './json.js';
 import { buildProgram } from './program.js';
@@ -81,6 +82,7 @@ function handleInterruptions(io: CliIo, controller: AbortController): void {
     controller.abort();
     running.progress?.stop();
     removeStagedLeftovers();
+    releaseWorkFolders();
     releaseLocks();
     io.err.write(renderError(error, PLAIN_STYLE));
     printErrorDocument(error, io);
@@ -98,6 +100,7 @@ function handleInterruptions(io: CliIo, controller: AbortController): void {
   process.on('unhandledRejection', (error) => leave(error, 2));
   process.on('exit', () => {
     removeStagedLeftovers();
+    releaseWorkFolders();
     releaseLocks();
     if (running.ended) return;
     // Nothing is left that could wake the process, and main still waits: a bug of ours that must not go unseen.

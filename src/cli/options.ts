@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
+import { parseSize } from '../core/size.js';
 import { isMlserError, MlserError } from '../errors.js';
 import type { ValidationLevel } from '../validate/report.js';
-import { parseSize } from './size.js';
 
 /** Options that every verb has. */
 export interface GlobalOptions {

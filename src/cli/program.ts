@@ -1,15 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { packageVersion } from '../io/version.js';
 import type { Cli } from './verb.js';
 
 const COLUMNS = 100;
-
-/** The version in package.json, which lies two folders above both `src/cli` and `dist/cli`. */
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  const { version: found } = JSON.parse(text) as { version: string };
-  return found;
-}
 
 type Register = (program: Command, cli: Cli) => void;
 
@@ -20,6 +13,7 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['quantize', async () => (await import('./commands/quantize.js')).quantize],
   ['prune', async () => (await import('./commands/prune.js')).prune],
   ['optimize', async () => (await import('./commands/optimize.js')).optimize],
+  ['pipeline', async () => (await import('./commands/pipeline.js')).pipeline],
   ['sensitivity', async () => (await import('./commands/sensitivity.js')).sensitivity],
   ['checksum', async () => (await import('./commands/checksum.js')).checksum],
   ['diff', async () => (await import('./commands/diff.js')).diff],
@@ -36,7 +30,7 @@ export async function buildProgram(argv: readonly string[], cli: Cli): Promise<C
   const program = new Command('mlser')
     .description('Inspects, converts, quantizes, prunes, verifies and compares trained models. No Python.')
     .usage('<verb> [options] <input...> [output]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help, also of a verb')
     .helpCommand(false)
     .option('--json', 'one JSON document on stdout')

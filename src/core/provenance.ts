@@ -23,3 +23,6 @@ export const PROVENANCE_KEYS = {
   parent: 'provenance.parent',
   hyperParameters: 'provenance.hyper_parameters',
 } as const satisfies Record<keyof Provenance, string>;
+
+/** Metadata key of the recipe that made a model, as JSON text: `{"mlser":version,"recipe":{…},"steps":[figures]}`. */
+export const RECIPE_KEY = 'provenance.recipe';

@@ -55,42 +55,52 @@ export const convertModel = (
   options: ConvertOptions,
   context: WorkContext,
 ): Promise<WriteReport> =>
-  withModels(options.graph === undefined ? [input] : [input, options.graph], context, async (opened) => {
-    const [main, base] = opened;
+  withModels(options.graph === undefined ? [input] : [input, options.graph], context, ([main, base]) => {
     if (!main) throw new Error('no input was opened');
-    const findings: Finding[] = [];
-    const target = (await outputFormat(output, options.to)).descriptor;
-    const free = base || (!target.keeps.graph && changesNames(options));
-    if (free && !base && main.model.graph) findings.push(graphDropped(target));
-    const plain = await plainNumbers(main.model, options);
-    const chosen = await chooseAndRename(free ? withoutGraph(plain) : plain, options);
-    const beside = weightsName(options.weightsFile, outputPath(output, target));
-    findings.push(...ignoredOptions(options, target));
-    const cast =
-      target.keeps.graph && chosen.graph && options.dtype !== undefined
-        ? await storeInGraph(chosen, options.dtype, options)
-        : convertTypes(chosen, options, target.dtypes, findings);
-    const typed = base ? await intoGraph(base, cast, findings) : cast;
-    const reference = base ? beforeCast(typed, cast, chosen) : chosen;
-    const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
-    const held = target.keeps.metadata ? labelled : recordsAsTensor(labelled);
-    const intended = await inOpset(held, options, target, findings);
-    return writeModel(
-      {
-        command: 'convert',
-        opened: base ? [main, base] : [main],
-        reference,
-        intended,
-        output,
-        options,
-        writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
-        findings,
-        ...(intended === held ? {} : { rewritten: true, actions: addedTensors(held, intended) }),
-        ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
-      },
-      context,
-    );
+    return convertOpened(main, base, output, options, context);
   });
+
+/** `convertModel`, of models that are open already: the weights and, with `graph`, the graph that takes them. */
+export async function convertOpened(
+  main: OpenedModel,
+  base: OpenedModel | undefined,
+  output: string,
+  options: ConvertOptions,
+  context: WorkContext,
+): Promise<WriteReport> {
+  const findings: Finding[] = [];
+  const target = (await outputFormat(output, options.to)).descriptor;
+  const free = base || (!target.keeps.graph && changesNames(options));
+  if (free && !base && main.model.graph) findings.push(graphDropped(target));
+  const plain = await plainNumbers(main.model, options);
+  const chosen = await chooseAndRename(free ? withoutGraph(plain) : plain, options);
+  const beside = weightsName(options.weightsFile, outputPath(output, target));
+  findings.push(...ignoredOptions(options, target));
+  const cast =
+    target.keeps.graph && chosen.graph && options.dtype !== undefined
+      ? await storeInGraph(chosen, options.dtype, options)
+      : convertTypes(chosen, options, target.dtypes, findings);
+  const typed = base ? await intoGraph(base, cast, findings) : cast;
+  const reference = base ? beforeCast(typed, cast, chosen) : chosen;
+  const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
+  const held = target.keeps.metadata ? labelled : recordsAsTensor(labelled);
+  const intended = await inOpset(held, options, target, findings);
+  return writeModel(
+    {
+      command: 'convert',
+      opened: base ? [main, base] : [main],
+      reference,
+      intended,
+      output,
+      options,
+      writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
+      findings,
+      ...(intended === held ? {} : { rewritten: true, actions: addedTensors(held, intended) }),
+      ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
+    },
+    context,
+  );
+}
 
 /** Tensors that `quantize` stored as integers are floats again, where another type is asked for. */
 async function plainNumbers(model: Model, { dtype }: ConvertOptions): Promise<Model> {

@@ -28,7 +28,28 @@ export interface OutputOptions {
   /** Name of the array of class numbers in `inputs`. */
   readonly labels?: string;
   readonly tolerance?: number;
+  /** Set by a pipeline, of which this is a step. */
+  readonly partOf?: StepOfPipeline;
 }
+
+/** What a pipeline and the writing of one of its steps have to tell each other. */
+export interface StepOfPipeline {
+  /** Steps before this one that were not written by themselves: the gate compares with what these were made of. */
+  readonly since?: { readonly reference: Model; readonly changes: Changes };
+  /** Told what is to be written and how, before it is; also by a dry run. Of trials the last one counts. */
+  readonly planned: (request: WriteRequest) => void;
+}
+
+/** What steps did to a model on purpose: how close its outputs can be follows from it. */
+export type Changes = Pick<WriteRequest, 'changed' | 'rewritten' | 'quantized'>;
+
+export const mergedChanges = (a: Changes, b: Changes): Changes => ({
+  ...(a.changed || b.changed ? { changed: new Set([...(a.changed ?? []), ...(b.changed ?? [])]) } : {}),
+  ...(a.rewritten || b.rewritten ? { rewritten: true } : {}),
+  ...(a.quantized || b.quantized
+    ? { quantized: [...new Set([...(a.quantized ?? []), ...(b.quantized ?? [])])] }
+    : {}),
+});
 
 export interface WriteRequest {
   readonly command: string;
@@ -61,8 +82,10 @@ export interface WriteRequest {
 }
 
 /** The one way to an output: check, stage, write, gate, rename. A failed gate leaves nothing behind. */
-export async function writeModel(request: WriteRequest, context: WorkContext): Promise<WriteReport> {
+export async function writeModel(asked: WriteRequest, context: WorkContext): Promise<WriteReport> {
   const started = performance.now();
+  const request = withStepsBefore(asked);
+  request.options.partOf?.planned(request);
   const { options, intended } = request;
   const format = await outputFormat(request.output, options.to);
   const output = outputPath(request.output, format.descriptor);
@@ -136,6 +159,12 @@ export async function writeModel(request: WriteRequest, context: WorkContext): P
     await runtime?.close();
     unmake?.();
   }
+}
+
+function withStepsBefore(request: WriteRequest): WriteRequest {
+  const { since } = request.options.partOf ?? {};
+  if (!since) return request;
+  return { ...request, ...mergedChanges(since.changes, request), reference: since.reference };
 }
 
 /** The models that a delta builds on are read too. */

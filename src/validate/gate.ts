@@ -99,8 +99,9 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
 /** Hundred-thousandths: accuracies are shares of samples. */
 const ACCURACY_STEP = 1e-5;
 
-function accuracyLost(
-  accuracy: ValidationReport['accuracy'],
+/** Says that more was lost than is allowed. */
+export function accuracyLost(
+  accuracy: Pick<NonNullable<ValidationReport['accuracy']>, 'before' | 'after'> | undefined,
   allowed: number | undefined,
 ): readonly Finding[] {
   if (!accuracy || allowed === undefined || accuracy.before === undefined) return [];
@@ -117,6 +118,10 @@ export interface ValidateRequest {
   readonly device: string;
   /** Another model that must behave the same. */
   readonly reference?: { readonly model: Model; readonly files: InputFiles };
+  /** What was done to the reference on purpose, as in `GateRequest`. */
+  readonly changed?: ReadonlySet<string>;
+  readonly rewritten?: boolean;
+  readonly quantized?: readonly string[];
   readonly inputs?: string;
   /** Path of an npz with the outputs that must come out. */
   readonly expected?: string;
@@ -161,6 +166,7 @@ export async function validateModel(request: ValidateRequest): Promise<GateResul
       figures: weights.figures,
       device,
       acceptance: acceptanceOf({ ...request, written: model, source: reference?.model, device }),
+      anyFloat: request.quantized !== undefined,
       context,
     });
     return verdict.result();

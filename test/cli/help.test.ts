@@ -14,6 +14,7 @@ const VERBS = [
   ['quantize'],
   ['prune'],
   ['optimize'],
+  ['pipeline'],
   ['sensitivity'],
   ['checksum'],
   ['diff'],

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { benchPage } from '../../src/cli/html/bench.js';
 import { diffPage } from '../../src/cli/html/diff.js';
 import { inspectPage } from '../../src/cli/html/inspect.js';
+import { pipelinePage } from '../../src/cli/html/pipeline.js';
 import { presetPage } from '../../src/cli/html/preset.js';
 import { sensitivityPage } from '../../src/cli/html/sensitivity.js';
 import { validatePage } from '../../src/cli/html/validate.js';
@@ -19,6 +20,7 @@ import { findingLines } from '../../src/cli/render/findings.js';
 import { renderInspect } from '../../src/cli/render/inspect.js';
 import { layerGroups } from '../../src/cli/render/layers.js';
 import { renderPasses } from '../../src/cli/render/optimize.js';
+import { renderPipeline } from '../../src/cli/render/pipeline.js';
 import { renderPreset } from '../../src/cli/render/preset.js';
 import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
 import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
@@ -33,6 +35,17 @@ import * as sample from './sample-reports.js';
 const HOSTILE = '\u001b]0;x\u0007\u001b[2J\u009b31m\r\u202e\u2066<script>"&\'|`</td>';
 const style = PLAIN_STYLE;
 
+/** A model whose metadata says by which recipe it was made, with this text wherever there can be one. */
+const madeByRecipe = (text: string) => ({
+  ...sample.inspectReport,
+  metadata: {
+    'provenance.recipe': JSON.stringify({
+      ...{ mlser: text, recipe: { name: text } },
+      steps: [{ do: text, [text]: 0.5, scheme: text, bytes: 1000, accuracyBefore: 0.9, accuracyAfter: 0.8 }],
+    }),
+  },
+});
+
 /** Every way a report reaches a person, from the same reports with hostile texts. */
 const texts = (text: string): [string, string][] => {
   const inspect = sample.withTexts(sample.inspectReport, text);
@@ -42,6 +55,7 @@ const texts = (text: string): [string, string][] => {
   const preset = sample.withTexts(sample.presetReport, text);
   const pruned = sample.withTexts(sample.prunedReport, text);
   const optimized = sample.withTexts(sample.optimizedReport, text);
+  const pipeline = sample.withTexts(sample.pipelineReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const bench = sample.withTexts(sample.benchReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
@@ -63,6 +77,8 @@ const texts = (text: string): [string, string][] => {
     ['quantize --preset', renderPreset(preset, style)],
     ['prune', renderWrite(pruned, style)],
     ['optimize', renderWrite(optimized, style)],
+    ['pipeline', renderPipeline(pipeline, style)],
+    ['inspect of what a recipe made', renderInspect(madeByRecipe(text), {}, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -86,6 +102,7 @@ const texts = (text: string): [string, string][] => {
     ['preset page', presetPage(preset)],
     ['prune page', writePage(pruned)],
     ['optimize page', writePage(optimized)],
+    ['pipeline page', pipelinePage(pipeline)],
     ['sensitivity page', sensitivityPage(sensitivity)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
@@ -98,6 +115,7 @@ const texts = (text: string): [string, string][] => {
       preset,
       pruned,
       optimized,
+      pipeline,
       sensitivity,
       check,
       diff,
@@ -144,6 +162,7 @@ describe('pages', () => {
       presetPage(sample.presetReport),
       writePage(sample.prunedReport),
       writePage(sample.optimizedReport),
+      pipelinePage(sample.pipelineReport),
       sensitivityPage(sample.sensitivityReport),
       diffPage(sample.diffReport),
       benchPage(sample.benchReport),
@@ -181,6 +200,7 @@ describe('reports in full', () => {
     expect(schemaErrors('prune', sample.prunedReport)).toEqual([]);
     expect(schemaErrors('optimize', sample.optimizedReport)).toEqual([]);
     expect(schemaErrors('optimize-list', sample.passList)).toEqual([]);
+    expect(schemaErrors('pipeline', sample.pipelineReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -201,6 +221,7 @@ describe('reports in full', () => {
     expect(schemaErrors('quantize', { ...sample.quantizeReport, speed: {} })).not.toEqual([]);
     expect(schemaErrors('quantize-preset', { ...sample.presetReport, variants: [{}] })).not.toEqual([]);
     expect(schemaErrors('prune', { ...sample.prunedReport, prune: {} })).not.toEqual([]);
+    expect(schemaErrors('pipeline', { ...sample.pipelineReport, steps: [{}] })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('bench', { ...sample.benchReport, models: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
@@ -221,6 +242,9 @@ describe('the text of reports', () => {
   it('prune', () => expect(renderWrite(sample.prunedReport, style)).toMatchSnapshot());
   it('optimize', () => expect(renderWrite(sample.optimizedReport, style)).toMatchSnapshot());
   it('optimize --list', () => expect(renderPasses(sample.passList, style)).toMatchSnapshot());
+  it('pipeline', () => expect(renderPipeline(sample.pipelineReport, style)).toMatchSnapshot());
+  it('inspect of what a recipe made', () =>
+    expect(renderInspect(madeByRecipe('half'), {}, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

@@ -6,8 +6,8 @@ import { bar, merge, sparkline } from '../../src/cli/render/charts.js';
 import { count, duration, figure, grouped, percent, shape, size } from '../../src/cli/render/numbers.js';
 import { table } from '../../src/cli/render/table.js';
 import { fitMiddle, padEnd, textWidth } from '../../src/cli/render/width.js';
-import { parseSize } from '../../src/cli/size.js';
 import { colorLevel, PLAIN_STYLE, showsUnicode } from '../../src/cli/style.js';
+import { parseSize } from '../../src/core/size.js';
 import { CONTROL } from '../support/cli.js';
 
 const ASCII = { ...PLAIN_STYLE, unicode: false };

@@ -56,6 +56,8 @@ export function modelFolder(): string {
     ['model.safetensors', 'model.safetensors'],
     ['checkpoints/step0200.pt', 'checkpoint.pt'],
     ['test.npz', 'test.npz'],
+    ['calib.npz', 'calib.npz'],
+    ['edge.json', 'edge.json'],
   ] as const)
     copyFileSync(path.join(TRAINED, from), path.join(folder, to));
   return folder;

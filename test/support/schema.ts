@@ -10,6 +10,7 @@ export const REPORTS = [
   'prune',
   'optimize',
   'optimize-list',
+  'pipeline',
   'checksum',
   'check',
   'diff',

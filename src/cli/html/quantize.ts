@@ -10,7 +10,7 @@ export const quantizeParts = ({ speed, frontier }: QuantizeReport): readonly str
   ...(frontier && frontier.length > 1 ? [section('Loss of each size', frontierPart(frontier))] : []),
 ];
 
-const speedPart = (speed: NonNullable<QuantizeReport['speed']>): string =>
+export const speedPart = (speed: NonNullable<QuantizeReport['speed']>): string =>
   barChart([
     { label: 'before', value: speed.beforeMs, text: `${figure(speed.beforeMs)} ms` },
     { label: 'after', value: speed.afterMs, text: `${figure(speed.afterMs)} ms` },

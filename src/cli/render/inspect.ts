@@ -1,3 +1,4 @@
+import { RECIPE_KEY } from '../../core/provenance.js';
 import type { InspectReport, JsonValue } from '../../operations/reports.js';
 import { safe, shorten } from '../escape.js';
 import type { Style } from '../style.js';
@@ -5,6 +6,7 @@ import { bar } from './charts.js';
 import { findingLines } from './findings.js';
 import { graphSection } from './graph.js';
 import { layerGroups } from './layers.js';
+import { madeBy } from './made-by.js';
 import { count, figure, percent, plural, shape, size } from './numbers.js';
 import { fields, table } from './table.js';
 import { tensorTable } from './tensors.js';
@@ -32,6 +34,7 @@ export function renderInspect(report: InspectReport, view: InspectView, style: S
       : section('Largest tensors', largest(report, style), style),
     section('Graph', graphSection(report.graph, view.graph ?? false, style), style),
     section('Training', training(report, style), style),
+    section('Made by a recipe', madeBy(report.metadata[RECIPE_KEY], style), style),
     section('Metadata', metadata(report.metadata, style), style),
     section('Findings', findingLines(report.findings, style).join('\n'), style),
   ];

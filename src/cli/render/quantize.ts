@@ -10,12 +10,13 @@ export function quantizeSections(
   style: Style,
 ): readonly (readonly [string, string])[] {
   return [
-    ['Speed', speed(report, style)],
+    ['Speed', speedSection(report.speed, style)],
     ['Sizes to choose from', frontier(report, style)],
   ];
 }
 
-function speed({ speed: found }: QuantizeReport, style: Style): string {
+/** How long a run takes before and after, and why. */
+export function speedSection(found: QuantizeReport['speed'], style: Style): string {
   if (!found) return '';
   const { beforeMs, afterMs, integerKernels, floatKernels, dequantize, layoutCopies, notes } = found;
   const ratio = afterMs === 0 ? 1 : beforeMs / afterMs;

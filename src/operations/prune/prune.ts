@@ -49,15 +49,23 @@ export const pruneModel = (
   context: WorkContext & OpenContext,
 ): Promise<PruneReport> =>
   withWholeTime(() =>
-    withModel(input, context, async (opened) => {
-      const { maxAccuracyDrop, labels } = options;
-      if (maxAccuracyDrop === undefined) return pruneOpened(opened, output, options, context);
-      const { keeps } = (await outputFormat(output, options.to)).descriptor;
-      if (labels === undefined || !opened.model.graph || !keeps.graph) throw unknownAccuracy(opened.input);
-      const { meetAccuracy } = await import('./target-accuracy.js');
-      return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context, pruneOpened);
-    }),
+    withModel(input, context, (opened) => pruneOpenedModel(opened, output, options, context)),
   );
+
+/** `pruneModel`, of a model that is open already. */
+export async function pruneOpenedModel(
+  opened: OpenedModel,
+  output: string,
+  options: PruneModelOptions,
+  context: WorkContext,
+): Promise<PruneReport> {
+  const { maxAccuracyDrop, labels } = options;
+  if (maxAccuracyDrop === undefined) return pruneOpened(opened, output, options, context);
+  const { keeps } = (await outputFormat(output, options.to)).descriptor;
+  if (labels === undefined || !opened.model.graph || !keeps.graph) throw unknownAccuracy(opened.input);
+  const { meetAccuracy } = await import('./target-accuracy.js');
+  return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context, pruneOpened);
+}
 
 async function pruneOpened(
   opened: OpenedModel,

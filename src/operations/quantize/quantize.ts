@@ -51,21 +51,29 @@ export const quantizeModel = (
   context: WorkContext & OpenContext,
 ): Promise<QuantizeReport> =>
   withWholeTime(() =>
-    withModel(input, context, async (opened) => {
-      const options = withFeeds(asked);
-      checkRefinement(options, opened);
-      const { targetSize, maxAccuracyDrop, labels } = options;
-      if (targetSize !== undefined) {
-        const { meetSize } = await import('./target-size.js');
-        return meetSize(opened, output, { ...options, targetSize }, context);
-      }
-      if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
-        const { meetAccuracy } = await import('./target-accuracy.js');
-        return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
-      }
-      return quantizeOpened(opened, output, options, context);
-    }),
+    withModel(input, context, (opened) => quantizeOpenedModel(opened, output, asked, context)),
   );
+
+/** `quantizeModel`, of a model that is open already. */
+export async function quantizeOpenedModel(
+  opened: OpenedModel,
+  output: string,
+  asked: QuantizeOptions,
+  context: WorkContext,
+): Promise<QuantizeReport> {
+  const options = withFeeds(asked);
+  checkRefinement(options, opened);
+  const { targetSize, maxAccuracyDrop, labels } = options;
+  if (targetSize !== undefined) {
+    const { meetSize } = await import('./target-size.js');
+    return meetSize(opened, output, { ...options, targetSize }, context);
+  }
+  if (maxAccuracyDrop !== undefined && labels !== undefined && opened.model.graph) {
+    const { meetAccuracy } = await import('./target-accuracy.js');
+    return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context);
+  }
+  return quantizeOpened(opened, output, options, context);
+}
 
 /** Ranges were made for the calibration data: that is what outputs are compared on, where nothing else is given. */
 export const withFeeds = (options: QuantizeOptions): QuantizeOptions =>
@@ -112,7 +120,7 @@ export async function quantizeOpened(
   const { accuracy, passed, level } = report.validation;
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
   const placed = passed && !options.dryRun && report.bytesOut <= (mostBytes ?? Number.POSITIVE_INFINITY);
-  const told = placed && level === 'run' && options.only === undefined;
+  const told = placed && level === 'run' && options.only === undefined && options.partOf === undefined;
   const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
   return {
     ...report,

@@ -1,0 +1,34 @@
+import { type Current, type Job, type StepOutcome, sizeOf, titleOf, writeStep } from './one-step.js';
+import type { StepEntry } from './report.js';
+import { inStep, withProgress } from './steps-in-order.js';
+
+/**
+ * What each step would do, without a file: each plans on the plan of the one before it. What comes after a step whose
+ * tensors are there only once it is done (quantized ones) has no sizes.
+ */
+export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
+  const { original, recipe } = job;
+  const entries: StepEntry[] = [];
+  let current: Current | undefined = { opened: original, bytes: sizeOf(original) };
+  let bytes: number | null = sizeOf(original);
+  for (const [i, step] of recipe.steps.entries()) {
+    const { kind } = step;
+    const before: Current | undefined = current;
+    if (kind.kind === 'looks' || !before) {
+      const bytesIn: number | null = bytes;
+      if (kind.kind === 'writes') bytes = null;
+      entries.push({
+        ...titleOf(i, step),
+        ...{ outcome: 'planned', bytesIn, bytesOut: bytes, figures: {}, findings: [], seconds: 0 },
+      });
+      continue;
+    }
+    const outcome: StepOutcome = await inStep(i, step, () =>
+      writeStep(job, i, step, kind, before, { folder: '.', plan: true }, withProgress(job.context, i, job)),
+    );
+    entries.push({ ...outcome.entry, outcome: 'planned' });
+    bytes = outcome.entry.bytesOut;
+    current = kind.composes?.(step.values) ? outcome.composed : undefined;
+  }
+  return entries;
+}
