@@ -259,6 +259,8 @@ export const optimizedReport: OptimizeReport = {
 export const passList: PassList = {
   command: 'optimize',
   passes: [{ name: 'dead-code', level: 'basic', summary: 'nodes that nothing takes go' }],
+};
+
 export const pipelineReport: PipelineReport = {
   ...writeReport,
   command: 'pipeline',
