@@ -38,7 +38,8 @@ export const optimizeModel = (
     withModel(input, context, (opened) => optimizeOpened(opened, output, options, context)),
   );
 
-async function optimizeOpened(
+/** `optimizeModel`, of a model that is open already. */
+export async function optimizeOpened(
   opened: OpenedModel,
   output: string,
   options: OptimizeOptions,
@@ -122,10 +123,10 @@ function changes(
 async function speedOf(
   opened: OpenedModel,
   { output, validation }: WriteReport,
-  { dryRun, validate, inputs }: OptimizeOptions,
+  { dryRun, validate, inputs, partOf }: OptimizeOptions,
   context: WorkContext,
 ): Promise<OptimizeReport['speed']> {
-  if (dryRun || validate !== 'run' || !validation.passed) return undefined;
+  if (dryRun || partOf || validate !== 'run' || !validation.passed) return undefined;
   const { explainSpeed } = await import('../quantize/speed.js');
   const speed = await explainSpeed(
     opened,

@@ -5,6 +5,7 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { convertModel } from '../../../src/operations/convert.js';
 import { diffModels } from '../../../src/operations/diff.js';
 import { metaEdit } from '../../../src/operations/meta.js';
+import { optimizeModel } from '../../../src/operations/optimize/optimize.js';
 import { type PipelineOptions, pipeline } from '../../../src/operations/pipeline/pipeline.js';
 import { parseRecipe } from '../../../src/operations/pipeline/recipe.js';
 import type { PipelineReport } from '../../../src/operations/pipeline/report.js';
@@ -71,6 +72,25 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     });
     expect(report.accuracyDrop).toBeCloseTo(0.986 - (hand.validation.accuracy?.after ?? 0), 9);
     expect(fs.readdirSync(folder).sort()).toEqual(['a.onnx', 'b.onnx', 'out.onnx', 'plain-out.onnx']);
+  });
+
+  it('convert, optimize, quantize', async () => {
+    const report = await made({
+      ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
+      steps: [
+        { do: 'convert', opset: 18, validate: 'none' },
+        { do: 'optimize' },
+        { do: 'quantize', scheme: 'int8-dynamic' },
+      ],
+    });
+    expect(report.steps[1]?.figures).toEqual({
+      nodesBefore: expect.any(Number),
+      nodesAfter: expect.any(Number),
+    });
+    await convertModel(cnn('model.onnx'), at('a.onnx'), { opset: 18, ...quick }, context);
+    await optimizeModel(at('a.onnx'), at('b.onnx'), quick, context);
+    await quantizeModel(at('b.onnx'), at('c.onnx'), { scheme: 'int8-dynamic', ...quick }, context);
+    expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
   });
 
   it('steps that have no gate go into the next one without a file', async () => {

@@ -53,7 +53,7 @@ describe('a recipe', () => {
     [
       'a step that is nearly right',
       { steps: [{ do: 'qauntize' }] },
-      /\/steps\/0\/do is "qauntize", which is no step \| did you mean "quantize"\? known: convert, prune/,
+      /\/steps\/0\/do is "qauntize", which is no step \| did you mean "quantize"\? known: convert, prune, optimize/,
     ],
     ['a step without do', { steps: [{ sparsity: 0.1 }] }, /\/steps\/0 does not say what to "do"/],
     [
@@ -141,6 +141,7 @@ describe('a recipe', () => {
           activationBits: 16,
         },
         { do: 'quantize', targetSize: 20000, refine: 'hqq', requantize: true },
+        { do: 'optimize', level: 'basic', skip: ['dead-code'], foldLimit: '1MiB' },
         { do: 'validate', expected: 'out.npz', tolerance: 1e-3 },
         { do: 'meta', set: { license: 'mit' }, unset: ['draft'] },
         { do: 'checksum', content: 'ab' },
