@@ -106,7 +106,7 @@ describe('mlser bench', () => {
       ...{ detached: true, stdio: 'ignore' as const, env: ENV },
     });
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await new Promise((resolve) => setTimeout(resolve, 2500));
     process.kill(child.pid ?? 0, 'SIGINT');
     expect(await ended).toBe(130);
     const group = (): boolean => {
