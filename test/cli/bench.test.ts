@@ -68,10 +68,9 @@ describe('mlser bench', () => {
 
   it('writes a page with charts, and leaves nothing in the folder of scratch files', () => {
     const page = path.join(folder, 'bench.html');
-    const ran = mlser(
-      ['bench', MODEL, MODEL, ...few, '--batch', '1,4', '--roofline', '--html', page, '--json'],
-      { env },
-    );
+    const ran = mlser(['bench', MODEL, ...few, '--batch', '1,4', '--roofline', '--html', page, '--json'], {
+      env,
+    });
     expect(ran).toMatchObject({ code: 0, err: '' });
     expect(schemaErrors('bench', JSON.parse(ran.out))).toEqual([]);
     const text = readFileSync(page, 'utf8');
