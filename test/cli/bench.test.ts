@@ -68,10 +68,9 @@ describe('mlser bench', () => {
 
   it('writes a page with charts, and leaves nothing in the folder of scratch files', () => {
     const page = path.join(folder, 'bench.html');
-    const ran = mlser(
-      ['bench', MODEL, MODEL, ...few, '--batch', '1,4', '--roofline', '--html', page, '--json'],
-      { env },
-    );
+    const ran = mlser(['bench', MODEL, ...few, '--batch', '1,4', '--roofline', '--html', page, '--json'], {
+      env,
+    });
     expect(ran).toMatchObject({ code: 0, err: '' });
     expect(schemaErrors('bench', JSON.parse(ran.out))).toEqual([]);
     const text = readFileSync(page, 'utf8');
@@ -106,7 +105,7 @@ describe('mlser bench', () => {
       ...{ detached: true, stdio: 'ignore' as const, env: ENV },
     });
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await new Promise((resolve) => setTimeout(resolve, 2500));
     process.kill(child.pid ?? 0, 'SIGINT');
     expect(await ended).toBe(130);
     const group = (): boolean => {

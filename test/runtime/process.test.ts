@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Runtime, startRuntime } from '../../src/runtime/process.js';
 import type { Value } from '../../src/runtime/values.js';
@@ -49,6 +52,40 @@ describe('the runtime in a child process', () => {
     await other.release();
     const again = await runtime.create({ bytes: await doubling([1]) }, CPU, 'again');
     expect((await again.run(x(21))).outputs.get('y')?.data[0]).toBe(42);
+  });
+
+  it('times runs on feeds that it holds, and tells its memory', async () => {
+    runtime = startRuntime();
+    const session = await runtime.create({ bytes: await doubling(['n']) }, CPU, 'doubling');
+    expect(session.loadMilliseconds).toBeGreaterThan(0);
+    await expect(session.measure(0, 1)).rejects.toMatchObject({ code: 'E_RUNTIME' });
+    await session.hold(x(1, 2));
+    const times = await session.measure(1, 5);
+    expect(times).toHaveLength(5);
+    expect(times.every((ms) => ms > 0)).toBe(true);
+    const { now, peak } = await runtime.memory();
+    expect(now).toBeGreaterThan(1 << 20);
+    expect(peak).toBeGreaterThanOrEqual(now);
+  });
+
+  it('tells the time and the shapes of every node, and leaves no profile behind', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'mlser-profile-test-'));
+    try {
+      runtime = startRuntime();
+      const profile = { prefix: path.join(folder, 'p-'), unpacked: false };
+      const session = await runtime.create({ bytes: await doubling(['n']) }, { ...CPU, profile }, 'doubling');
+      await session.hold(x(1, 2, 3));
+      await session.measure(1, 3);
+      const { nodes, runs } = await session.endProfile();
+      expect(runs).toHaveLength(4);
+      const three = ['float', [3]];
+      expect(nodes).toMatchObject([{ op: 'Add', inputs: [three, three], outputs: [three] }]);
+      expect(nodes[0]?.microseconds).toHaveLength(4);
+      expect(readdirSync(folder)).toEqual([]);
+      await expect(session.endProfile()).rejects.toMatchObject({ code: 'E_RUNTIME' });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   it('ends a request that takes too long', async () => {

@@ -1,4 +1,5 @@
 import type { WorkContext } from '../../core/format.js';
+import { MlserError } from '../../errors.js';
 import { type ArrayFile, withArrays } from '../../runtime/arrays.js';
 import { Random } from '../../runtime/random.js';
 import { readLabels } from '../../validate/accuracy.js';
@@ -12,7 +13,7 @@ import { findDevices, openCandidates } from './open.js';
 import { type BenchOptions, processesFor, type Settled, settle } from './options.js';
 import { endAll, noteMemory, startAll } from './processes.js';
 import type { BenchReport } from './report.js';
-import { failures, findingsOf, modelOf, summarizeAll, unlikeFeeds } from './result.js';
+import { failures, findingsOf, modelOf, noRoofline, summarizeAll, unlikeFeeds } from './result.js';
 import { METHOD } from './statistics.js';
 import { alive, guarded, readyOf, type Subject } from './subject.js';
 
@@ -48,7 +49,7 @@ export async function bench(
     for (const { opened } of candidates) await opened?.close();
   }
   const errors = failures(subjects);
-  if (paths.length === 1 && errors.length === subjects.length) throw errors[0];
+  if (paths.length === 1 && errors.length === subjects.length) throw alone(errors[0]);
 
   const models = subjects.map(modelOf);
   const comparisons = compareAll(subjects);
@@ -62,18 +63,28 @@ export async function bench(
     },
     machine: machineOf(),
     models,
-    comparisons,
+    comparisons: comparisons.flatMap((list) => list ?? []),
     gates,
     passed: gates.every(({ passed }) => passed),
     findings: [
       ...findings,
       ...subjects.flatMap(findingsOf),
       ...unlikeFeeds(subjects),
+      ...(settled.roofline ? noRoofline(subjects) : []),
       ...gateFindings(gates),
     ],
     seconds: (performance.now() - started) / 1000,
   };
 }
+
+/** The runtime's own errors advise to leave it out, which is no way here. */
+const alone = (error: MlserError | undefined): unknown =>
+  error?.code === 'E_RUNTIME'
+    ? new MlserError(error.code, error.message, {
+        ...{ details: error.details, cause: error },
+        hint: 'mlser validate says more of the model; --inputs gives it other feeds',
+      })
+    : error;
 
 async function measure(
   subjects: readonly Subject[],

@@ -19,41 +19,45 @@ export interface BenchGates {
 const least = (asked: number) => (measured: number) => measured >= asked;
 const most = (asked: number) => (measured: number) => measured <= asked;
 
-/** The outcome of every gate for every model that was measured. What was not measured does not pass. */
+/**
+ * The outcome of every gate for every model that was measured. What was not measured does not pass. `comparisons` has
+ * those of each model; undefined for the one that others are compared with.
+ */
 export function judge(
   models: readonly BenchModel[],
-  comparisons: readonly BenchComparison[],
+  comparisons: readonly (readonly BenchComparison[] | undefined)[],
   gates: BenchGates,
 ): GateOutcome[] {
   const { maxP95, maxLoad, maxSize, maxPeakMemory, minAccuracy, maxSlowdown } = gates;
-  return models
-    .filter(({ status }) => status === 'measured')
-    .flatMap((model) => {
-      const { path, device } = model;
-      const outcomes: GateOutcome[] = [];
-      const gate = (
-        name: GateName,
-        asked: number | undefined,
-        measured: number | undefined,
-        holds: (asked: number) => (measured: number) => boolean,
-      ): void => {
-        if (asked === undefined) return;
-        const passed = measured !== undefined && holds(asked)(measured);
-        outcomes.push({ gate: name, path, device, asked, measured: measured ?? null, passed });
-      };
-      gate('max-p95', maxP95, model.batches[0]?.latency.p95, most);
-      gate('max-load', maxLoad, model.load?.p50, most);
-      gate('max-size', maxSize, model.bytes, most);
-      gate('max-peak-memory', maxPeakMemory, model.memory?.peak, most);
-      gate('min-accuracy', minAccuracy, model.accuracy?.share, least);
-      const slower = comparisons.find((one) => one.path === path && one.device === device);
-      if (slower)
-        gate('max-slowdown', maxSlowdown, slower.ratio, (asked) => (ratio) => {
-          const certain = slower.interval === null || slower.interval[0] > asked;
-          return ratio <= asked || !certain;
-        });
-      return outcomes;
-    });
+  return models.flatMap((model, at) => {
+    const { path, device, status } = model;
+    if (status === 'failed') return [];
+    const outcomes: GateOutcome[] = [];
+    const gate = (
+      name: GateName,
+      asked: number | undefined,
+      measured: number | undefined,
+      holds: (asked: number) => (measured: number) => boolean,
+    ): void => {
+      if (asked === undefined) return;
+      const passed = measured !== undefined && holds(asked)(measured);
+      outcomes.push({ gate: name, path, device, asked, measured: measured ?? null, passed });
+    };
+    gate('max-p95', maxP95, model.batches[0]?.latency.p95, most);
+    gate('max-load', maxLoad, model.load?.p50, most);
+    gate('max-size', maxSize, model.bytes, most);
+    gate('max-peak-memory', maxPeakMemory, model.memory?.peak, most);
+    gate('min-accuracy', minAccuracy, model.accuracy?.share, least);
+    const compared = comparisons[at];
+    if (compared) {
+      const interval = compared[0]?.interval ?? null;
+      gate('max-slowdown', maxSlowdown, compared[0]?.ratio, (asked) => (ratio) => {
+        const certain = interval === null || interval[0] > asked;
+        return ratio <= asked || !certain;
+      });
+    }
+    return outcomes;
+  });
 }
 
 const UNITS: Readonly<Record<GateName, (value: number) => string>> = {

@@ -76,3 +76,11 @@ export function unlikeFeeds(subjects: readonly Subject[]): Finding[] {
     return unlike ? [finding('warning', 'FEEDS_DIFFER', path, message)] : [];
   });
 }
+
+/** Where the runtime's profile does not tell how long operators took. */
+export const noRoofline = (subjects: readonly Subject[]): Finding[] =>
+  subjects
+    .filter(({ device, error }) => device !== 'cpu' && !error)
+    .map(({ path, device }) =>
+      finding('info', 'ROOFLINE_SKIPPED', path, `operators are timed on the cpu only, not on ${device}`),
+    );

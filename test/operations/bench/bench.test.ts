@@ -152,6 +152,12 @@ describe('bench', () => {
     });
   });
 
+  it('compares with the first that was measured, also where one is named twice', async () => {
+    const report = await run([at('junk.onnx'), MLP, MLP], { maxSlowdown: 1000 });
+    expect(report.comparisons.map(({ path: file, against }) => [file, against])).toEqual([[MLP, MLP]]);
+    expect(report.gates.map(({ gate, passed }) => [gate, passed])).toEqual([['max-slowdown', true]]);
+  });
+
   it('refuses what makes no sense together', async () => {
     for (const options of [
       { minAccuracy: 0.9 },

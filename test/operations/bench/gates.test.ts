@@ -39,11 +39,13 @@ describe('gates', () => {
 
   it('of a slowdown fail only if all of the interval is above', () => {
     const passed = (comparisons: BenchComparison[]): boolean[] =>
-      judge(models, comparisons, { maxSlowdown: 1.05 }).map((outcome) => outcome.passed);
+      judge(models, [undefined, comparisons], { maxSlowdown: 1.05 }).map((outcome) => outcome.passed);
     expect(passed(slower(1.2, [1.1, 1.3]))).toEqual([false]);
     expect(passed(slower(1.2, [1.0, 1.4]))).toEqual([true]);
     expect(passed(slower(1.2, null))).toEqual([false]);
     expect(passed(slower(1.04, [1.0, 1.1]))).toEqual([true]);
+    // No batch that both took: nothing shows that it is not slower.
+    expect(passed([])).toEqual([false]);
   });
 
   it('name the model, what was asked and what was measured', () => {

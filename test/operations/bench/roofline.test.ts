@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { flopsOf } from '../../../src/operations/bench/flops.js';
 import { roofOf } from '../../../src/operations/bench/roof.js';
-import { summarize } from '../../../src/operations/bench/roofline.js';
+import { summarize } from '../../../src/operations/bench/roofline-summary.js';
 import { trafficOf } from '../../../src/operations/bench/traffic.js';
 import { profileOf } from '../../../src/runtime/profile.js';
 import type { NodeProfile, ProfiledValue } from '../../../src/runtime/protocol.js';

@@ -83,7 +83,7 @@ function simulated(random: Random, turnNoise: readonly number[], typical: number
     const luck = turn % 4 === 0 ? 1 + 0.03 * random.normal() : undefined;
     current = luck ?? current;
     return Float64Array.from(
-      { length: 10 },
+      { length: 4 },
       () => typical * current * noise * Math.exp(0.05 * random.normal()),
     );
   });
