@@ -68,7 +68,11 @@ export {
   quantizeModel,
 } from './operations/quantize/quantize.js';
 export { sensitivityOf } from './operations/quantize/sensitivity.js';
+export { type ReduceOptions, reduceModel } from './operations/reduce/reduce.js';
+export type { ReducedNode, ReduceReport, Reduction } from './operations/reduce/report.js';
 export type * from './operations/reports.js';
+export type { FirstDifference, TracedInput, TracedValue, TraceReport } from './operations/trace/report.js';
+export { type TraceOptions, traceModel } from './operations/trace/trace.js';
 export { type ValidateOptions, validateFile } from './operations/validate.js';
 export { type OutputOptions, type WriteRequest, writeModel } from './operations/write.js';
 export { CAST_DEFAULTS, type CastOptions, cast } from './transforms/cast.js';

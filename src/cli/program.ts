@@ -19,6 +19,8 @@ const VERBS: ReadonlyMap<string, () => Promise<Register>> = new Map([
   ['diff', async () => (await import('./commands/diff.js')).diff],
   ['validate', async () => (await import('./commands/validate.js')).validate],
   ['bench', async () => (await import('./commands/bench.js')).bench],
+  ['reduce', async () => (await import('./commands/reduce.js')).reduce],
+  ['trace', async () => (await import('./commands/trace.js')).trace],
   ['delta', async () => (await import('./commands/delta.js')).delta],
   ['meta', async () => (await import('./commands/meta.js')).meta],
 ]);

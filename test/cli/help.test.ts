@@ -20,6 +20,8 @@ const VERBS = [
   ['diff'],
   ['validate'],
   ['bench'],
+  ['reduce'],
+  ['trace'],
   ['delta'],
   ...['create', 'apply', 'squash', 'verify', 'log', 'add', 'prune'].map((verb) => ['delta', verb]),
   ['meta'],
@@ -65,6 +67,7 @@ function exampleFolder(): string {
       path.join(folder, `step-${step}.safetensors`),
     );
   for (const words of [
+    'prune model.onnx pruned.onnx',
     'delta create step-180.safetensors step-200.safetensors delta.mlck',
     'delta add step-180.safetensors --to runs/exp1',
     'delta add step-200.safetensors --to runs/exp1',
@@ -84,6 +87,10 @@ function reportOf([verb = '', sub = '']: readonly string[]): ReportName {
   return sub === 'apply' ? 'write' : (`delta-${sub === 'squash' ? 'create' : sub}` as ReportName);
 }
 
+/** Examples that compare what differs. */
+const saysNo = ([verb = '', ...rest]: readonly string[]): boolean =>
+  verb === 'diff' || (verb === 'trace' && rest.includes('--reference'));
+
 describe('every example of the help', () => {
   it('does what it says, and its JSON satisfies the schema', { timeout: 240_000 }, async () => {
     const source = exampleFolder();
@@ -92,9 +99,9 @@ describe('every example of the help', () => {
         const folder = mkdtempSync(path.join(tmpdir(), 'mlser-example-'));
         try {
           cpSync(source, folder, { recursive: true });
-          const words = example.split(' ');
+          const words = (example.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'|'$/g, ''));
           const ran = mlser([...words, ...(words.includes('--json') ? [] : ['--json'])], { cwd: folder });
-          expect(ran, example).toMatchObject({ code: words[0] === 'diff' ? 1 : 0, err: '' });
+          expect(ran, example).toMatchObject({ code: saysNo(words) ? 1 : 0, err: '' });
           expect(schemaErrors(reportOf(words), JSON.parse(ran.out)), example).toEqual([]);
         } finally {
           rmSync(folder, { recursive: true, force: true });

@@ -7,7 +7,9 @@ import { diffPage } from '../../src/cli/html/diff.js';
 import { inspectPage } from '../../src/cli/html/inspect.js';
 import { pipelinePage } from '../../src/cli/html/pipeline.js';
 import { presetPage } from '../../src/cli/html/preset.js';
+import { reducePage } from '../../src/cli/html/reduce.js';
 import { sensitivityPage } from '../../src/cli/html/sensitivity.js';
+import { tracePage } from '../../src/cli/html/trace.js';
 import { validatePage } from '../../src/cli/html/validate.js';
 import { writePage } from '../../src/cli/html/write.js';
 import { jsonText } from '../../src/cli/json.js';
@@ -22,7 +24,9 @@ import { layerGroups } from '../../src/cli/render/layers.js';
 import { renderPasses } from '../../src/cli/render/optimize.js';
 import { renderPipeline } from '../../src/cli/render/pipeline.js';
 import { renderPreset } from '../../src/cli/render/preset.js';
+import { renderReduce } from '../../src/cli/render/reduce.js';
 import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
+import { renderTrace } from '../../src/cli/render/trace.js';
 import { renderMeta, renderValidate } from '../../src/cli/render/validate.js';
 import { renderWrite } from '../../src/cli/render/write.js';
 import { PLAIN_STYLE } from '../../src/cli/style.js';
@@ -58,6 +62,8 @@ const texts = (text: string): [string, string][] => {
   const pipeline = sample.withTexts(sample.pipelineReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const bench = sample.withTexts(sample.benchReport, text);
+  const reduced = sample.withTexts(sample.reduceReport, text);
+  const traced = sample.withTexts(sample.traceReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
   const diff = sample.withTexts(sample.diffReport, text);
@@ -80,6 +86,8 @@ const texts = (text: string): [string, string][] => {
     ['pipeline', renderPipeline(pipeline, style)],
     ['inspect of what a recipe made', renderInspect(madeByRecipe(text), {}, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
+    ['reduce', renderReduce(reduced, style)],
+    ['trace', renderTrace(traced, { all: true }, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
     ['diff', renderDiff(diff, style)],
@@ -104,6 +112,8 @@ const texts = (text: string): [string, string][] => {
     ['optimize page', writePage(optimized)],
     ['pipeline page', pipelinePage(pipeline)],
     ['sensitivity page', sensitivityPage(sensitivity)],
+    ['reduce page', reducePage(reduced)],
+    ['trace page', tracePage(traced)],
     ['delta page', writePage(delta)],
     ['delta add page', writePage(add)],
     ['diff page', diffPage(diff)],
@@ -117,6 +127,8 @@ const texts = (text: string): [string, string][] => {
       optimized,
       pipeline,
       sensitivity,
+      reduced,
+      traced,
       check,
       diff,
       validate,
@@ -164,6 +176,8 @@ describe('pages', () => {
       writePage(sample.optimizedReport),
       pipelinePage(sample.pipelineReport),
       sensitivityPage(sample.sensitivityReport),
+      reducePage(sample.reduceReport),
+      tracePage(sample.traceReport),
       diffPage(sample.diffReport),
       benchPage(sample.benchReport),
     ]) {
@@ -202,6 +216,9 @@ describe('reports in full', () => {
     expect(schemaErrors('optimize-list', sample.passList)).toEqual([]);
     expect(schemaErrors('pipeline', sample.pipelineReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
+    expect(schemaErrors('reduce', sample.reduceReport)).toEqual([]);
+    expect(schemaErrors('trace', sample.traceReport)).toEqual([]);
+    expect(schemaErrors('trace', { ...sample.traceReport, first: null })).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
     expect(schemaErrors('diff', sample.diffReport)).toEqual([]);
@@ -224,6 +241,8 @@ describe('reports in full', () => {
     expect(schemaErrors('pipeline', { ...sample.pipelineReport, steps: [{}] })).not.toEqual([]);
     expect(schemaErrors('sensitivity', { ...sample.sensitivityReport, layers: [{}] })).not.toEqual([]);
     expect(schemaErrors('bench', { ...sample.benchReport, models: [{}] })).not.toEqual([]);
+    expect(schemaErrors('reduce', { ...sample.reduceReport, reduce: {} })).not.toEqual([]);
+    expect(schemaErrors('trace', { ...sample.traceReport, values: [{}] })).not.toEqual([]);
     expect(schemaErrors('delta-create', sample.addReport)).not.toEqual([]);
     expect(schemaErrors('delta-add', { ...sample.addReport, changedFraction: 1.5 })).not.toEqual([]);
     expect(schemaErrors('delta-log', { ...sample.logReport, entries: [{}] })).not.toEqual([]);
@@ -246,6 +265,8 @@ describe('the text of reports', () => {
   it('inspect of what a recipe made', () =>
     expect(renderInspect(madeByRecipe('half'), {}, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
+  it('reduce', () => expect(renderReduce(sample.reduceReport, style)).toMatchSnapshot());
+  it('trace', () => expect(renderTrace(sample.traceReport, { all: false }, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());
   it('delta add', () => expect(renderWrite(sample.addReport, style)).toMatchSnapshot());

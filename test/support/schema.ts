@@ -11,6 +11,8 @@ export const REPORTS = [
   'optimize',
   'optimize-list',
   'pipeline',
+  'reduce',
+  'trace',
   'checksum',
   'check',
   'diff',

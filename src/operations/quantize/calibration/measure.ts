@@ -70,7 +70,8 @@ async function fromFile(
   return { feeds: smaller, sizes: new Map([...sizes].map(([name, bytes]) => [name, bytes * share])) };
 }
 
-function sizesOf(names: readonly string[], outputs: Values): ReadonlyMap<string, number> {
+/** From the shapes that came out. */
+export function sizesOf(names: readonly string[], outputs: Values): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();
   for (const name of names) {
     const shape = outputs.get(shapeName(name));

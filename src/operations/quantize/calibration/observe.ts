@@ -4,7 +4,7 @@ import type { Model } from '../../../core/model.js';
 import { isMlserError, MlserError } from '../../../errors.js';
 import type { InputFiles } from '../../../io/files.js';
 import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
-import { providersOf } from '../../../runtime/devices.js';
+import { type ActualDevice, providersOf } from '../../../runtime/devices.js';
 import { type FeedSource, trim } from '../../../runtime/feed-source.js';
 import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
 import type { ModelReference } from '../../../runtime/protocol.js';
@@ -116,9 +116,10 @@ export async function openChanged(
   runtime: Runtime,
   changed: Model,
   threads: number,
+  device: ActualDevice = 'cpu',
 ): Promise<Session> {
   const create = (reference: ModelReference, lean: boolean): Promise<Session> =>
-    runtime.create(reference, { providers: providersOf('cpu'), threads, lean }, files.label);
+    runtime.create(reference, { providers: providersOf(device), threads, lean }, files.label);
   // Some f16 graphs are refused by the runtime (1.30) without its optimizations, and taken with them.
   const opened = (reference: ModelReference): Promise<Session> =>
     create(reference, true).catch((error: unknown) => {
