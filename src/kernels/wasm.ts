@@ -171,6 +171,7 @@ export interface KernelExports {
   readonly magnitudeDigits64: Digits;
   readonly countMagnitudes32: CountMagnitudes;
   readonly countMagnitudes64: CountMagnitudes;
+  readonly nearMagnitudes32: (src: number, count: number, from: bigint, counts: number, out: number) => void;
   readonly pattern16: PatternKernel;
   readonly pattern32: PatternKernel;
   readonly pattern64: PatternKernel;

@@ -16,6 +16,7 @@ export {
   countMagnitudes64,
   magnitudeDigits32,
   magnitudeDigits64,
+  nearMagnitudes32,
   pattern16,
   pattern32,
   pattern64,

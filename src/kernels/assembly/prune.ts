@@ -103,6 +103,40 @@ export function countMagnitudes64(src: usize, count: i32, magnitude: i64, out: u
   store<u32>(out, equal, 4);
 }
 
+/**
+ * Counts the magnitudes from `from` on, 65536 of them, by their distance from it. `counts`: 65536 u32, added to. Writes
+ * a u32 at `out`: how many elements have a smaller magnitude than `from`.
+ */
+export function nearMagnitudes32(src: usize, count: i32, from: i64, counts: usize, out: usize): void {
+  const whole = count & ~3;
+  const end = src + (<usize>whole << 2);
+  const size = i32x4.splat(0x7fffffff);
+  const first = i32x4.splat(<i32>from);
+  const zero = i32x4.splat(0);
+  let less = zero;
+  while (src < end) {
+    const x = v128.and(v128.load(src), size);
+    less = i32x4.sub(less, i32x4.lt_s(x, first));
+    if (v128.any_true(i32x4.eq(i32x4.shr_u(i32x4.sub(x, first), 16), zero)))
+      for (let i = 0; i < 16; i += 4) countNear(load<u32>(src + i), <u32>from, counts);
+    src += 16;
+  }
+  let below = total4(less);
+  for (let i = whole; i < count; i++, src += 4) {
+    const bits = load<u32>(src);
+    below += i32((bits & 0x7fffffff) < <u32>from);
+    countNear(bits, <u32>from, counts);
+  }
+  store<u32>(out, below);
+}
+
+// @ts-ignore: decorator
+@inline
+function countNear(bits: u32, from: u32, counts: usize): void {
+  const distance = (bits & 0x7fffffff) - from;
+  if (distance < 65536) countAt(counts, <i32>distance);
+}
+
 /** Elements of a smaller magnitude become +0, in place. */
 export function zeroBelow16(src: usize, count: i32, magnitude: i64): void {
   const whole = count & ~7;

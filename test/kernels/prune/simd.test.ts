@@ -4,6 +4,7 @@ import {
   countMagnitudes,
   magnitudeAt,
   magnitudeDigits,
+  nearMagnitudes,
   zeroBelow,
 } from '../../../src/kernels/reference/prune.js';
 import { arena } from '../../../src/kernels/wasm.js';
@@ -61,6 +62,20 @@ describe.each([4, 8] as const)('SIMD kernels equal their references on floats of
       }
     }
   });
+});
+
+it('nearMagnitudes32 equals its reference', () => {
+  for (const { bytes } of blocks) {
+    const count = bytes.length / 4;
+    const own = count === 0 ? [] : [magnitudeAt(bytes, count >> 1, 4)];
+    for (const from of [0n, 0x7fffffffn, ...own, ...own.map((at) => (at > 9n ? at - 9n : 0n))]) {
+      here.digits.values.fill(0);
+      here.kernels.nearMagnitudes32(inSlot(bytes), count, from, here.digits.at, here.results.at);
+      const expected = nearMagnitudes(bytes, from);
+      expect(new Uint32Array(here.results.values.buffer, here.results.at, 1)[0]).toBe(expected.below);
+      expect(Buffer.compare(Buffer.from(here.digits.values), Buffer.from(expected.counts))).toBe(0);
+    }
+  }
 });
 
 describe.each([2, 4, 8] as const)('zeroBelow on floats of %s bytes', (width) => {
