@@ -131,3 +131,32 @@ describe.each([2, 4, 8] as const)('patterns on floats of %s bytes', (width) => {
       }
   });
 });
+
+describe.each([2, 4, 8] as const)('patterns along an axis on floats of %s bytes', (width) => {
+  it('equal their reference, from any group on', () => {
+    for (const { bytes } of blocks)
+      for (const [keep, of, length, stride] of [
+        [2, 4, 8, 5],
+        [2, 4, 7, 1],
+        [2, 4, 6, 16],
+        [1, 3, 9, 11],
+        [0, 2, 3, 9],
+        [3, 7, 20, 8],
+      ] as const)
+        for (const row of [0, of, Math.floor((length - 1) / of) * of].filter((at) => at < length)) {
+          const start = row * stride;
+          const rest = bytes.length / width - (length - row) * stride;
+          if (rest < 0) continue;
+          const count = (length - row) * stride + Math.floor(rest / (length * stride)) * length * stride;
+          const expected = bytes.slice(0, count * width);
+          prunePattern(expected, width, start, { length, stride }, { keep, of });
+          const at = inSlot(bytes);
+          const kernel = here.kernels[`patternAlong${width === 2 ? 16 : width === 4 ? 32 : 64}`];
+          kernel(at, count, row, length, stride, keep, of, here.codec.work[0]);
+          const found = here.slot(0).bytes.subarray(0, bytes.length);
+          const what = `${keep}:${of} of ${length} × ${stride} from ${row}`;
+          expect(Buffer.compare(found.subarray(0, count * width), expected), what).toBe(0);
+          expect(Buffer.compare(found.subarray(count * width), bytes.subarray(count * width))).toBe(0);
+        }
+  });
+});
