@@ -40,7 +40,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--method <name>',
-        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: matrices and convolutions of an ONNX graph become two thin ones',
         PRUNE_METHODS,
       ).default('magnitude'),
     )

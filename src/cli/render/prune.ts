@@ -9,14 +9,14 @@ export const isPruneReport = (report: WriteReport): report is PruneReport => rep
 /** Lines of tensors that are shown. */
 const SHOWN = 12;
 
-/** How many zeros there are (or matrices that were split), what that saves, and why not more. */
+/** How many zeros there are (or weights that were split), what that saves, and why not more. */
 export function zerosSection({ prune }: PruneReport, style: Style): string {
   const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes } = prune;
   const factored = tensors.filter((one) => one.rank !== undefined && one.reason === undefined).length;
   const wanted = asked === null ? '' : `, ${percent(asked)} asked for`;
   const pairs: [string, string][] = [
     method === 'low-rank'
-      ? ['split', `${factored} of ${tensors.length} matrices`]
+      ? ['split', `${factored} of ${tensors.length} weights`]
       : ['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`],
     ['stored', `${size(denseBytes)} → ${sizeText(storedBytes)}`],
     ...(reason === undefined ? [] : [['no smaller', safe(reason)] as [string, string]]),
