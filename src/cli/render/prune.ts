@@ -1,7 +1,7 @@
 import type { PrunedTensorEntry, PruneReport, WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
-import { percent, size } from './numbers.js';
+import { figure, percent, size } from './numbers.js';
 import { fields, table } from './table.js';
 
 export const isPruneReport = (report: WriteReport): report is PruneReport => report.command === 'prune';
@@ -23,6 +23,23 @@ export function zerosSection({ prune }: PruneReport, style: Style): string {
   ];
   const told = fields(pairs, style, '  ');
   return tensors.length === 0 ? told : `${told}\n\n${lines(tensors, reason, style)}`;
+}
+
+/** The sizes that could be had, and how many weights are pruned how far. */
+export function levelsSection({ frontier }: PruneReport, style: Style): string {
+  if (!frontier || frontier.length < 2) return '';
+  return table(
+    [{ title: 'size', align: 'right' }, { title: 'loss', align: 'right' }, { title: 'weights' }],
+    frontier.map(({ bytes, loss, levels }) => [
+      size(bytes),
+      figure(loss),
+      Object.entries(levels)
+        .map(([level, count]) => `${count} at ${safe(level)}`)
+        .join(', ') || 'all as they are',
+    ]),
+    style,
+    '  ',
+  );
 }
 
 const energyText = (energy: number | undefined): string => (energy === undefined ? '' : percent(energy));

@@ -4,7 +4,7 @@ import type { Style } from '../style.js';
 import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
 import { change, duration, figure, plural, shape, size } from './numbers.js';
-import { isPruneReport, zerosSection } from './prune.js';
+import { isPruneReport, levelsSection, zerosSection } from './prune.js';
 import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -42,6 +42,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
       ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
       : []),
     section('Saved', isPruneReport(report) ? zerosSection(report, style) : '', style),
+    section('Sizes to choose from', isPruneReport(report) ? levelsSection(report, style) : '', style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];
   return `${sections.filter((part) => part !== '').join('\n\n')}\n`;

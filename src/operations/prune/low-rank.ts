@@ -1,6 +1,7 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import { type SplitWeight, splitProducts } from '../../graph/split-products.js';
+import { type SplittableWeight, type SplitWeight, splitProducts } from '../../graph/split-products.js';
+import type { FactorJob } from '../../kernels/factor/factor-matrix.js';
 import { factorAll } from '../../kernels/factor/parallel.js';
 import { ScratchTensors } from '../../kernels/quantize/scratch-tensors.js';
 import type { OpenedModel } from '../open.js';
@@ -17,6 +18,7 @@ export async function factorModel(
   output: string,
   options: PruneModelOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<PruneReport> {
   const { model } = opened;
   const target = (await outputFormat(output, options.to)).descriptor;
@@ -33,8 +35,13 @@ export async function factorModel(
   );
   const scratch = new ScratchTensors();
   try {
+    const { levels } = options;
+    const jobFor = (weight: SplittableWeight): Promise<FactorJob> => {
+      const energy = levels?.get(weight.tensor.info.name);
+      return jobOf(weight, energy === undefined ? options : { energy });
+    };
     const factored: Factored[] = [];
-    for await (const done of factorAll(weights, (weight) => jobOf(weight, options), context)) {
+    for await (const done of factorAll(weights, jobFor, context)) {
       const weight = weights[factored.length];
       if (!weight) break;
       factored.push(await keep(weight, done, scratch, context));
@@ -60,6 +67,7 @@ export async function factorModel(
         rewritten: true,
         changed: new Set(made),
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
+        ...(mostBytes === undefined ? {} : { mostBytes }),
         output,
         options,
         writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
