@@ -14,7 +14,7 @@ import { zeroed } from '../../../src/kernels/prune/zero.js';
 import { magnitudeAt } from '../../../src/kernels/reference/prune.js';
 import { roundedCount } from '../../../src/operations/prune/methods.js';
 import { testContext } from '../../support/context.js';
-import { maskOf, torchMasks, weight } from './fixtures.js';
+import { distance, maskOf, torchMasks, weight } from './fixtures.js';
 
 const context = testContext(1);
 const folder = mkdtempSync(path.join(tmpdir(), 'mlser-select-'));
@@ -33,13 +33,14 @@ const total = (tensors: readonly TensorSource[]): number =>
 describe('masks of torch.nn.utils.prune', () => {
   const single = torchMasks.filter(({ method }) => method === 'l1_unstructured');
   it('there are some', () => expect(single.length).toBeGreaterThan(20));
-  it.each(single)('$key', async ({ key, mask, zeros, amount = 0 }) => {
+  it.each(single)('$key', async ({ key, mask, zeros, amount = 0, l2_error }) => {
     const [name = ''] = key.split('.');
     const before = weight(name);
     const n = total([before]);
     const count = Number.isInteger(amount) ? amount : roundedCount(amount, n);
     expect(count).toBe(zeros);
     const [after] = await prune([before], count);
+    expect(await distance(before, after!)).toBeCloseTo(l2_error, 6);
     const own = await maskOf(before, after!);
     if (name === 'linear' || name === 'conv' || name === 'bias') {
       expect(own).toEqual([...mask]);
@@ -51,6 +52,18 @@ describe('masks of torch.nn.utils.prune', () => {
     expect(own.flatMap((one, i) => (one ? [magnitudes[i]!] : [])).sort(ascending)).toEqual(
       kept.filter((value) => value !== 0).sort(ascending),
     );
+  });
+
+  it('once more, over what was left', async () => {
+    const twice = torchMasks.find(({ method }) => method.startsWith('l1_unstructured twice'));
+    const [name = ''] = twice!.key.split('.');
+    const before = weight(name);
+    const n = total([before]);
+    const [once] = await prune([before], roundedCount(0.4, n));
+    // Zeros are the smallest, so that they go first.
+    const [after] = await prune([once!], twice!.zeros);
+    expect(await maskOf(before, after!)).toEqual([...twice!.mask]);
+    expect(await distance(before, after!)).toBeCloseTo(twice!.l2_error, 6);
   });
 
   it.each([0.4, 0.8])('global %s', async (amount) => {
