@@ -115,3 +115,4 @@ await bundle('mlser', 'cli/main', true);
 await bundle('worker', 'kernels/worker');
 await bundle('child', 'runtime/child');
 await bundle('codec', 'formats/mlck/codecs/worker');
+await bundle('factor', 'kernels/factor/worker');

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { MlserError } from '../errors.js';
 import type { Refinement } from '../graph/quantize/types.js';
 import type { CalibrationMethod, QuantizeOptions } from '../operations/quantize/quantize.js';
@@ -55,8 +55,17 @@ const word =
     });
   };
 
+export const RANGE_METHODS = ['minmax', 'percentile', 'entropy', 'mse'] as const;
+
+const rangesFlag = (): Option =>
+  valueFlag(
+    '--method <name>',
+    'how ranges are chosen: minmax (default), percentile, entropy, mse',
+    word(...RANGE_METHODS),
+  );
+
 /** How numbers are rounded: options of the verbs that quantize, on the way to an output or to a table. */
-export const schemeOptions = (command: Command): Command =>
+export const schemeOptions = (command: Command, method: Option = rangesFlag()): Command =>
   command
     .optionsGroup('How:')
     .option('--scheme <name>', 'one of the list below, or both: a+b (--target-size: any of a,b)')
@@ -79,13 +88,7 @@ export const schemeOptions = (command: Command): Command =>
     .addOption(listFlag('--block-op <op>', 'fp16, bf16: this operator stays in f32 (repeatable)'))
     .option('--reduce-range', 'one bit less, for processors without 8-bit dot products')
     .option('--calibration <data.npz>', 'samples of the inputs, for ranges of activations and --refine')
-    .addOption(
-      valueFlag(
-        '--method <name>',
-        'how ranges are chosen: minmax (default), percentile, entropy, mse',
-        word('minmax', 'percentile', 'entropy', 'mse'),
-      ),
-    )
+    .addOption(method)
     .addOption(
       valueFlag('--refine <name>', `better than nearest integers: ${REFINEMENT_LIST}`, word(...REFINEMENTS)),
     )

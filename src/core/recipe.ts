@@ -1,7 +1,7 @@
 import type { Crc32Check } from '../io/crc32.js';
 import type { DType } from './dtype.js';
 
-/** A step on raw chunks, run by the kernels (SIMD, with a plain reference). Chunk in, chunk out, element-wise. */
+/** A step on raw chunks, run by the kernels (SIMD, with a plain reference). Chunk in, chunk out. */
 export type KernelOp =
   /** Number conversion, round to nearest even, exact to the references (kernels/cast). */
   | { readonly op: 'cast'; readonly from: DType; readonly to: DType }
@@ -9,8 +9,23 @@ export type KernelOp =
   | { readonly op: 'byteswap'; readonly width: 2 | 4 | 8 }
   /** Elements whose magnitude is too small become +0. */
   | ({ readonly op: 'zero' } & ZeroRule)
-  /** Of every `of` neighbouring floats of `width` bytes all but the `keep` largest become +0; `of` divides 64. */
-  | { readonly op: 'pattern'; readonly width: 2 | 4 | 8; readonly keep: number; readonly of: number };
+  /**
+   * Of every `of` neighbouring floats of `width` bytes all but the `keep` largest become +0. Without `along` they lie side
+   * by side and `of` divides 64, so that no block cuts a group; with it whole groups have to be pulled.
+   */
+  | {
+      readonly op: 'pattern';
+      readonly width: 2 | 4 | 8;
+      readonly keep: number;
+      readonly of: number;
+      readonly along?: Axis;
+    };
+
+/** Where neighbours along an axis lie: rows of `length` elements, each `stride` elements behind the one before. */
+export interface Axis {
+  readonly length: number;
+  readonly stride: number;
+}
 
 /**
  * Which floats of `width` bytes become zero: those of a magnitude below `below`, and those of exactly this one in front

@@ -43,11 +43,18 @@ export class BlockReader {
     const { arena, files } = this.#place;
     const { path: file, offset, inBits, crc32: check } = this.#program;
     const [first, second] = this.#slots;
-    const raw = first.bytes.subarray(0, this.pipeline.inBytes(start, end));
-    const at = (start * inBits) / 8;
+    const whole = this.pipeline.around({ start, end });
+    const raw = first.bytes.subarray(0, this.pipeline.inBytes(whole.start, whole.end));
+    const at = (whole.start * inBits) / 8;
     if (this.#chunks) this.#chunks.read(at, raw);
     else preadExactly(files.reader(file), raw, offset + at, path.basename(file));
     if (check) this.rawCrc = crc32(raw, this.rawCrc);
-    return this.pipeline.run(arena, first, second, end - start, start);
+    const slot = this.pipeline.run(arena, first, second, whole.end - whole.start, whole.start);
+    if (whole.start < start) {
+      const { outBits } = this.pipeline;
+      const [from, to] = [start, end].map((one) => ((one - whole.start) * outBits) / 8);
+      slot.bytes.copyWithin(0, from ?? 0, to);
+    }
+    return slot;
   }
 }

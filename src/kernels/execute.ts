@@ -8,6 +8,7 @@ import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
 import { digits } from './prune/digits-task.js';
 import { magnitudes } from './prune/magnitudes-task.js';
+import { near, sample } from './prune/near-task.js';
 import { blocks } from './quantize/blocks-task.js';
 import { blockFloats, palette } from './quantize/codes-task.js';
 import { halfErrors } from './quantize/half-task.js';
@@ -60,6 +61,10 @@ export function execute(task: Task, place: Workplace): Running {
       return blockFloats(task, place);
     case 'digits':
       return digits(task, place);
+    case 'sample':
+      return sample(task, place);
+    case 'near':
+      return near(task, place);
     case 'magnitudes':
       return magnitudes(task, place);
   }

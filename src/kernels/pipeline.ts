@@ -1,16 +1,27 @@
 import { type DType, dtypeFacts } from '../core/dtype.js';
-import type { KernelOp, ZeroRule } from '../core/recipe.js';
+import type { Axis, KernelOp, ZeroRule } from '../core/recipe.js';
 import { converter, tableBytes } from './convert.js';
+import { groupsAfter, groupsBefore, type Pattern, slabOf } from './prune/pattern-groups.js';
 import { isSmallFloat } from './small-floats.js';
 import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
 
 /** Elements of any type in a group of this many fill whole bytes. */
 export const GROUP = 8;
 
+/** Elements of a tensor. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
 interface Step {
   /** Of an element after the step. */
   readonly outBits: number;
   readonly inPlace: boolean;
+  /** Elements that it needs beside those that are asked for, at most, … */
+  readonly margin?: number;
+  /** … and which. */
+  around?(span: Span): Span;
   /** `start`: position of the first element in its tensor. */
   run(here: Arena, from: Slot, to: Slot, count: number, start: number): void;
 }
@@ -31,6 +42,8 @@ export class Pipeline {
   readonly outBits: number;
   /** Elements of the largest block that fits a slot before, between and after the steps: a multiple of 64. */
   readonly blockElements: number;
+  /** Elements around a block are pulled too. */
+  readonly pullsMore: boolean;
   readonly #steps: readonly Step[];
 
   /** `bits`: of an element in the source. */
@@ -38,21 +51,29 @@ export class Pipeline {
     const steps: Step[] = [];
     this.inBits = bits;
     let widest = bits;
+    let margin = 0;
     for (const op of ops) {
       for (const step of stepsOf(op, bits)) {
         steps.push(step);
         bits = step.outBits;
+        margin += step.margin ?? 0;
         widest = Math.max(widest, bits);
       }
     }
     this.outBits = bits;
-    this.blockElements = Math.floor((SLOT_BYTES * 8) / widest / 64) * 64;
+    this.blockElements = Math.max(0, Math.floor(((SLOT_BYTES * 8) / widest - margin) / 64) * 64);
+    this.pullsMore = margin > 0;
     this.#steps = steps;
   }
 
   /** The bytes are taken as they are. */
   get isEmpty(): boolean {
     return this.#steps.length === 0;
+  }
+
+  /** The elements that have to be pulled for those of a span. */
+  around(span: Span): Span {
+    return this.#steps.reduceRight((wanted, step) => step.around?.(wanted) ?? wanted, span);
   }
 
   /** Bytes of elements [start, end) in the source, and in the result; `start` is a multiple of GROUP. */
@@ -106,12 +127,35 @@ function zeroStep({ width, below, tiesBefore }: ZeroRule): Step {
 
 const PATTERNS = { 2: 'pattern16', 4: 'pattern32', 8: 'pattern64' } as const;
 
-/** Blocks begin on multiples of 64, so that no group is cut. */
-const patternStep = ({ width, keep, of }: Extract<KernelOp, { op: 'pattern' }>): Step => ({
+type PatternOp = Extract<KernelOp, { op: 'pattern' }>;
+
+/** Blocks begin on multiples of 64, so that no group of neighbours side by side is cut. */
+const patternStep = ({ width, keep, of, along }: PatternOp): Step =>
+  along
+    ? alongStep(width, along, { keep, of })
+    : {
+        outBits: width * 8,
+        inPlace: true,
+        run: ({ kernels, codec }, { at }, _to, count) => {
+          kernels[PATTERNS[width]](at, count, keep, of, codec.work[0]);
+        },
+      };
+
+const PATTERNS_ALONG = { 2: 'patternAlong16', 4: 'patternAlong32', 8: 'patternAlong64' } as const;
+
+/** Groups along any axis: whole ones are pulled, at most one more at each end. */
+const alongStep = (width: 2 | 4 | 8, axis: Axis, pattern: Pattern): Step => ({
   outBits: width * 8,
   inPlace: true,
-  run: ({ kernels, codec }, { at }, _to, count) => {
-    kernels[PATTERNS[width]](at, count, keep, of, codec.work[0]);
+  margin: 2 * slabOf(axis, pattern),
+  around: ({ start, end }) =>
+    start >= end
+      ? { start, end }
+      : { start: groupsBefore(start, axis, pattern), end: groupsAfter(end - 1, axis, pattern) },
+  run({ kernels, codec }, { at }, _to, count, start) {
+    const { length, stride } = axis;
+    const row = Math.floor(start / stride) % length;
+    kernels[PATTERNS_ALONG[width]](at, count, row, length, stride, pattern.keep, pattern.of, codec.work[0]);
   },
 });
 

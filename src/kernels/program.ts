@@ -4,6 +4,7 @@ import type { TensorSource } from '../core/tensor.js';
 import type { Crc32Check } from '../io/crc32.js';
 import { isNumeric } from './elements.js';
 import { Pipeline } from './pipeline.js';
+import { BLOCK_ELEMENTS } from './tasks.js';
 
 /**
  * A recipe in elements: how a thread pulls any range of a tensor by itself. Elements are those of the tensor's type;
@@ -41,5 +42,6 @@ export function programOf(tensor: TensorSource): Program | undefined {
   const pipeline = new Pipeline(ops, inBits);
   const fits =
     pipeline.inBytes(0, count) === recipe.length && pipeline.outBytes(0, count) === tensor.byteLength;
-  return fits ? program : undefined;
+  // Whole groups around a block have to fit a slot.
+  return fits && (!pipeline.pullsMore || pipeline.blockElements >= BLOCK_ELEMENTS) ? program : undefined;
 }

@@ -3,6 +3,7 @@ import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
 import type { DigitCounts } from './prune/digits-task.js';
 import type { MagnitudeCounts } from './prune/magnitudes-task.js';
+import type { NearCounts } from './prune/near-task.js';
 import type { BlockFloat } from './quantize/block-floats.js';
 import type { PaletteSpec } from './quantize/palette-fit.js';
 import type { Rounding } from './quantize/parameters.js';
@@ -155,6 +156,20 @@ export interface DigitsTask extends Range {
   readonly prefix: bigint;
 }
 
+/** Magnitudes of the first f32 elements of every block. */
+export interface SampleTask extends Range {
+  readonly kind: 'sample';
+  readonly program: Program;
+  readonly taken: number;
+}
+
+/** Counts f32 elements with a magnitude below `from`, and the 65,536 magnitudes from there on one by one. */
+export interface NearTask extends Range {
+  readonly kind: 'near';
+  readonly program: Program;
+  readonly from: bigint;
+}
+
 /** Counts elements below and of a magnitude, and finds the `nth` (from 1 on) of exactly this one, if it is wanted. */
 export interface MagnitudesTask extends Range {
   readonly kind: 'magnitudes';
@@ -179,6 +194,8 @@ export type Task =
   | PaletteTask
   | BlockFloatTask
   | DigitsTask
+  | SampleTask
+  | NearTask
   | MagnitudesTask;
 
 /** Whether codecs have to be loaded before it can be done. */
@@ -205,6 +222,9 @@ export interface TaskResult {
   readonly ends?: Float32Array;
   readonly finite?: boolean;
   readonly digits?: DigitCounts;
+  readonly near?: NearCounts;
+  /** Magnitudes. */
+  readonly sample?: Uint32Array;
   readonly magnitudes?: MagnitudeCounts;
   /** Scales, then zero points, of the rows. */
   readonly parameters?: Float32Array;

@@ -15,6 +15,19 @@ type Digits = (src: number, count: number, shift: number, prefix: bigint, counts
 type CountMagnitudes = (src: number, count: number, magnitude: bigint, out: number) => void;
 /** In place: block, elements, how many stay of how many, room for 8 bytes of each of a group. */
 type PatternKernel = (src: number, count: number, keep: number, of: number, sizes: number) => void;
+/** In place, whole groups along an axis: the same, with the row of the first element, and the axis. */
+type PatternAlong = (
+  ...args: [
+    src: number,
+    count: number,
+    row: number,
+    length: number,
+    stride: number,
+    keep: number,
+    of: number,
+    sizes: number,
+  ]
+) => void;
 /** In place: block, elements, magnitude. */
 type ZeroBelow = (src: number, count: number, magnitude: bigint) => void;
 
@@ -171,9 +184,13 @@ export interface KernelExports {
   readonly magnitudeDigits64: Digits;
   readonly countMagnitudes32: CountMagnitudes;
   readonly countMagnitudes64: CountMagnitudes;
+  readonly nearMagnitudes32: (src: number, count: number, from: bigint, counts: number, out: number) => void;
   readonly pattern16: PatternKernel;
   readonly pattern32: PatternKernel;
   readonly pattern64: PatternKernel;
+  readonly patternAlong16: PatternAlong;
+  readonly patternAlong32: PatternAlong;
+  readonly patternAlong64: PatternAlong;
   readonly zeroBelow16: ZeroBelow;
   readonly zeroBelow32: ZeroBelow;
   readonly zeroBelow64: ZeroBelow;

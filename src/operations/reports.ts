@@ -353,6 +353,12 @@ export interface PruneReport extends WriteReport {
   };
   /** Accuracy before less accuracy after, with `--labels`. */
   readonly accuracyDrop?: number;
+  /** With `--target-size`: sizes that could be had, the sum of the measured losses, and how many weights have each level. */
+  readonly frontier?: readonly {
+    readonly bytes: number;
+    readonly loss: number;
+    readonly levels: Readonly<Record<string, number>>;
+  }[];
 }
 
 export interface PrunedTensorEntry {

@@ -238,6 +238,10 @@ export const prunedReport: PruneReport = {
     ],
   },
   accuracyDrop: 0.01,
+  frontier: [
+    { bytes: 1000, loss: 0, levels: {} },
+    { bytes: 700, loss: 0.01, levels: { '50 %': 2 } },
+  ],
 };
 
 export const optimizedReport: OptimizeReport = {

@@ -7,6 +7,7 @@ import {
   patternFlag,
   type SelectionOptions,
   selectionOptions,
+  sizeFlag,
   type WritingOptions,
   wordFlag,
   writingOptions,
@@ -25,6 +26,7 @@ interface PruneFlags extends WritingOptions, SelectionOptions {
   readonly energy?: number;
   readonly keep?: RegExp[];
   readonly maxAccuracyDrop?: number;
+  readonly targetSize?: number;
   readonly compress?: boolean;
   readonly externalData?: boolean;
 }
@@ -40,7 +42,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--method <name>',
-        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: matrices and convolutions of an ONNX graph become two thin ones',
         PRUNE_METHODS,
       ).default('magnitude'),
     )
@@ -61,6 +63,7 @@ export function prune(program: Command, cli: Cli): void {
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
+    .addOption(sizeFlag('--target-size <size>', 'choose how much of every weight goes so that the file fits'))
     .optionsGroup('Output and proof:')
     .option('--compress', 'mlck (its default), npz: store what is left, not the zeros')
     .option('--no-compress', 'mlck: store zeros too')
@@ -104,6 +107,7 @@ const run = (
         'energy',
         'keep',
         'maxAccuracyDrop',
+        'targetSize',
         'compress',
         'externalData',
       ),

@@ -1,45 +1,121 @@
 import type { Command } from 'commander';
-import { deviceOption, patternFlag, reportOptions, selectionOptions, workOptions } from '../options.js';
-import { type QuantizeFlags, schemeList, schemeOptions, wantedOf } from '../quantize-options.js';
+import { MlserError } from '../../errors.js';
+import type { PruneModelOptions } from '../../operations/prune/prune.js';
+import type { SensitivityReport } from '../../operations/reports.js';
+import {
+  deviceOption,
+  integerFlag,
+  numberFlag,
+  patternFlag,
+  reportOptions,
+  selectionOptions,
+  wordFlag,
+  workOptions,
+} from '../options.js';
+import {
+  type QuantizeFlags,
+  RANGE_METHODS,
+  schemeList,
+  schemeOptions,
+  wantedOf,
+} from '../quantize-options.js';
 import { checkWritable, sideFiles, writeSideFiles } from '../report-files.js';
 import type { Session } from '../session.js';
-import { type Answer, type Cli, examples, onAction } from '../verb.js';
+import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
+
+/** Methods of pruning that can be asked for one weight alone. */
+const PRUNED = ['magnitude', 'threshold', 'n:m', 'low-rank'] as const;
+
+interface SensitivityFlags extends Omit<QuantizeFlags, 'method'> {
+  readonly method?: (typeof PRUNED)[number] | (typeof RANGE_METHODS)[number];
+  readonly sparsity?: number;
+  readonly threshold?: number;
+  readonly pattern?: string;
+  readonly rank?: number;
+  readonly energy?: number;
+}
 
 export function sensitivity(program: Command, cli: Cli): void {
   const command = schemeOptions(
     program
       .command('sensitivity <input>')
-      .summary('what quantizing each weight alone costs')
+      .summary('what quantizing or pruning each weight alone costs')
       .description(
-        'Quantizes one weight after the other, runs the graph each time, and ranks what it costs.',
+        'Quantizes (--scheme) or prunes (--method) one weight after the other, runs the graph each time, and ranks what it costs.',
       ),
-  ).optionsGroup('What and where:');
+    wordFlag(
+      '--method <name>',
+      'pruning: magnitude, threshold, n:m, low-rank; with --scheme, how ranges are chosen: minmax, percentile, …',
+      [...PRUNED, ...RANGE_METHODS],
+    ),
+  )
+    .optionsGroup('How, with a method of pruning:')
+    .addOption(numberFlag('--sparsity <share>', 'magnitude: share that becomes zero (default 0.5)'))
+    .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes'))
+    .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours (default 2:4)')
+    .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
+    .addOption(
+      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
+    )
+    .optionsGroup('What and where:');
   selectionOptions(command, 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
     .option('--labels <name>', 'array of class numbers in the feeds: accuracy')
     .addOption(deviceOption());
-  onAction<QuantizeFlags>(cli, workOptions(reportOptions(command)), run);
+  onAction<SensitivityFlags>(cli, workOptions(reportOptions(command)), run);
   command.addHelpText('after', schemeList());
   examples(
     command,
     'mlser sensitivity model.onnx --scheme int4-weights --inputs test.npz --labels y',
-    'mlser sensitivity model.onnx --scheme int8-weights --json',
+    'mlser sensitivity model.onnx --method magnitude --sparsity 0.5 --json',
   );
+}
+
+/** Of a method of pruning, or of a scheme. */
+async function reportOf(
+  session: Session,
+  input: string,
+  options: SensitivityFlags,
+): Promise<SensitivityReport> {
+  const { method, scheme, ...rest } = options;
+  const pruned = PRUNED.find((known) => known === method);
+  if (pruned === undefined) {
+    const ranges = RANGE_METHODS.find((known) => known === method);
+    const { sensitivityOf } = await import('../../operations/quantize/sensitivity.js');
+    const flags = {
+      ...rest,
+      ...given(options, 'scheme'),
+      ...(ranges === undefined ? {} : { method: ranges }),
+    };
+    return sensitivityOf(input, await wantedOf(flags), session.context);
+  }
+  if (scheme !== undefined)
+    throw new MlserError('E_USAGE', `--scheme quantizes, --method ${pruned} prunes`, {
+      hint: 'give one of them',
+    });
+  const { pruneSensitivity } = await import('../../operations/prune/sensitivity.js');
+  const { parsePattern } = await import('../../operations/prune/methods.js');
+  const wanted: PruneModelOptions = {
+    ...given(options, 'inputs', 'labels', 'include', 'exclude', 'keep'),
+    ...given(options, 'sparsity', 'threshold', 'rank', 'energy'),
+    ...(options.pattern === undefined ? {} : { pattern: parsePattern(options.pattern) }),
+    ...{ method: pruned, validate: 'run', device: options.device },
+  };
+  return pruneSensitivity(input, wanted, session.context);
 }
 
 async function run(
   session: Session,
   [input = '']: readonly string[],
-  options: QuantizeFlags,
+  options: SensitivityFlags,
 ): Promise<Answer> {
   const files = sideFiles(options);
   checkWritable(
     files.map((file) => file.path),
     { force: options.force, models: [input] },
   );
-  const { sensitivityOf } = await import('../../operations/quantize/sensitivity.js');
-  const report = await sensitivityOf(input, await wantedOf(options), session.context);
+  const report = await reportOf(session, input, options);
   if (session.json || !session.quiet)
     await session.print(report, async (style) =>
       (await import('../render/sensitivity.js')).renderSensitivity(report, style),

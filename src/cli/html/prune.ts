@@ -2,9 +2,10 @@ import type { PruneReport } from '../../operations/reports.js';
 import { html } from '../escape.js';
 import { percent, size } from '../render/numbers.js';
 import { htmlTable, section, tiles } from './page.js';
+import { frontierPart } from './quantize.js';
 
 /** How many zeros there are, what they save, and why not more. */
-export function prunePart({ prune }: PruneReport): readonly string[] {
+export function prunePart({ prune, frontier }: PruneReport): readonly string[] {
   const { method, scope, asked, sparsity, denseBytes, storedBytes, reason, tensors } = prune;
   return [
     section(
@@ -38,5 +39,6 @@ export function prunePart({ prune }: PruneReport): readonly string[] {
           ]),
         ),
     ),
+    ...(frontier && frontier.length > 1 ? [section('Loss of each size', frontierPart(frontier))] : []),
   ];
 }

@@ -23,5 +23,5 @@ export const speedPart = (speed: NonNullable<QuantizeReport['speed']>): string =
   ]) +
   speed.notes.map((note) => `<p>${html(note)}</p>`).join('');
 
-const frontierPart = (points: NonNullable<QuantizeReport['frontier']>): string =>
+export const frontierPart = (points: readonly { readonly bytes: number; readonly loss: number }[]): string =>
   barChart(points.map(({ bytes, loss }) => ({ label: size(bytes), value: loss, text: figure(loss) })));

@@ -1,7 +1,7 @@
 import type { PrunedTensorEntry, PruneReport, WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
-import { percent, size } from './numbers.js';
+import { figure, percent, size } from './numbers.js';
 import { fields, table } from './table.js';
 
 export const isPruneReport = (report: WriteReport): report is PruneReport => report.command === 'prune';
@@ -9,20 +9,37 @@ export const isPruneReport = (report: WriteReport): report is PruneReport => rep
 /** Lines of tensors that are shown. */
 const SHOWN = 12;
 
-/** How many zeros there are (or matrices that were split), what that saves, and why not more. */
+/** How many zeros there are (or weights that were split), what that saves, and why not more. */
 export function zerosSection({ prune }: PruneReport, style: Style): string {
   const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes } = prune;
   const factored = tensors.filter((one) => one.rank !== undefined && one.reason === undefined).length;
   const wanted = asked === null ? '' : `, ${percent(asked)} asked for`;
   const pairs: [string, string][] = [
     method === 'low-rank'
-      ? ['split', `${factored} of ${tensors.length} matrices`]
+      ? ['split', `${factored} of ${tensors.length} weights`]
       : ['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`],
     ['stored', `${size(denseBytes)} → ${sizeText(storedBytes)}`],
     ...(reason === undefined ? [] : [['no smaller', safe(reason)] as [string, string]]),
   ];
   const told = fields(pairs, style, '  ');
   return tensors.length === 0 ? told : `${told}\n\n${lines(tensors, reason, style)}`;
+}
+
+/** The sizes that could be had, and how many weights are pruned how far. */
+export function levelsSection({ frontier }: PruneReport, style: Style): string {
+  if (!frontier || frontier.length < 2) return '';
+  return table(
+    [{ title: 'size', align: 'right' }, { title: 'loss', align: 'right' }, { title: 'weights' }],
+    frontier.map(({ bytes, loss, levels }) => [
+      size(bytes),
+      figure(loss),
+      Object.entries(levels)
+        .map(([level, count]) => `${count} at ${safe(level)}`)
+        .join(', ') || 'all as they are',
+    ]),
+    style,
+    '  ',
+  );
 }
 
 const energyText = (energy: number | undefined): string => (energy === undefined ? '' : percent(energy));

@@ -5,7 +5,7 @@ import { bar } from './charts.js';
 import { deltaSection, isDeltaReport } from './delta.js';
 import { change, duration, figure, plural, shape, size } from './numbers.js';
 import { isOptimizeReport, passesSection } from './optimize.js';
-import { isPruneReport, zerosSection } from './prune.js';
+import { isPruneReport, levelsSection, zerosSection } from './prune.js';
 import { isQuantizeReport, quantizeSections } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -44,6 +44,7 @@ export function renderWrite(report: WriteReport, style: Style): string {
       ? quantizeSections(report, style).map(([heading, body]) => section(heading, body, style))
       : []),
     section('Saved', isPruneReport(report) ? zerosSection(report, style) : '', style),
+    section('Sizes to choose from', isPruneReport(report) ? levelsSection(report, style) : '', style),
     section('Passes', isOptimizeReport(report) ? passesSection(report, style) : '', style),
     section('Validation', report.dryRun ? '' : validationSection(report.validation, style), style),
   ];

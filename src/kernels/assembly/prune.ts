@@ -103,6 +103,40 @@ export function countMagnitudes64(src: usize, count: i32, magnitude: i64, out: u
   store<u32>(out, equal, 4);
 }
 
+/**
+ * Counts the magnitudes from `from` on, 65536 of them, by their distance from it. `counts`: 65536 u32, added to. Writes
+ * a u32 at `out`: how many elements have a smaller magnitude than `from`.
+ */
+export function nearMagnitudes32(src: usize, count: i32, from: i64, counts: usize, out: usize): void {
+  const whole = count & ~3;
+  const end = src + (<usize>whole << 2);
+  const size = i32x4.splat(0x7fffffff);
+  const first = i32x4.splat(<i32>from);
+  const zero = i32x4.splat(0);
+  let less = zero;
+  while (src < end) {
+    const x = v128.and(v128.load(src), size);
+    less = i32x4.sub(less, i32x4.lt_s(x, first));
+    if (v128.any_true(i32x4.eq(i32x4.shr_u(i32x4.sub(x, first), 16), zero)))
+      for (let i = 0; i < 16; i += 4) countNear(load<u32>(src + i), <u32>from, counts);
+    src += 16;
+  }
+  let below = total4(less);
+  for (let i = whole; i < count; i++, src += 4) {
+    const bits = load<u32>(src);
+    below += i32((bits & 0x7fffffff) < <u32>from);
+    countNear(bits, <u32>from, counts);
+  }
+  store<u32>(out, below);
+}
+
+// @ts-ignore: decorator
+@inline
+function countNear(bits: u32, from: u32, counts: usize): void {
+  const distance = (bits & 0x7fffffff) - from;
+  if (distance < 65536) countAt(counts, <i32>distance);
+}
+
 /** Elements of a smaller magnitude become +0, in place. */
 export function zeroBelow16(src: usize, count: i32, magnitude: i64): void {
   const whole = count & ~7;
@@ -227,4 +261,118 @@ function pattern32Of4(src: usize, count: i32, keep: i32, sizes: usize): void {
     src += 64;
   }
   pattern<u32>(src, count & 15, keep, 4, sizes);
+}
+
+/**
+ * Whole groups along an axis, in place: rows of `length` elements that lie `stride` elements apart; the first element of
+ * the block is in row `row` of its axis, where groups begin. Those that the end of the axis cuts short keep as many.
+ */
+// @ts-ignore: decorator
+@inline
+function patternAlong<T>(
+  src: usize,
+  count: i32,
+  row: i32,
+  length: i32,
+  stride: i32,
+  keep: i32,
+  many: i32,
+  sizes: usize,
+): void {
+  const step = <usize>stride * sizeof<T>();
+  const end = src + <usize>count * sizeof<T>();
+  while (src < end) {
+    const rows = min(many, length - row);
+    let lane = 0;
+    if (sizeof<T>() < 8)
+      for (; lane + <i32>(16 / sizeof<T>()) <= stride; lane += <i32>(16 / sizeof<T>()))
+        groupsOf<T>(src + <usize>lane * sizeof<T>(), rows, step, rows - keep, sizes);
+    for (; lane < stride; lane++) groupOf<T>(src + <usize>lane * sizeof<T>(), rows, step, rows - keep, sizes);
+    src += <usize>rows * step;
+    row += rows;
+    if (row == length) row = 0;
+  }
+}
+
+/** A group in each lane of a vector of two- or four-byte elements. */
+// @ts-ignore: decorator
+@inline
+function groupsOf<T>(src: usize, rows: i32, step: usize, gone: i32, sizes: usize): void {
+  const zero = i32x4.splat(0);
+  const size = sizeof<T>() == 2 ? i16x8.splat(0x7fff) : i32x4.splat(0x7fffffff);
+  for (let i = 0; i < rows; i++)
+    v128.store(sizes + (<usize>i << 4), v128.and(v128.load(src + <usize>i * step), size));
+  for (let i = 0; i < rows; i++) {
+    const own = v128.load(sizes + (<usize>i << 4));
+    // Less as many as go first: true is minus one.
+    let rank = zero;
+    for (let j = 0; j < i; j++) {
+      const other = v128.load(sizes + (<usize>j << 4));
+      rank =
+        sizeof<T>() == 2 ? i16x8.add(rank, i16x8.le_s(other, own)) : i32x4.add(rank, i32x4.le_s(other, own));
+    }
+    for (let j = i + 1; j < rows; j++) {
+      const other = v128.load(sizes + (<usize>j << 4));
+      rank =
+        sizeof<T>() == 2 ? i16x8.add(rank, i16x8.lt_s(other, own)) : i32x4.add(rank, i32x4.lt_s(other, own));
+    }
+    const stays =
+      sizeof<T>() == 2
+        ? v128.and(i16x8.le_s(rank, i16x8.splat(<i16>-gone)), i16x8.ne(own, zero))
+        : v128.and(i32x4.le_s(rank, i32x4.splat(-gone)), i32x4.ne(own, zero));
+    const at = src + <usize>i * step;
+    v128.store(at, v128.and(v128.load(at), stays));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function groupOf<T>(src: usize, rows: i32, step: usize, gone: i32, sizes: usize): void {
+  for (let i = 0; i < rows; i++) store<u64>(sizes + (<usize>i << 3), sizeAt<T>(src + <usize>i * step));
+  for (let i = 0; i < rows; i++) {
+    const own = load<u64>(sizes + (<usize>i << 3));
+    let rank = 0;
+    for (let j = 0; j < i; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) <= own);
+    for (let j = i + 1; j < rows; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) < own);
+    if (rank < gone || own == 0) store<T>(src + <usize>i * step, <T>0);
+  }
+}
+
+export function patternAlong16(
+  src: usize,
+  count: i32,
+  row: i32,
+  length: i32,
+  stride: i32,
+  keep: i32,
+  many: i32,
+  sizes: usize,
+): void {
+  patternAlong<u16>(src, count, row, length, stride, keep, many, sizes);
+}
+
+export function patternAlong32(
+  src: usize,
+  count: i32,
+  row: i32,
+  length: i32,
+  stride: i32,
+  keep: i32,
+  many: i32,
+  sizes: usize,
+): void {
+  patternAlong<u32>(src, count, row, length, stride, keep, many, sizes);
+}
+
+export function patternAlong64(
+  src: usize,
+  count: i32,
+  row: i32,
+  length: i32,
+  stride: i32,
+  keep: i32,
+  many: i32,
+  sizes: usize,
+): void {
+  patternAlong<u64>(src, count, row, length, stride, keep, many, sizes);
 }

@@ -74,7 +74,7 @@ function gram(matrix: Float64Array, rows: number, columns: number): Float64Array
   return out;
 }
 
-export function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array {
+export function transposed(matrix: Float64Array, rows: number, columns: number): Float64Array<ArrayBuffer> {
   const out = new Float64Array(rows * columns);
   for (let i = 0; i < rows; i++)
     for (let j = 0; j < columns; j++) out[j * rows + i] = matrix[i * columns + j] ?? 0;
@@ -88,7 +88,7 @@ export function product(
   inner: number,
   b: Float64Array,
   columns: number,
-): Float64Array {
+): Float64Array<ArrayBuffer> {
   const out = new Float64Array(rows * columns);
   for (let i = 0; i < rows; i++)
     for (let k = 0; k < inner; k++) {

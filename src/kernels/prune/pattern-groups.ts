@@ -1,3 +1,4 @@
+import type { Axis } from '../../core/recipe.js';
 import { scratchDoubles } from '../scratch.js';
 import { target, viewAs } from '../views.js';
 
@@ -7,10 +8,22 @@ export interface Pattern {
   readonly of: number;
 }
 
-/** Where neighbours along an axis lie: rows of `length` elements, each `stride` elements behind the one before. */
-export interface Axis {
-  readonly length: number;
-  readonly stride: number;
+export type { Axis };
+
+/** Elements of a group of every lane. */
+export const slabOf = ({ stride }: Axis, { of }: Pattern): number => of * stride;
+
+/** Where the groups begin that have the element at a position; they end with the row, if they do not before. */
+export function groupsBefore(at: number, axis: Axis, pattern: Pattern): number {
+  const slab = slabOf(axis, pattern);
+  const inside = at % (axis.length * axis.stride);
+  return at - inside + Math.floor(inside / slab) * slab;
+}
+
+/** Where the groups end that have the element at a position. */
+export function groupsAfter(at: number, axis: Axis, pattern: Pattern): number {
+  const outer = axis.length * axis.stride;
+  return Math.min(groupsBefore(at, axis, pattern) + slabOf(axis, pattern), at - (at % outer) + outer);
 }
 
 /** Whole groups in place, all zeros positive; the first element is at position `start` of the tensor, where a group of every lane begins. */

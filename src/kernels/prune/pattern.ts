@@ -1,6 +1,7 @@
+import type { Recipe } from '../../core/recipe.js';
 import type { ByteRange, TensorSource } from '../../core/tensor.js';
 import { isPrunedType, widthOf } from './keys.js';
-import { type Axis, type Pattern, prunePattern } from './pattern-groups.js';
+import { type Axis, groupsAfter, groupsBefore, type Pattern, prunePattern } from './pattern-groups.js';
 
 export type { Axis, Pattern };
 
@@ -22,12 +23,21 @@ export function patterned(tensor: TensorSource, axis: Axis, pattern: Pattern): T
     info,
     byteLength,
     ...(role === undefined ? {} : { role }),
-    ...(recipe && aligned
-      ? { recipe: { ...recipe, ops: [...recipe.ops, { op: 'pattern', width, keep, of }] } }
+    ...(recipe && (aligned || isPulledInParts(recipe))
+      ? {
+          recipe: {
+            ...recipe,
+            ops: [...recipe.ops, { op: 'pattern', width, keep, of, ...(aligned ? {} : { along: axis }) }],
+          },
+        }
       : {}),
     stream: (range = { start: 0, end: byteLength }) => streamPatterned(tensor, width, axis, pattern, range),
   };
 }
+
+/** Bytes may be pulled twice, where blocks cut groups: not if they are summed up, or cut groups of another pattern. */
+const isPulledInParts = ({ crc32, ops }: Recipe): boolean =>
+  crc32 === undefined && ops.every((op) => op.op !== 'pattern' || op.along === undefined);
 
 /** Slabs of whole groups: `of` elements, or as many rows, fewer at the end of the axis. */
 async function* streamPatterned(
@@ -37,14 +47,8 @@ async function* streamPatterned(
   pattern: Pattern,
   range: ByteRange,
 ): AsyncGenerator<Uint8Array> {
-  const { length, stride } = axis;
-  const outer = length * stride;
-  const slab = pattern.of * stride;
-  const before = (at: number): number => {
-    const inside = at % outer;
-    return at - inside + Math.floor(inside / slab) * slab;
-  };
-  const after = (at: number): number => Math.min(before(at) + slab, at - (at % outer) + outer);
+  const before = (at: number): number => groupsBefore(at, axis, pattern);
+  const after = (at: number): number => groupsAfter(at, axis, pattern);
   const total = tensor.byteLength / width;
   if (range.start >= range.end) return;
   const first = before(Math.floor(range.start / width));

@@ -2,16 +2,12 @@ import type { WorkContext } from '../../core/format.js';
 import type { ZeroRule } from '../../core/recipe.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Pool, withPool } from '../pool.js';
-import { DIGITS } from './digits-task.js';
-import { isPrunedType, keyWidth, ruleFor } from './keys.js';
-import type { MagnitudeCounts } from './magnitudes-task.js';
-import { digitsOf, magnitudesOf, type Piece, piecesOf, type Ranked, rankedAs } from './pieces.js';
+import { type Counted, guessed } from './guess.js';
+import { isPrunedType, ruleFor } from './keys.js';
+import { magnitudesOf, piecesOf } from './pieces.js';
+import { findDigit, type Ranking, type Search, searchOf } from './search.js';
 
-/** Tensors that are ranked together, in order, and how many of all their elements are to become zero. */
-export interface Ranking {
-  readonly tensors: readonly TensorSource[];
-  readonly count: number;
-}
+export type { Ranking };
 
 /** What becomes of one tensor of a ranking. */
 export interface Selected {
@@ -20,27 +16,11 @@ export interface Selected {
   readonly zeros: number;
 }
 
-/** Results that are held at a time: up to 256 KiB each. */
-const WAVE = 64;
-
-/** A ranking while the digits of the magnitude are found that its last chosen element has. */
-interface Search {
-  readonly ranking: Ranking;
-  readonly tensors: readonly Ranked[];
-  readonly width: 4 | 8;
-  /** The digits that are known. */
-  magnitude: bigint;
-  /** Of the elements that share them, so many are chosen, … */
-  left: number;
-  /** … of so many. */
-  equal: number;
-}
-
 /**
  * The smallest elements by absolute value, exactly as many as were asked for: those below a magnitude, and of those that
- * have exactly this one the first, in the order of tensors and positions. Infinity and NaN come last. A radix search:
- * tensors are read once for each 16 bits of their floats, and once more where ties are told apart; nothing is sorted
- * or held. E_INTERRUPTED on abort.
+ * have exactly this one the first, in the order of tensors and positions. Infinity and NaN come last. Large rankings are
+ * read once, around what a sample says; others, and where the sample was wrong, by a radix search: once for each 16 bits
+ * of the floats, and once more where ties are told apart. Nothing is sorted or held. E_INTERRUPTED on abort.
  */
 export const selectSmallest = (
   rankings: readonly Ranking[],
@@ -48,73 +28,36 @@ export const selectSmallest = (
 ): Promise<(readonly Selected[])[]> =>
   withPool(context, async (pool) => {
     const searches = rankings.map(searchOf);
+    const known = await guessed(searches, pool, context);
     for (const width of [4, 8] as const)
       for (let shift = width * 8 - 16; shift >= 0; shift -= 16)
         await findDigit(
-          searches.filter((search) => search.width === width && search.left > 0),
+          searches.filter((search) => search.width === width && search.left > 0 && !known.has(search)),
           shift,
           pool,
           context,
         );
-    return settle(searches, pool, context);
+    return settle(searches, known, pool, context);
   });
-
-function searchOf(ranking: Ranking): Search {
-  const width = keyWidth(ranking.tensors);
-  const tensors = ranking.tensors.map((tensor) => rankedAs(tensor, width));
-  return { ranking, tensors, width, magnitude: 0n, left: ranking.count, equal: 0 };
-}
-
-/** One more digit of every search. */
-async function findDigit(
-  searches: readonly Search[],
-  shift: number,
-  pool: Pool,
-  context: WorkContext,
-): Promise<void> {
-  const pieces = searches.flatMap((search) =>
-    search.tensors.flatMap((tensor) => piecesOf(tensor).map((piece) => ({ search, piece }))),
-  );
-  let counts = new Float64Array(DIGITS);
-  for (let at = 0; at < pieces.length; at += WAVE) {
-    const wave = pieces.slice(at, at + WAVE);
-    const wanted = wave.map(({ search: { width, magnitude }, piece }) => ({
-      ...{ ...piece, width, shift, prefix: magnitude },
-    }));
-    const found = await digitsOf(wanted, pool, context);
-    for (const [i, { search }] of wave.entries()) {
-      const { first, counts: some } = found[i] ?? { first: 0, counts: [] };
-      for (let j = 0; j < some.length; j++) counts[first + j] = (counts[first + j] ?? 0) + (some[j] ?? 0);
-      if (pieces[at + i + 1]?.search === search) continue;
-      decide(search, counts);
-      counts = new Float64Array(DIGITS);
-    }
-  }
-}
-
-/** The digit at which enough elements have come together. */
-function decide(search: Search, counts: Float64Array): void {
-  let digit = 0;
-  while (digit < DIGITS - 1 && search.left > (counts[digit] ?? 0)) search.left -= counts[digit++] ?? 0;
-  search.equal = counts[digit] ?? 0;
-  search.magnitude = (search.magnitude << 16n) | BigInt(digit);
-}
 
 /** Magnitudes are known: which of their ties are chosen, and how many zeros every tensor gets. */
 async function settle(
   searches: readonly Search[],
+  known: ReadonlyMap<Search, readonly (readonly Counted[])[]>,
   pool: Pool,
   context: WorkContext,
 ): Promise<(readonly Selected[])[]> {
   const open = searches.filter(
-    ({ ranking, tensors, left, equal }) => ranking.count === 0 || tensors.length > 1 || left < equal,
+    (search) =>
+      !known.has(search) &&
+      (search.ranking.count === 0 || search.tensors.length > 1 || search.left < search.equal),
   );
   const pieces = open.map(({ tensors }) => tensors.map(piecesOf));
   const wanted = open.flatMap(({ width, magnitude }, i) =>
     (pieces[i] ?? []).flat().map((piece) => ({ ...piece, width, magnitude, nth: undefined })),
   );
   const counted = (await magnitudesOf(wanted, pool, context)).values();
-  const counts = new Map<Search, Counted[][]>();
+  const counts = new Map<Search, readonly (readonly Counted[])[]>(known);
   for (const [i, search] of open.entries())
     counts.set(
       search,
@@ -129,8 +72,6 @@ async function settle(
   }
   return all;
 }
-
-type Counted = MagnitudeCounts & { readonly piece: Piece };
 
 /** One tensor, with all of its ties. */
 const alone = ({ ranking: { tensors, count }, width, magnitude }: Search): Selected[] =>

@@ -37,6 +37,21 @@ export function countMagnitudes(
   return { below, equal };
 }
 
+/** How many f32 elements have a magnitude below `from`, and how often each of the 65,536 from there on occurs. */
+export function nearMagnitudes(
+  bytes: Uint8Array,
+  from: bigint,
+): { readonly below: number; readonly counts: Uint32Array } {
+  const counts = new Uint32Array(65536);
+  let below = 0;
+  for (let i = 0; i < bytes.length / 4; i++) {
+    const distance = magnitudeAt(bytes, i, 4) - from;
+    if (distance < 0n) below++;
+    else if (distance < 65536n) counts[Number(distance)] = (counts[Number(distance)] ?? 0) + 1;
+  }
+  return { below, counts };
+}
+
 /** Elements of a smaller magnitude become +0, in place. */
 export function zeroBelow(bytes: Uint8Array, width: 2 | 4 | 8, magnitude: bigint): void {
   for (let i = 0; i < bytes.length / width; i++)

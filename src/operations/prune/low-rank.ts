@@ -1,58 +1,24 @@
-import { dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
-import { memoryTensor, readTensor, type TensorInfo, type TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import {
-  type SplittableWeight,
-  type SplitWeight,
-  splitProducts,
-  splittableWeights,
-} from '../../graph/split-products.js';
-import { compareTensors } from '../../kernels/compare.js';
-import { decodeElements, encodeElements } from '../../kernels/elements.js';
-import {
-  type Factors,
-  factorsOf,
-  product,
-  rankForEnergy,
-  spectrumOf,
-  transposed,
-} from '../../kernels/factor/truncated.js';
-import { interrupted } from '../../kernels/messages.js';
-import { isPrunedType } from '../../kernels/prune/keys.js';
+import { type SplittableWeight, type SplitWeight, splitProducts } from '../../graph/split-products.js';
+import type { FactorJob } from '../../kernels/factor/factor-matrix.js';
+import { factorAll } from '../../kernels/factor/parallel.js';
 import { ScratchTensors } from '../../kernels/quantize/scratch-tensors.js';
 import type { OpenedModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { PrunedTensorEntry, PruneReport, TensorAction } from '../reports.js';
-import { selects } from '../selection.js';
+import type { PruneReport, TensorAction } from '../reports.js';
 import { writeModel } from '../write.js';
+import { type Factored, factorable, jobOf, keep } from './factored.js';
 import { misplaced } from './methods.js';
 import type { PruneModelOptions } from './prune.js';
 
-/** The shorter side of a matrix: the work grows with its third power (2048: about a minute). */
-const MOST_SIDE = 2048;
-const ENERGY = 0.95;
-
-/** What became of one matrix. */
-interface Factored {
-  readonly weight: SplittableWeight;
-  readonly entry: PrunedTensorEntry;
-  /** Where the factors lie; absent where it stays whole. */
-  readonly places?: { readonly left: Place; readonly right: Place };
-  readonly error?: NonNullable<TensorAction['error']>;
-}
-
-interface Place {
-  readonly info: TensorInfo;
-  readonly at: number;
-}
-
-/** Splits the matrices of a graph in two where that saves, and proves the outcome as `pruneModel` does. */
+/** Splits the matrices of a graph, those of its convolutions too, in two where that saves, and proves the outcome as `pruneModel` does. */
 export async function factorModel(
   opened: OpenedModel,
   output: string,
   options: PruneModelOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<PruneReport> {
   const { model } = opened;
   const target = (await outputFormat(output, options.to)).descriptor;
@@ -62,27 +28,33 @@ export async function factorModel(
       hint: 'take another --method for weights without a graph',
     });
   checkShares(options);
-  const weights = (await splittableWeights(model)).filter((weight) => isChosen(weight, options));
+  const { weights, whole } = await factorable(model, options);
   context.progress.stage(
     'factor',
     weights.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
   );
   const scratch = new ScratchTensors();
   try {
+    const { levels } = options;
+    const jobFor = (weight: SplittableWeight): Promise<FactorJob> => {
+      const energy = levels?.get(weight.tensor.info.name);
+      return jobOf(weight, energy === undefined ? options : { energy });
+    };
     const factored: Factored[] = [];
-    for (const weight of weights) {
-      if (context.signal?.aborted) throw interrupted();
-      factored.push(await factor(weight, options, scratch, context));
+    for await (const done of factorAll(weights, jobFor, context)) {
+      const weight = weights[factored.length];
+      if (!weight) break;
+      factored.push(await keep(weight, done, scratch, context));
       context.progress.advance(weight.tensor.byteLength);
     }
     const splits = new Map(
-      factored.flatMap(({ weight, places }) =>
-        places ? [[weight.tensor.info.name, tensorsAt(places, scratch)] as const] : [],
+      factored.flatMap(({ split }) =>
+        split ? [[split.weight.tensor.info.name, tensorsAt(split, scratch)] as const] : [],
       ),
     );
     const findings: Finding[] = [...misplaced(options)];
     if (splits.size === 0)
-      findings.push(finding('warning', 'NOTHING_PRUNED', 'model', 'no matrix gets smaller by being split'));
+      findings.push(finding('warning', 'NOTHING_PRUNED', 'model', 'no weight gets smaller by being split'));
     const intended = splits.size === 0 ? model : await splitProducts(model, splits);
     const before = new Set(model.tensors.map(({ info }) => info.name));
     const made = intended.tensors.flatMap(({ info }) => (before.has(info.name) ? [] : [info.name]));
@@ -95,6 +67,7 @@ export async function factorModel(
         rewritten: true,
         changed: new Set(made),
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
+        ...(mostBytes === undefined ? {} : { mostBytes }),
         output,
         options,
         writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
@@ -103,7 +76,7 @@ export async function factorModel(
       context,
     );
     const { accuracy } = report.validation;
-    const entries = factored.map(({ entry }) => entry);
+    const entries = [...factored, ...whole].map(({ entry }) => entry);
     const sum = (key: 'elements' | 'denseBytes' | 'storedBytes'): number =>
       entries.reduce((all, one) => all + (one[key] ?? 0), 0);
     const reason = splits.size > 0 ? undefined : entries.find((one) => one.reason !== undefined)?.reason;
@@ -134,106 +107,17 @@ function checkShares({ rank, energy }: PruneModelOptions): void {
   });
 }
 
-const isChosen = ({ tensor: { info } }: SplittableWeight, options: PruneModelOptions): boolean =>
-  isPrunedType(info.dtype) &&
-  elementCount(info.shape, info.name) > 0 &&
-  (options.only?.(info.name) ?? true) &&
-  selects(options, info.name) &&
-  !(options.keep ?? []).some((re) => re.test(info.name));
-
-async function factor(
-  weight: SplittableWeight,
-  { rank: wanted, energy = ENERGY }: PruneModelOptions,
-  scratch: ScratchTensors,
-  context: WorkContext,
-): Promise<Factored> {
-  const { tensor, rows, columns, turned } = weight;
-  const { name, dtype } = tensor.info;
-  const elements = rows * columns;
-  const whole = (reason: string, more: Partial<PrunedTensorEntry> = {}): Factored => ({
-    weight,
-    entry: {
-      ...{ name, sparsity: 0, zeros: 0, elements },
-      ...{ denseBytes: tensor.byteLength, storedBytes: tensor.byteLength, reason, ...more },
-    },
-  });
-  const side = Math.min(rows, columns);
-  if (side > MOST_SIDE)
-    return whole(
-      `matrices of more than ${MOST_SIDE} on the shorter side are not factored: it would take minutes`,
-    );
-  const stored = new Float64Array(elements);
-  decodeElements(dtype, await readTensor(tensor), elements, stored);
-  if (!stored.every(Number.isFinite)) return whole('it has NaN or infinite values');
-  const matrix = turned ? transposed(stored, columns, rows) : stored;
-  const spectrum = spectrumOf(matrix, rows, columns);
-  const rank = Math.min(side, wanted ?? rankForEnergy(spectrum, energy));
-  const kept = rank * (rows + columns);
-  const factors = factorsOf(matrix, rows, columns, spectrum, rank);
-  const figures = { rank, energy: factors.energy };
-  if (kept >= elements)
-    return whole(
-      `two factors of rank ${rank} would have ${kept} elements, the matrix has ${elements}`,
-      figures,
-    );
-  const bytes = (values: Float64Array): Uint8Array => {
-    const out = new Uint8Array((values.length * dtypeFacts(dtype).bits) / 8);
-    encodeElements(dtype, values, values.length, out);
-    return out;
-  };
-  const [left, right] = [bytes(factors.left), bytes(factors.right)];
-  const error = await errorOf(weight, factors, left, right, context);
-  const storedBytes = left.byteLength + right.byteLength;
-  return {
-    weight,
-    entry: {
-      ...{ name, sparsity: 0, zeros: 0, elements, denseBytes: tensor.byteLength, storedBytes, ...figures },
-    },
-    ...(error ? { error } : {}),
-    places: {
-      left: { info: { name, dtype, shape: [rows, rank] }, at: scratch.put(left) },
-      right: { info: { name, dtype, shape: [rank, columns] }, at: scratch.put(right) },
-    },
-  };
+function tensorsAt({ left, right }: NonNullable<Factored['split']>, scratch: ScratchTensors): SplitWeight {
+  return { left: scratch.tensor(left.info, left.at), right: scratch.tensor(right.info, right.at) };
 }
 
-/** Of the product of the rounded factors. */
-async function errorOf(
-  { tensor, rows, columns, turned }: SplittableWeight,
-  { rank }: Factors,
-  left: Uint8Array,
-  right: Uint8Array,
-  context: WorkContext,
-): Promise<TensorAction['error']> {
-  const { name, dtype, shape } = tensor.info;
-  const numbers = (bytes: Uint8Array, count: number): Float64Array => {
-    const out = new Float64Array(count);
-    decodeElements(dtype, bytes, count, out);
-    return out;
-  };
-  const back = product(numbers(left, rows * rank), rows, rank, numbers(right, rank * columns), columns);
-  const asStored = turned ? transposed(back, rows, columns) : back;
-  const bytes = new Uint8Array(asStored.buffer);
-  const [difference] = await compareTensors(
-    [{ a: tensor, b: memoryTensor({ name, dtype: 'f64', shape }, bytes) }],
-    { ...context, progress: { stage() {}, advance() {} } },
-  );
-  if (!difference) return undefined;
-  const { maxAbs, maxRel, rmse, sqnrDb, cosine } = difference;
-  return { maxAbs, maxRel, rmse, sqnrDb, cosine };
-}
-
-function tensorsAt({ left, right }: NonNullable<Factored['places']>, scratch: ScratchTensors): SplitWeight {
-  const at = (place: Place): TensorSource => scratch.tensor(place.info, place.at);
-  return { left: at(left), right: at(right) };
-}
-
-/** A line for each matrix that was split, under its old name. */
+/** A line for each weight that was split, under its old name. */
 const linesOf = (factored: readonly Factored[]): TensorAction[] =>
-  factored.flatMap(({ weight: { tensor }, entry, places, error }) => {
+  factored.flatMap(({ entry, split }) => {
+    if (!split) return [];
+    const { tensor } = split.weight;
     const { name, dtype, shape } = tensor.info;
-    if (!places) return [];
     const sizes = { bytesIn: tensor.byteLength, bytesOut: entry.storedBytes ?? 0 };
     const line = { name, action: 'low-rank', dtypeIn: dtype, dtypeOut: dtype, shape, ...sizes };
-    return [error ? { ...line, error } : line];
+    return [split.error ? { ...line, error: split.error } : line];
   });

@@ -24,6 +24,8 @@ export interface MethodOptions {
   readonly rank?: number;
   /** … or as many as have this share of the sum of their squares (default 0.95). */
   readonly energy?: number;
+  /** Another sparsity (magnitude) or energy (low-rank) for each of these weights, by the first of their names. */
+  readonly levels?: ReadonlyMap<string, number>;
 }
 
 /** Methods that put zeros in the place of elements. */
@@ -75,6 +77,7 @@ export function misplaced({ method, ...options }: MethodOptions): readonly Findi
 
 /** What was asked for, where it is a share of the elements. */
 export function askedSparsity(options: ZeroOptions): number | null {
+  if (options.levels) return null;
   if (options.method === 'magnitude') return sparsityOf(options);
   if (options.method === 'threshold') return null;
   const { keep, of } = patternOf(options);
@@ -92,12 +95,13 @@ async function smallestOf(
   options: MethodOptions,
   context: WorkContext,
 ): Promise<readonly Selected[]> {
+  const { scope, levels } = options;
   const sparsity = sparsityOf(options);
-  const groups = options.scope === 'tensor' ? tensors.map((tensor) => [tensor]) : [tensors];
+  const groups = scope === 'tensor' || levels ? tensors.map((tensor) => [tensor]) : [tensors];
   const rankings = groups.map((group) => ({
     tensors: group,
     count: roundedCount(
-      sparsity,
+      levels?.get(group[0]?.info.name ?? '') ?? sparsity,
       group.reduce((sum, { info }) => sum + elementCount(info.shape, info.name), 0),
     ),
   }));

@@ -27,6 +27,8 @@ export interface PruneModelOptions extends OutputOptions, PruneSelection, Method
    * as few as suffice.
    */
   readonly maxAccuracyDrop?: number;
+  /** magnitude, low-rank: the file may have so many bytes; how much goes is chosen weight by weight. */
+  readonly targetSize?: number;
   /** mlck (default) and npz: store what is left, not the zeros. */
   readonly compress?: boolean;
   /** ONNX: weights in a file beside the graph. */
@@ -59,7 +61,11 @@ export async function pruneOpenedModel(
   options: PruneModelOptions,
   context: WorkContext,
 ): Promise<PruneReport> {
-  const { maxAccuracyDrop, labels } = options;
+  const { targetSize, maxAccuracyDrop, labels } = options;
+  if (targetSize !== undefined) {
+    const { meetSize } = await import('./target-size.js');
+    return meetSize(opened, output, { ...options, targetSize }, context, pruneOpened);
+  }
   if (maxAccuracyDrop === undefined) return pruneOpened(opened, output, options, context);
   const { keeps } = (await outputFormat(output, options.to)).descriptor;
   if (labels === undefined || !opened.model.graph || !keeps.graph) throw unknownAccuracy(opened.input);
@@ -67,15 +73,17 @@ export async function pruneOpenedModel(
   return meetAccuracy(opened, output, { ...options, maxAccuracyDrop }, context, pruneOpened);
 }
 
-async function pruneOpened(
+/** One pruning as the options say. `mostBytes`: a larger file is not put in place. */
+export async function pruneOpened(
   opened: OpenedModel,
   output: string,
   options: PruneModelOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<PruneReport> {
   if (!putsZeros(options)) {
     const { factorModel } = await import('./low-rank.js');
-    return factorModel(opened, output, options, context);
+    return factorModel(opened, output, options, context, mostBytes);
   }
   const target = (await outputFormat(output, options.to)).descriptor;
   const asked = askedSparsity(options);
@@ -106,6 +114,7 @@ async function pruneOpened(
       changed,
       actions: new Map([...changed].map((name) => [name, 'prune'])),
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
+      ...(mostBytes === undefined ? {} : { mostBytes }),
       output,
       options,
       writeOptions: { ...writingOptions(options, compress), ...(sparse.size > 0 ? { sparse } : {}) },
@@ -126,7 +135,9 @@ async function pruneOpened(
     ...report,
     prune: {
       method: options.method,
-      ...(options.method === 'magnitude' ? { scope: options.scope ?? 'global' } : {}),
+      ...(options.method === 'magnitude'
+        ? { scope: options.levels ? 'tensor' : (options.scope ?? 'global') }
+        : {}),
       asked,
       ...totals(entries),
     },

@@ -1,19 +1,12 @@
 import type { WorkContext } from '../../core/format.js';
 import { finding } from '../../errors.js';
-import { joinPath, scratchFolder } from '../../io/disk.js';
 import type { OpenedModel } from '../open.js';
 import type { PruneReport } from '../reports.js';
 import type { PruneModelOptions } from './prune.js';
+import { asGraph, type Prune, withTrials } from './trials.js';
 
 /** Names that a message shows. */
 const SHOWN = 5;
-
-type Prune = (
-  opened: OpenedModel,
-  output: string,
-  options: PruneModelOptions,
-  context: WorkContext,
-) => Promise<PruneReport>;
 
 /**
  * Prunes, and if the accuracy sinks by more than was allowed, leaves the most sensitive weights as they are: as few of
@@ -26,25 +19,16 @@ export async function meetAccuracy(
   context: WorkContext,
   prune: Prune,
 ): Promise<PruneReport> {
-  const { maxAccuracyDrop, dryRun: _, ...free } = options;
-  const { folder, remove } = scratchFolder('mlser-prune-');
-  const quiet = { ...context, progress: { stage() {}, advance() {} } };
-  const trial = async (only: (name: string) => boolean): Promise<{ drop: number; names: string[] }> => {
-    const target = joinPath(folder, 'trial.onnx');
-    const wanted = { ...free, to: 'onnx', only, sync: false, force: true, tolerance: Number.MAX_VALUE };
-    const report = await prune(opened, target, { ...wanted, validate: 'run' }, quiet);
-    const names = report.prune.tensors.map(({ name }) => name);
-    return { drop: report.accuracyDrop ?? Number.NaN, names };
-  };
-  let kept: readonly string[] = [];
-  let all: readonly string[] = [];
-  try {
-    const first = await trial(() => true);
-    all = first.names;
-    if (first.drop > maxAccuracyDrop) kept = await fewest(all, maxAccuracyDrop, trial);
-  } finally {
-    remove();
-  }
+  const { maxAccuracyDrop } = options;
+  const { kept, all } = await withTrials(opened, options, context, prune, async (run) => {
+    const trial = async (only: (name: string) => boolean): Promise<{ drop: number; names: string[] }> => {
+      const report = await run(asGraph({ only }), '.onnx');
+      const names = report.prune.tensors.map(({ name }) => name);
+      return { drop: report.accuracyDrop ?? Number.NaN, names };
+    };
+    const { names, drop } = await trial(() => true);
+    return { all: names, kept: drop > maxAccuracyDrop ? await fewest(names, maxAccuracyDrop, trial) : [] };
+  });
   const spared = new Set(kept);
   const report = await prune(opened, output, { ...options, only: (name) => !spared.has(name) }, context);
   if (kept.length === 0) return report;

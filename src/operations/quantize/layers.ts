@@ -98,3 +98,7 @@ const sqnrOf = (cosine: number): number | null => {
   const sine = 1 - cosine * cosine;
   return sine <= 0 ? null : -10 * Math.log10(sine);
 };
+
+/** How far outputs turn, and ten times the accuracy that is lost. */
+export const lossOf = ({ cosine, accuracyDrop }: Pick<LayerLoss, 'cosine' | 'accuracyDrop'>): number =>
+  Math.max(0, 1 - (cosine ?? 1)) + 10 * Math.max(0, accuracyDrop ?? 0);

@@ -3,8 +3,8 @@ import { type Finding, finding, MlserError } from '../../errors.js';
 import type { OpenedModel } from '../open.js';
 import type { QuantizeReport } from '../reports.js';
 import { exactly, type Override } from './assign.js';
-import { frontier, type Solution } from './knapsack.js';
-import { type LayerLoss, layerLosses, withTrials } from './layers.js';
+import { layerLosses, lossOf, withTrials } from './layers.js';
+import { type Layer, pointsOf, shown } from './points.js';
 import { type QuantizeOptions, quantizedNames, quantizeOpened, weightLosses } from './quantize.js';
 import { schemeById } from './schemes.js';
 
@@ -12,16 +12,7 @@ import { schemeById } from './schemes.js';
 export const LADDER = ['int8-weights', 'int4-weights', 'int2-weights'];
 /** In larger models the loss of a weight is told by its own error: running them once a weight would take hours. */
 const LARGEST_RUN_BYTES = 256 << 20;
-/** Points of the frontier that the report holds. */
-const SHOWN = 20;
 const TRIES = 8;
-
-/** A weight with what can become of it. */
-interface Layer {
-  readonly name: string;
-  readonly bytesIn: number;
-  readonly steps: readonly { readonly scheme: string; readonly bytes: number; readonly loss: number }[];
-}
 
 /**
  * Chooses a scheme for every weight so that the file has at most `targetSize` bytes and the sum of the measured losses
@@ -51,7 +42,10 @@ export async function meetSize(
     if (report.bytesOut <= targetSize || !report.validation.passed || options.dryRun)
       return {
         ...report,
-        frontier: shown(points),
+        frontier: shown(points, (scheme) => scheme).map(({ counts, ...point }) => ({
+          ...point,
+          schemes: counts,
+        })),
         findings: [...report.findings, met(report, targetSize)],
       };
     if (point === points.at(-1)) break;
@@ -85,11 +79,11 @@ async function measure(
   options: QuantizeOptions,
   schemes: readonly string[],
   context: WorkContext,
-): Promise<Layer[]> {
-  const found = new Map<string, { bytesIn: number; steps: Layer['steps'][number][] }>();
+): Promise<Layer<string>[]> {
+  const found = new Map<string, { bytesIn: number; steps: Layer<string>['steps'][number][] }>();
   const add = (name: string, scheme: string, bytesIn: number, bytes: number, loss: number): void => {
     const layer = found.get(name) ?? { bytesIn, steps: [] };
-    layer.steps.push({ scheme, bytes, loss });
+    layer.steps.push({ choice: scheme, bytes, loss });
     found.set(name, layer);
   };
   const size = opened.model.tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -112,48 +106,9 @@ async function measure(
   return [...found].map(([name, layer]) => ({ name, ...layer }));
 }
 
-/** How far outputs turn, and ten times the accuracy that is lost. */
-const lossOf = ({ cosine, accuracyDrop }: LayerLoss): number =>
-  Math.max(0, 1 - (cosine ?? 1)) + 10 * Math.max(0, accuracyDrop ?? 0);
-
-interface Point {
-  readonly bytes: number;
-  readonly loss: number;
-  /** Schemes of the weights that do not stay in float. */
-  readonly chosen: ReadonlyMap<string, string>;
-}
-
-function pointsOf(layers: readonly Layer[], total: number): Point[] {
-  const floats = layers.reduce((sum, { bytesIn }) => sum + bytesIn, 0);
-  const items = layers.map(({ bytesIn, steps }) => [{ bytes: bytesIn, loss: 0 }, ...steps]);
-  return frontier(items).map(({ bytes, loss, choices }: Solution) => ({
-    bytes: total - floats + bytes,
-    loss,
-    chosen: new Map(
-      layers.flatMap(({ name, steps }, i): [string, string][] => {
-        const step = steps[(choices[i] ?? 0) - 1];
-        return step ? [[name, step.scheme]] : [];
-      }),
-    ),
-  }));
-}
-
 function asOverrides(chosen: ReadonlyMap<string, string>): readonly Override[] {
   const each = [...chosen].map(
     ([name, scheme]): Override => ({ pattern: exactly(name), scheme, settings: {} }),
   );
   return [...each, { pattern: /(?:)/, scheme: 'keep', settings: {} }];
-}
-
-function shown(points: readonly Point[]): NonNullable<QuantizeReport['frontier']> {
-  const last = points.length - 1;
-  const every = Math.max(1, last / (SHOWN - 1));
-  const picked = new Set(Array.from({ length: SHOWN }, (_, i) => Math.min(last, Math.round(i * every))));
-  return points
-    .filter((_, i) => picked.has(i))
-    .map(({ bytes, loss, chosen }) => {
-      const schemes: Record<string, number> = {};
-      for (const scheme of chosen.values()) schemes[scheme] = (schemes[scheme] ?? 0) + 1;
-      return { bytes, loss, schemes };
-    });
 }

@@ -5,6 +5,8 @@ import { goldenArrays } from '../npz.js';
 /** The fixtures numerics/prune: what torch keeps of some tensors. */
 interface Entry {
   readonly zeros: number;
+  /** Square root of the sum of squares of what went. */
+  readonly l2_error: number;
   readonly method: string;
   readonly amount?: number;
 }
@@ -39,6 +41,12 @@ export function weight(name: string): TensorSource {
 
 export const floatsOf = async (tensor: TensorSource): Promise<Float32Array> =>
   new Float32Array((await readTensor(tensor)).buffer);
+
+/** Square root of the sum of squares of the differences. */
+export async function distance(before: TensorSource, after: TensorSource): Promise<number> {
+  const [a, b] = [await floatsOf(before), await floatsOf(after)];
+  return Math.sqrt(a.reduce((sum, value, i) => sum + (value - (b[i] ?? 0)) ** 2, 0));
+}
 
 /** 1 where a value is the same as before, 0 where it is zero now and was not. */
 export async function maskOf(before: TensorSource, after: TensorSource): Promise<number[]> {

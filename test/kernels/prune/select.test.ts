@@ -14,7 +14,7 @@ import { zeroed } from '../../../src/kernels/prune/zero.js';
 import { magnitudeAt } from '../../../src/kernels/reference/prune.js';
 import { roundedCount } from '../../../src/operations/prune/methods.js';
 import { testContext } from '../../support/context.js';
-import { maskOf, torchMasks, weight } from './fixtures.js';
+import { distance, maskOf, torchMasks, weight } from './fixtures.js';
 
 const context = testContext(1);
 const folder = mkdtempSync(path.join(tmpdir(), 'mlser-select-'));
@@ -33,13 +33,14 @@ const total = (tensors: readonly TensorSource[]): number =>
 describe('masks of torch.nn.utils.prune', () => {
   const single = torchMasks.filter(({ method }) => method === 'l1_unstructured');
   it('there are some', () => expect(single.length).toBeGreaterThan(20));
-  it.each(single)('$key', async ({ key, mask, zeros, amount = 0 }) => {
+  it.each(single)('$key', async ({ key, mask, zeros, amount = 0, l2_error }) => {
     const [name = ''] = key.split('.');
     const before = weight(name);
     const n = total([before]);
     const count = Number.isInteger(amount) ? amount : roundedCount(amount, n);
     expect(count).toBe(zeros);
     const [after] = await prune([before], count);
+    expect(await distance(before, after!)).toBeCloseTo(l2_error, 6);
     const own = await maskOf(before, after!);
     if (name === 'linear' || name === 'conv' || name === 'bias') {
       expect(own).toEqual([...mask]);
@@ -51,6 +52,18 @@ describe('masks of torch.nn.utils.prune', () => {
     expect(own.flatMap((one, i) => (one ? [magnitudes[i]!] : [])).sort(ascending)).toEqual(
       kept.filter((value) => value !== 0).sort(ascending),
     );
+  });
+
+  it('once more, over what was left', async () => {
+    const twice = torchMasks.find(({ method }) => method.startsWith('l1_unstructured twice'));
+    const [name = ''] = twice!.key.split('.');
+    const before = weight(name);
+    const n = total([before]);
+    const [once] = await prune([before], roundedCount(0.4, n));
+    // Zeros are the smallest, so that they go first.
+    const [after] = await prune([once!], twice!.zeros);
+    expect(await maskOf(before, after!)).toEqual([...twice!.mask]);
+    expect(await distance(before, after!)).toBeCloseTo(twice!.l2_error, 6);
   });
 
   it.each([0.4, 0.8])('global %s', async (amount) => {
@@ -244,4 +257,66 @@ describe('the smallest elements', () => {
 
 it('the magnitude of a double is its bits', () => {
   expect(magnitudeOf(1)).toBe(0x3ff0000000000000n);
+});
+
+describe('large rankings', () => {
+  const count = (1 << 23) + 40_000;
+  const block = 1 << 17;
+
+  /** Tensors in a file, and what a sort of all magnitudes says about the smallest of them. */
+  async function check(values: Float32Array, wanted: number): Promise<void> {
+    const file = path.join(folder, 'large.bin');
+    writeFileSync(file, new Uint8Array(values.buffer));
+    const source = openDisk(file);
+    try {
+      const cut = 3 * block + 64;
+      const tensors = [
+        rangeTensor({ name: 'a', dtype: 'f32', shape: [cut] }, source, 0),
+        rangeTensor({ name: 'b', dtype: 'f32', shape: [count - cut] }, source, cut * 4),
+      ];
+      const magnitudes = new Uint32Array(values.buffer).map((bits) => bits & 0x7fffffff);
+      const limit = magnitudes.slice().sort()[wanted - 1]!;
+      const ties = wanted - magnitudes.reduce((sum, magnitude) => sum + (magnitude < limit ? 1 : 0), 0);
+      for (const threads of [1, 2]) {
+        const [found] = await selectSmallest([{ tensors, count: wanted }], testContext(threads));
+        const after = new Uint8Array(count * 4);
+        for (const [i, tensor] of tensors.entries())
+          after.set(await readTensor(zeroed(tensor, found![i]!.rule)), i === 0 ? 0 : cut * 4);
+        const kept = new Uint32Array(after.buffer);
+        let left = ties;
+        const wrong = magnitudes.findIndex((magnitude, i) => {
+          const goes = magnitude < limit || (magnitude === limit && left-- > 0);
+          return (kept[i] === 0) !== (goes || magnitude === 0);
+        });
+        expect(wrong).toBe(-1);
+        expect(found!.reduce((sum, { zeros }) => sum + zeros, 0)).toBe(wanted);
+      }
+    } finally {
+      source.close();
+    }
+  }
+
+  /** Not quite normal, with a few thousand values of each kind. */
+  function drawn(random: (i: number) => number): Float32Array {
+    let state = 7;
+    const next = (): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 4294967296;
+    };
+    return Float32Array.from({ length: count }, (_, i) => (next() + next() - 1) * random(i) + 1e-9);
+  }
+
+  it('are found in one read around what a sample says', async () => {
+    await check(
+      drawn(() => 0.1),
+      count >> 1,
+    );
+  }, 60_000);
+
+  it('are found where the sample is far off, with ties', async () => {
+    // All that a sample sees is large.
+    const values = drawn((i) => (i % block < 2048 ? 1000 : 0.1));
+    for (let i = 5000; i < count; i += 3) if (i % block > 4096) values[i] = 0.0125;
+    await check(values, count >> 1);
+  }, 60_000);
 });

@@ -4,6 +4,7 @@ import {
   countMagnitudes,
   magnitudeAt,
   magnitudeDigits,
+  nearMagnitudes,
   zeroBelow,
 } from '../../../src/kernels/reference/prune.js';
 import { arena } from '../../../src/kernels/wasm.js';
@@ -63,6 +64,20 @@ describe.each([4, 8] as const)('SIMD kernels equal their references on floats of
   });
 });
 
+it('nearMagnitudes32 equals its reference', () => {
+  for (const { bytes } of blocks) {
+    const count = bytes.length / 4;
+    const own = count === 0 ? [] : [magnitudeAt(bytes, count >> 1, 4)];
+    for (const from of [0n, 0x7fffffffn, ...own, ...own.map((at) => (at > 9n ? at - 9n : 0n))]) {
+      here.digits.values.fill(0);
+      here.kernels.nearMagnitudes32(inSlot(bytes), count, from, here.digits.at, here.results.at);
+      const expected = nearMagnitudes(bytes, from);
+      expect(new Uint32Array(here.results.values.buffer, here.results.at, 1)[0]).toBe(expected.below);
+      expect(Buffer.compare(Buffer.from(here.digits.values), Buffer.from(expected.counts))).toBe(0);
+    }
+  }
+});
+
 describe.each([2, 4, 8] as const)('zeroBelow on floats of %s bytes', (width) => {
   it('equals its reference and touches nothing behind', () => {
     const limits = [0n, 1n, 1n << BigInt(width * 8 - 1), (1n << BigInt(width * 8 - 1)) - 1n];
@@ -114,5 +129,34 @@ describe.each([2, 4, 8] as const)('patterns on floats of %s bytes', (width) => {
         expect(Buffer.compare(found.subarray(0, count * width), expected), `${keep}:${of}`).toBe(0);
         expect(Buffer.compare(found.subarray(count * width), bytes.subarray(count * width))).toBe(0);
       }
+  });
+});
+
+describe.each([2, 4, 8] as const)('patterns along an axis on floats of %s bytes', (width) => {
+  it('equal their reference, from any group on', () => {
+    for (const { bytes } of blocks)
+      for (const [keep, of, length, stride] of [
+        [2, 4, 8, 5],
+        [2, 4, 7, 1],
+        [2, 4, 6, 16],
+        [1, 3, 9, 11],
+        [0, 2, 3, 9],
+        [3, 7, 20, 8],
+      ] as const)
+        for (const row of [0, of, Math.floor((length - 1) / of) * of].filter((at) => at < length)) {
+          const start = row * stride;
+          const rest = bytes.length / width - (length - row) * stride;
+          if (rest < 0) continue;
+          const count = (length - row) * stride + Math.floor(rest / (length * stride)) * length * stride;
+          const expected = bytes.slice(0, count * width);
+          prunePattern(expected, width, start, { length, stride }, { keep, of });
+          const at = inSlot(bytes);
+          const kernel = here.kernels[`patternAlong${width === 2 ? 16 : width === 4 ? 32 : 64}`];
+          kernel(at, count, row, length, stride, keep, of, here.codec.work[0]);
+          const found = here.slot(0).bytes.subarray(0, bytes.length);
+          const what = `${keep}:${of} of ${length} × ${stride} from ${row}`;
+          expect(Buffer.compare(found.subarray(0, count * width), expected), what).toBe(0);
+          expect(Buffer.compare(found.subarray(count * width), bytes.subarray(count * width))).toBe(0);
+        }
   });
 });

@@ -1,0 +1,102 @@
+import { NO_PROGRESS, type WorkContext } from '../../core/format.js';
+import { compareTensors } from '../../kernels/compare.js';
+import { type OpenContext, type OpenedModel, withModel } from '../open.js';
+import { type LayerLoss, layerLosses } from '../quantize/layers.js';
+import type { PruneReport, SensitivityReport, WriteReport } from '../reports.js';
+import { candidatesOf } from './choose.js';
+import { factorable } from './factored.js';
+import { prunedTensors, putsZeros } from './methods.js';
+import { type PruneModelOptions, pruneOpened } from './prune.js';
+import { asGraph, withTrials } from './trials.js';
+
+/**
+ * The loss of every weight when it alone is pruned, ranked: which ones to keep. A graph is run for each of them; of weights
+ * without a graph only their own error is known.
+ */
+export const pruneSensitivity = (
+  input: string,
+  options: PruneModelOptions,
+  context: WorkContext & OpenContext,
+): Promise<SensitivityReport> =>
+  withModel(input, context, async (opened) => {
+    const started = performance.now();
+    const scheme = methodText(options);
+    const layers = opened.model.graph
+      ? await byRuns(opened, options, scheme, context)
+      : await byErrors(opened, options, scheme, context);
+    return {
+      command: 'sensitivity',
+      path: input,
+      scheme,
+      synthetic: options.inputs === undefined,
+      layers,
+      findings: [],
+      seconds: (performance.now() - started) / 1000,
+    };
+  });
+
+function methodText({ method, sparsity = 0.5, threshold, pattern, rank, energy }: PruneModelOptions): string {
+  if (method === 'magnitude') return `magnitude ${sparsity}`;
+  if (method === 'threshold') return `threshold ${threshold ?? ''}`;
+  if (method === 'n:m') return `n:m ${pattern?.keep ?? 2}:${pattern?.of ?? 4}`;
+  return rank === undefined ? `${method} energy ${energy ?? 0.95}` : `${method} rank ${rank}`;
+}
+
+async function byRuns(
+  opened: OpenedModel,
+  options: PruneModelOptions,
+  scheme: string,
+  context: WorkContext,
+): Promise<LayerLoss[]> {
+  const names = putsZeros(options)
+    ? candidatesOf(opened.model, options).map(({ tensor }) => tensor.info.name)
+    : (await factorable(opened.model, options)).weights.map(({ tensor }) => tensor.info.name);
+  context.progress.stage('layers', names.length);
+  return withTrials(opened, options, context, pruneOpened, (trial) =>
+    layerLosses(
+      async (only) => {
+        const report = await trial(asGraph({ only }), '.onnx');
+        context.progress.advance(1);
+        return withStored(report);
+      },
+      scheme,
+      names,
+    ),
+  );
+}
+
+/** Bytes of weights are those that they take as zeros or factors. */
+function withStored(report: PruneReport): WriteReport {
+  const stored = new Map(report.prune.tensors.map(({ name, storedBytes }) => [name, storedBytes]));
+  const tensors = report.tensors.map((one) => ({ ...one, bytesOut: stored.get(one.name) ?? one.bytesOut }));
+  return { ...report, tensors };
+}
+
+async function byErrors(
+  opened: OpenedModel,
+  options: PruneModelOptions,
+  scheme: string,
+  context: WorkContext,
+): Promise<LayerLoss[]> {
+  if (!putsZeros(options)) return [];
+  const candidates = candidatesOf(opened.model, options);
+  const own: PruneModelOptions & { readonly method: typeof options.method } = {
+    ...options,
+    scope: 'tensor',
+  };
+  const pruned = await prunedTensors(candidates, own, { ...context, progress: NO_PROGRESS });
+  const pairs = candidates.flatMap(({ tensor }, i) => {
+    const after = pruned[i]?.tensor;
+    return after ? [{ a: tensor, b: after }] : [];
+  });
+  const errors = await compareTensors(pairs, context);
+  const losses = pairs.map(
+    ({ a: { info, byteLength } }, i): LayerLoss => ({
+      ...{ name: info.name, scheme, bytesIn: byteLength, bytesOut: byteLength },
+      weightSqnrDb: errors[i]?.sqnrDb ?? null,
+      ...{ cosine: null, maxAbs: 0, sqnrDb: null },
+    }),
+  );
+  const rank = ({ weightSqnrDb }: LayerLoss): number => weightSqnrDb ?? Number.POSITIVE_INFINITY;
+  return losses.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
+}

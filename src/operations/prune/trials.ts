@@ -1,0 +1,44 @@
+import type { WorkContext } from '../../core/format.js';
+import { joinPath, scratchFolder } from '../../io/disk.js';
+import type { OpenedModel } from '../open.js';
+import type { PruneReport } from '../reports.js';
+import type { PruneModelOptions } from './prune.js';
+
+export type Prune = (
+  opened: OpenedModel,
+  output: string,
+  options: PruneModelOptions,
+  context: WorkContext,
+  mostBytes?: number,
+) => Promise<PruneReport>;
+
+/** Prunes once more with other options and says what came out; the file goes again. `extension`: of its format. */
+export type Trial = (options: Partial<PruneModelOptions>, extension: string) => Promise<PruneReport>;
+
+/** Runs `work` with a way to try options, in a folder that goes afterwards. */
+export async function withTrials<T>(
+  opened: OpenedModel,
+  options: PruneModelOptions,
+  context: WorkContext,
+  prune: Prune,
+  work: (trial: Trial) => Promise<T>,
+): Promise<T> {
+  const { folder, remove } = scratchFolder('mlser-prune-');
+  const { targetSize: _size, maxAccuracyDrop: _drop, dryRun: _dry, ...free } = options;
+  const quiet = { ...context, progress: { stage() {}, advance() {} } };
+  const always = { sync: false, force: true, tolerance: Number.MAX_VALUE };
+  try {
+    return await work((own, extension) =>
+      prune(opened, joinPath(folder, `trial${extension}`), { ...free, ...always, ...own }, quiet),
+    );
+  } finally {
+    remove();
+  }
+}
+
+/** Runs the graph with these options, as ONNX. */
+export const asGraph = (options: Partial<PruneModelOptions>): Partial<PruneModelOptions> => ({
+  ...options,
+  to: 'onnx',
+  validate: 'run',
+});

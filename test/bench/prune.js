@@ -1,0 +1,184 @@
+// npm run bench:prune: `mlser prune` beside torch, written to test/bench/RESULTS.md.
+//   MLSER_BENCH_DIR     where the generated model goes (1.3 GB, and outputs; default: a temporary folder)
+//   MLSER_BENCH_PYTHON  a Python with torch and safetensors: without it the peer's columns are left out
+//   MLSER_BENCH_RUNS    runs a command on the large model, interleaved (default 3)
+// --small: only the trained classifiers.
+import { execFileSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { compare } from './measure.js';
+import { writeSafetensors } from './model.js';
+import { replaceSection } from './results.js';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const cli = path.resolve(here, '../../bin/mlser.js');
+const dir = process.env.MLSER_BENCH_DIR ?? fs.mkdtempSync(path.join(os.tmpdir(), 'mlser-bench-'));
+const python = process.env.MLSER_BENCH_PYTHON;
+const runs = Number(process.env.MLSER_BENCH_RUNS ?? 3);
+const at = (name) => path.join(dir, name);
+const peer = (...args) => `${python} ${path.join(here, 'peers/prune.py')} ${args.join(' ')}`;
+const mlser = (...args) => `${process.execPath} ${cli} ${args.join(' ')}`;
+const json = (...args) =>
+  JSON.parse(
+    execFileSync(process.execPath, [cli, ...args, '--json'], { encoding: 'utf8', maxBuffer: 1 << 28 }),
+  );
+const sizeOf = (file) => fs.statSync(file).size;
+const remove = (name) => {
+  for (const file of fs.readdirSync(dir)) if (file.startsWith(name)) fs.rmSync(at(file));
+};
+
+function largeModel() {
+  const model = at('m.safetensors');
+  if (!fs.existsSync(model)) {
+    console.error('making the model');
+    writeSafetensors(model);
+  }
+  return model;
+}
+
+/** What the large model is pruned by, the peer's jobs for the same, and whether `.mlck` is written too. */
+const LARGE = [
+  ['magnitude, half of all weights', ['--sparsity', '0.5'], ['global', 'global-lean']],
+  ['magnitude, half of each weight', ['--sparsity', '0.5', '--scope', 'tensor'], []],
+  ['threshold', ['--method', 'threshold', '--threshold', '0.01'], []],
+  ['2 of 4', ['--method', 'n:m', '--pattern', '2:4'], ['2:4']],
+];
+
+function large() {
+  const model = largeModel();
+  const commands = LARGE.flatMap(([title, args, jobs]) => {
+    const before = () => remove('pruned.');
+    const ours = (name, ext, ...more) => ({
+      name: `${title}${name}`,
+      command: mlser('prune', model, at(`pruned.${ext}`), ...args, ...more),
+      before,
+    });
+    return [
+      ours('', 'safetensors', '--validate structure', '--no-sync'),
+      ours(' gate', 'safetensors'),
+      ours(' mlck', 'mlck', '--validate structure', '--no-sync'),
+      ...(python
+        ? jobs.map((job) => ({
+            name: `${title} ${job}`,
+            command: peer(job, model, at('pruned.safetensors'), '0.5'),
+            before,
+          }))
+        : []),
+    ];
+  });
+  const found = compare(commands, runs);
+  remove('pruned.');
+  const cell = (result) => (result ? `${result.wall.toFixed(2)} s, ${Math.round(result.rss)} MB` : '–');
+  const rows = LARGE.flatMap(([title, , jobs]) => {
+    const own = ['', ' gate', ' mlck'].map((suffix) => cell(found.get(`${title}${suffix}`)));
+    const peers = python && jobs.length > 0 ? jobs : [undefined];
+    return peers.map((job) => {
+      const theirs = job && found.get(`${title} ${job}`);
+      const faster = theirs ? `${(theirs.wall / found.get(title).wall).toFixed(1)} ×` : '–';
+      const name = job === undefined ? '–' : `${PEERS[job]}: ${cell(theirs)}`;
+      return `| ${title} | ${name} | ${own[0]} | ${faster} | ${own[1]} | ${own[2]} |`;
+    });
+  });
+  return [
+    '### safetensors of 1.34 GB (BERT-large shapes, 303 M weights in 145 matrices that are pruned)',
+    '',
+    'Wall time and peak memory of the largest process; `structure`: `--validate structure --no-sync`, not waiting for the disk, as',
+    'the peer does not; `gate`: waiting for it, every byte read back and computed by the runtime too. `kthvalue`: lines written',
+    'for the fewest copies, as nothing in torch.nn.utils.prune does.',
+    '',
+    '| what | torch | mlser, structure | faster | mlser, gate | to .mlck, structure |',
+    '|---|--:|--:|--:|--:|--:|',
+    ...rows,
+    '',
+    ...packed(model),
+  ];
+}
+
+const PEERS = { global: 'global_unstructured', 'global-lean': 'kthvalue', '2:4': 'topk' };
+
+/** What zeros save in the native format, beside the weights as they were. */
+function packed(model) {
+  const sparse = at('pruned.mlck');
+  const rows = [0.5, 0.7, 0.9].map((sparsity) => {
+    remove('pruned.');
+    json('prune', model, sparse, '--sparsity', String(sparsity), '--validate', 'structure', '--no-sync');
+    const size = sizeOf(sparse);
+    return `| ${100 * sparsity} % | ${(size / 1e6).toFixed(1)} MB | ${(sizeOf(model) / size).toFixed(2)} × |`;
+  });
+  remove('pruned.');
+  return ['| zeros | .mlck | smaller than dense |', '|--:|--:|--:|', ...rows, ''];
+}
+
+/** Methods that the classifiers are pruned by; `null`: the format of the row is ONNX. */
+const SMALL = [
+  ['magnitude', ['--sparsity', '0.3']],
+  ['magnitude', ['--sparsity', '0.5']],
+  ['magnitude', ['--sparsity', '0.7']],
+  ['magnitude', ['--sparsity', '0.8']],
+  ['magnitude', ['--sparsity', '0.5', '--scope', 'tensor']],
+  ['n:m', ['--pattern', '2:4']],
+  ['low-rank', ['--energy', '0.98']],
+  ['low-rank', ['--energy', '0.95']],
+  ['low-rank', ['--energy', '0.9']],
+  ['channels', ['--sparsity', '0.3']],
+  ['channels', ['--sparsity', '0.5']],
+];
+
+/** Methods that this build has. */
+const METHODS = execFileSync(process.execPath, [cli, 'prune', '--help'], { encoding: 'utf8' });
+
+function small(name) {
+  const folder = path.resolve(here, '../../fixtures/trained', name);
+  const source = path.join(folder, 'model.onnx');
+  const weights = path.join(folder, 'model.safetensors');
+  const test = path.join(folder, 'test.npz');
+  const proof = ['--inputs', test, '--labels', 'y', '--tolerance', '1e9', '--force'];
+  const models = { source };
+  const rows = SMALL.filter(([method]) => METHODS.includes(method)).map(([method, args], i) => {
+    const graph = at(`z${i}.onnx`);
+    const how = ['--method', method, ...args];
+    const made = json('prune', source, graph, ...how, ...proof);
+    models[`z${i}`] = graph;
+    const zeros = !['low-rank', 'channels'].includes(method);
+    if (zeros) json('prune', weights, at('z.mlck'), ...how, '--force');
+    return { title: [method, ...args].join(' '), i, made, packed: zeros ? sizeOf(at('z.mlck')) : undefined };
+  });
+  const request = JSON.stringify({ feeds: test, models, runs: 400 });
+  const latency = JSON.parse(
+    execFileSync(process.execPath, [path.join(here, 'latency.js'), request], { encoding: 'utf8' }),
+  );
+  const dense = sizeOf(weights);
+  const points = (accuracy) => `${(100 * accuracy).toFixed(1)} %`;
+  const before = points(rows[0].made.validation.accuracy.before);
+  const lines = rows.map(({ title, i, made, packed: bytes }) => {
+    const cosine = made.validation.run.outputs[0]?.cosine ?? Number.NaN;
+    return `| ${[
+      title,
+      points(made.prune.sparsity),
+      points(made.validation.accuracy.after),
+      (1 - cosine).toExponential(1),
+      `${(made.bytesOut / 1000).toFixed(1)} kB`,
+      `${latency[`z${i}`].toFixed(3)} ms`,
+      bytes === undefined ? '–' : `${(bytes / 1000).toFixed(1)} kB`,
+      bytes === undefined ? '–' : `${(dense / bytes).toFixed(2)} ×`,
+    ].join(' | ')} |`;
+  });
+  remove('z');
+  return [
+    `### ${name}: ONNX ${(sizeOf(source) / 1000).toFixed(1)} kB, safetensors ${(dense / 1000).toFixed(1)} kB, ${before}, ${latency.source.toFixed(3)} ms a run`,
+    '',
+    '| method | zeros | accuracy | 1 − cosine | ONNX | latency | .mlck | smaller than dense |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|',
+    ...lines,
+    '',
+  ];
+}
+
+const note = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Node ${process.version}; medians of ${runs} interleaved runs on
+the large model; latencies are medians of 400 runs of one sample on one thread, all models in turn. 500 real test images.`;
+const parts = process.argv.includes('--small') ? [] : large();
+const text = [note, '', ...parts, ...['digits_cnn', 'digits_mlp'].flatMap(small)].join('\n');
+replaceSection('prune', text);
+console.log(text);
