@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
+import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
 import type { PruneModelOptions } from '../../operations/prune/prune.js';
 import {
   integerFlag,
@@ -23,6 +23,11 @@ interface PruneFlags extends WritingOptions, SelectionOptions {
   readonly pattern?: string;
   readonly rank?: number;
   readonly energy?: number;
+  readonly importance?: NonNullable<PruneModelOptions['importance']>;
+  readonly compensate?: NonNullable<PruneModelOptions['compensate']>;
+  readonly multipleOf?: number;
+  readonly calibration?: string;
+  readonly layers?: string;
   readonly keep?: RegExp[];
   readonly maxAccuracyDrop?: number;
   readonly compress?: boolean;
@@ -40,15 +45,20 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--method <name>',
-        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices become products of thin ones; channels: whole filters, neurons and heads of an ONNX graph; layers: whole blocks',
         PRUNE_METHODS,
       ).default('magnitude'),
     )
-    .addOption(numberFlag('--sparsity <share>', 'magnitude: share that becomes zero (default 0.5)'))
+    .addOption(
+      numberFlag(
+        '--sparsity <share>',
+        'magnitude: share that becomes zero (default 0.5); channels, layers: share that goes (0.3, 0.1)',
+      ),
+    )
     .addOption(
       wordFlag(
         '--scope <scope>',
-        'magnitude: the share is of all weights, global (default), or of each tensor',
+        'magnitude: the share is of all weights, global (default), or of each tensor; channels: of each group (tensor, default) or of all',
         PRUNE_SCOPES,
       ),
     )
@@ -58,6 +68,27 @@ export function prune(program: Command, cli: Cli): void {
       numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
     )
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours along the summed axis (default 2:4)');
+  command
+    .option(
+      '--calibration <npz>',
+      'channels, layers: samples of the inputs, to choose and to make up for what goes',
+    )
+    .addOption(
+      wordFlag(
+        '--importance <name>',
+        'channels: what counts, weights (l1, l2) or what reaches the next layers (activation, default with samples)',
+        IMPORTANCES,
+      ),
+    )
+    .addOption(
+      wordFlag(
+        '--compensate <what>',
+        'channels: next layers make up for what goes, with their weights (default with samples) or biases',
+        COMPENSATIONS,
+      ),
+    )
+    .addOption(integerFlag('--multiple-of <n>', 'channels: as many stay as a multiple of this'))
+    .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
@@ -102,6 +133,10 @@ const run = (
         'threshold',
         'rank',
         'energy',
+        'importance',
+        'compensate',
+        'multipleOf',
+        'calibration',
         'keep',
         'maxAccuracyDrop',
         'compress',

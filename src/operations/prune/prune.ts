@@ -65,6 +65,10 @@ async function pruneOpened(
   options: PruneModelOptions,
   context: WorkContext,
 ): Promise<PruneReport> {
+  if (options.method === 'channels') {
+    const { pruneChannels } = await import('./channels/channels.js');
+    return pruneChannels(opened, output, options, context);
+  }
   if (!putsZeros(options)) {
     const { factorModel } = await import('./low-rank.js');
     return factorModel(opened, output, options, context);
