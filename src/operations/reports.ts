@@ -375,6 +375,8 @@ export interface PrunedTensorEntry {
   readonly channels?: { readonly before: number; readonly after: number };
   readonly units?: number;
   readonly members?: readonly string[];
+  /** layers, with samples: 1 − the mean cosine of what is before and behind the block. */
+  readonly influence?: number;
   /** Why it takes as much as before. */
   readonly reason?: string;
 }

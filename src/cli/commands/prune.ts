@@ -112,7 +112,8 @@ const run = (
   written(session, options, [input, output], async () => {
     const { pruneModel } = await import('../../operations/prune/prune.js');
     const { parsePattern } = await import('../../operations/prune/methods.js');
-    const { method, pattern, validate, device } = options;
+    const { parseLayers } = await import('../../operations/prune/layers/layer-list.js');
+    const { method, pattern, layers, validate, device } = options;
     const wanted: PruneModelOptions = {
       ...given(
         options,
@@ -143,6 +144,7 @@ const run = (
         'externalData',
       ),
       ...(pattern === undefined ? {} : { pattern: parsePattern(pattern) }),
+      ...(layers === undefined ? {} : { layers: parseLayers(layers) }),
       ...{ method, validate, device },
     };
     return pruneModel(input, output, wanted, session.context);

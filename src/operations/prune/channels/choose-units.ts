@@ -47,6 +47,7 @@ function together(groups: readonly Weighed[], sparsity: number): readonly number
 
 /** Units to keep so that channels are a multiple, the next one up; all of them where there is none below. */
 function rounded({ units, ...group }: ChannelGroup, kept: number, multiple: number): number {
+  if (multiple === 1) return kept;
   const each = channelsOf({ units, ...group }) / units;
   for (let n = kept; n < units; n++) if (Number.isInteger(each) && (n * each) % multiple === 0) return n;
   return units;
