@@ -38,6 +38,7 @@ const texts = (text: string): [string, string][] => {
   const quantize = sample.withTexts(sample.quantizeReport, text);
   const preset = sample.withTexts(sample.presetReport, text);
   const pruned = sample.withTexts(sample.prunedReport, text);
+  const channels = sample.withTexts(sample.channelsReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const meta = sample.withTexts(sample.metaReport, text);
   const check = sample.withTexts(sample.checkReport, text);
@@ -57,6 +58,7 @@ const texts = (text: string): [string, string][] => {
     ['quantize', renderWrite(quantize, style)],
     ['quantize --preset', renderPreset(preset, style)],
     ['prune', renderWrite(pruned, style)],
+    ['prune channels', renderWrite(channels, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['checksum --tensors', renderChecksum(sample.withTexts(sample.checksumReport, text), true)],
     ['check', renderCheck(check, style)],
@@ -166,6 +168,8 @@ describe('reports in full', () => {
     expect(schemaErrors('quantize', sample.quantizeReport)).toEqual([]);
     expect(schemaErrors('quantize-preset', sample.presetReport)).toEqual([]);
     expect(schemaErrors('prune', sample.prunedReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.channelsReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.layersReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('checksum', sample.checksumReport)).toEqual([]);
     expect(schemaErrors('check', sample.checkReport)).toEqual([]);
@@ -201,6 +205,8 @@ describe('the text of reports', () => {
   it('quantize', () => expect(renderWrite(sample.quantizeReport, style)).toMatchSnapshot());
   it('quantize --preset', () => expect(renderPreset(sample.presetReport, style)).toMatchSnapshot());
   it('prune', () => expect(renderWrite(sample.prunedReport, style)).toMatchSnapshot());
+  it('prune channels', () => expect(renderWrite(sample.channelsReport, style)).toMatchSnapshot());
+  it('prune layers', () => expect(renderWrite(sample.layersReport, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('diff', () => expect(renderDiff(sample.diffReport, style)).toMatchSnapshot());
   it('delta create', () => expect(renderWrite(sample.deltaReport, style)).toMatchSnapshot());

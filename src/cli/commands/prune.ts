@@ -58,7 +58,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--scope <scope>',
-        'magnitude: the share is of all weights, global (default), or of each tensor; channels: of each group (tensor, default) or of all',
+        'magnitude, channels: the share is of all together, global (default), or of each tensor',
         PRUNE_SCOPES,
       ),
     )
@@ -87,7 +87,7 @@ export function prune(program: Command, cli: Cli): void {
         COMPENSATIONS,
       ),
     )
-    .addOption(integerFlag('--multiple-of <n>', 'channels: as many stay as a multiple of this'))
+    .addOption(integerFlag('--multiple-of <n>', 'channels: as many stay as a multiple of this (default 8)'))
     .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))

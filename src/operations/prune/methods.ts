@@ -12,7 +12,7 @@ import type { Compensation, Importance, PruneMethod, PruneScope } from './names.
 
 export interface MethodOptions {
   readonly method: PruneMethod;
-  /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5). */
+  /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5); of channels (0.3) or blocks (0.1) that go. */
   readonly sparsity?: number;
   /** magnitude: tensors are ranked together (default: small and sensitive ones are spared), or each alone. */
   readonly scope?: PruneScope;
@@ -28,7 +28,7 @@ export interface MethodOptions {
   readonly importance?: Importance;
   /** channels: how what is left makes up for what goes (default: weights with samples, else bias). */
   readonly compensate?: Compensation;
-  /** channels: so many, or a multiple of it, stay. */
+  /** channels: so many, or a multiple of it, stay (default 8). */
   readonly multipleOf?: number;
   /** channels, layers: npz with samples of the inputs. */
   readonly calibration?: string;

@@ -15,13 +15,15 @@ import { writeModel } from '../../write.js';
 import { misplaced, sparsityOf } from '../methods.js';
 import type { Importance, PruneScope } from '../names.js';
 import type { PruneModelOptions } from '../prune.js';
-import { channelsOf, chosenUnits } from './choose-units.js';
+import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
 import { compensated } from './compensate.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
 import { valueShapes } from './value-shapes.js';
 
 const SPARSITY = 0.3;
+/** The runtime computes with blocks of 8 or 16 channels: others take longer than what they save (src/README.md). */
+const MULTIPLE = 8;
 
 /** What is to become of a graph. */
 interface Plan {
@@ -111,9 +113,9 @@ async function planned(
   if (free.length === 0)
     findings.push(finding('warning', 'NOTHING_PRUNED', 'model', 'no channels can be taken out'));
   const grams = calibration === undefined ? undefined : new Grams(model, opened.files, calibration, context);
-  const scope = options.scope ?? 'tensor';
+  const scope = options.scope ?? 'global';
   const weights = await weighed(graph, free, by, grams);
-  const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: options.multipleOf ?? 1 });
+  const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: multipleOf(options) });
   let replaced: Parameters<typeof cutChannels>[2] = new Map();
   if (grams && how !== 'none') {
     const made = await compensated(graph, cuts, how, grams, scratch);
@@ -131,6 +133,14 @@ async function planned(
   }
   const intended = cutChannels(graph, cuts, replaced);
   return { intended, cuts, groups: all, findings, by, scope };
+}
+
+function multipleOf({ multipleOf: wanted = MULTIPLE }: PruneModelOptions): number {
+  if (Number.isSafeInteger(wanted) && wanted >= 1) return wanted;
+  throw new MlserError('E_USAGE', `channels cannot be a multiple of ${wanted}`, {
+    details: { multipleOf: wanted },
+    hint: 'give a number from 1 on: --multiple-of 8',
+  });
 }
 
 const needsSamples = (what: string): MlserError =>
@@ -195,7 +205,7 @@ function entryOf(group: ChannelGroup, { cuts, intended }: Plan, model: Model): P
   const cut = cuts.find((one) => one.group === group);
   const channels = channelsOf(group);
   const tensor = model.tensors.find(({ info }) => info.name === group.name);
-  const kept = cut ? Math.round((channels * cut.kept.size) / group.units) : channels;
+  const kept = cut ? channelsLeft(cut) : channels;
   const members = [...new Set(group.weights.map(({ value }) => value))];
   return {
     ...{ name: group.name, sparsity: 0, zeros: 0 },
