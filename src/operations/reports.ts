@@ -336,8 +336,12 @@ export interface QuantizeReport extends WriteReport {
 export interface PruneReport extends WriteReport {
   readonly prune: {
     readonly method: string;
-    /** magnitude: what was ranked together. */
+    /** magnitude, channels: what was ranked together. */
     readonly scope?: 'global' | 'tensor';
+    /** channels: what they were ranked by. */
+    readonly importance?: string;
+    /** channels: of all groups; layers: blocks. */
+    readonly channels?: { readonly before: number; readonly after: number };
     /** Share of zeros that was asked for; null where the method has none. */
     readonly asked: number | null;
     /** Share of zeros in all tensors that were pruned. */
@@ -373,6 +377,12 @@ export interface PrunedTensorEntry {
   /** low-rank: singular values that are kept, and their share of the sum of squares. */
   readonly rank?: number;
   readonly energy?: number;
+  /** channels: of the group that this weight gives its name; how many parts it has that go together, and all weights in it. */
+  readonly channels?: { readonly before: number; readonly after: number };
+  readonly units?: number;
+  readonly members?: readonly string[];
+  /** layers, with samples: 1 − the mean cosine of what is before and behind the block. */
+  readonly influence?: number;
   /** Why it takes as much as before. */
   readonly reason?: string;
 }

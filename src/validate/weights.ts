@@ -6,6 +6,7 @@ import { type Finding, finding } from '../errors.js';
 import { canCast } from '../kernels/cast.js';
 import { compareTensors, type TensorDifference } from '../kernels/compare.js';
 import type { TensorStats } from '../kernels/statistics.js';
+import { sameDims } from '../runtime/metrics.js';
 import { roundingBound } from './bounds.js';
 import type { TensorErrorMetrics, ValidationReport } from './report.js';
 
@@ -126,6 +127,7 @@ function pairUp({ written, intended, source, changed, quantized }: WeightsReques
     const before = origin.get(name);
     const lossy =
       before !== undefined &&
+      sameDims(before.info.shape, target.info.shape) &&
       !(quantized && isFloat(before.info.dtype) && !isFloat(target.info.dtype)) &&
       (changed?.has(name) ||
         (before.info.dtype !== target.info.dtype && canCast(before.info.dtype, target.info.dtype)));

@@ -60,6 +60,7 @@ const texts = (text: string): [string, string][] => {
   const pruned = sample.withTexts(sample.prunedReport, text);
   const optimized = sample.withTexts(sample.optimizedReport, text);
   const pipeline = sample.withTexts(sample.pipelineReport, text);
+  const channels = sample.withTexts(sample.channelsReport, text);
   const sensitivity = sample.withTexts(sample.sensitivityReport, text);
   const bench = sample.withTexts(sample.benchReport, text);
   const reduced = sample.withTexts(sample.reduceReport, text);
@@ -85,6 +86,7 @@ const texts = (text: string): [string, string][] => {
     ['optimize', renderWrite(optimized, style)],
     ['pipeline', renderPipeline(pipeline, style)],
     ['inspect of what a recipe made', renderInspect(madeByRecipe(text), {}, style)],
+    ['prune channels', renderWrite(channels, style)],
     ['sensitivity', renderSensitivity(sensitivity, style)],
     ['reduce', renderReduce(reduced, style)],
     ['trace', renderTrace(traced, { all: true }, style)],
@@ -215,6 +217,8 @@ describe('reports in full', () => {
     expect(schemaErrors('optimize', sample.optimizedReport)).toEqual([]);
     expect(schemaErrors('optimize-list', sample.passList)).toEqual([]);
     expect(schemaErrors('pipeline', sample.pipelineReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.channelsReport)).toEqual([]);
+    expect(schemaErrors('prune', sample.layersReport)).toEqual([]);
     expect(schemaErrors('sensitivity', sample.sensitivityReport)).toEqual([]);
     expect(schemaErrors('reduce', sample.reduceReport)).toEqual([]);
     expect(schemaErrors('trace', sample.traceReport)).toEqual([]);
@@ -264,6 +268,8 @@ describe('the text of reports', () => {
   it('pipeline', () => expect(renderPipeline(sample.pipelineReport, style)).toMatchSnapshot());
   it('inspect of what a recipe made', () =>
     expect(renderInspect(madeByRecipe('half'), {}, style)).toMatchSnapshot());
+  it('prune channels', () => expect(renderWrite(sample.channelsReport, style)).toMatchSnapshot());
+  it('prune layers', () => expect(renderWrite(sample.layersReport, style)).toMatchSnapshot());
   it('sensitivity', () => expect(renderSensitivity(sample.sensitivityReport, style)).toMatchSnapshot());
   it('reduce', () => expect(renderReduce(sample.reduceReport, style)).toMatchSnapshot());
   it('trace', () => expect(renderTrace(sample.traceReport, { all: false }, style)).toMatchSnapshot());

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
+import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
 import type { PruneModelOptions } from '../../operations/prune/prune.js';
 import {
   integerFlag,
@@ -24,6 +24,11 @@ interface PruneFlags extends WritingOptions, SelectionOptions {
   readonly pattern?: string;
   readonly rank?: number;
   readonly energy?: number;
+  readonly importance?: NonNullable<PruneModelOptions['importance']>;
+  readonly compensate?: NonNullable<PruneModelOptions['compensate']>;
+  readonly multipleOf?: number;
+  readonly calibration?: string;
+  readonly layers?: string;
   readonly keep?: RegExp[];
   readonly maxAccuracyDrop?: number;
   readonly targetSize?: number;
@@ -42,15 +47,20 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--method <name>',
-        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: matrices and convolutions of an ONNX graph become two thin ones',
+        'magnitude: the smallest; threshold: all below a number; n:m: all but n of m neighbours; low-rank: ONNX matrices and convolutions become two thin ones; channels: whole filters, neurons and heads of an ONNX graph; layers: whole blocks',
         PRUNE_METHODS,
       ).default('magnitude'),
     )
-    .addOption(numberFlag('--sparsity <share>', 'magnitude: share that becomes zero (default 0.5)'))
+    .addOption(
+      numberFlag(
+        '--sparsity <share>',
+        'magnitude: share that becomes zero (default 0.5); channels, layers: share that goes (0.3, 0.1)',
+      ),
+    )
     .addOption(
       wordFlag(
         '--scope <scope>',
-        'magnitude: the share is of all weights, global (default), or of each tensor',
+        'magnitude, channels: the share is of all together, global (default), or of each tensor',
         PRUNE_SCOPES,
       ),
     )
@@ -60,6 +70,27 @@ export function prune(program: Command, cli: Cli): void {
       numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
     )
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours along the summed axis (default 2:4)');
+  command
+    .option(
+      '--calibration <npz>',
+      'channels, layers: samples of the inputs, to choose and to make up for what goes',
+    )
+    .addOption(
+      wordFlag(
+        '--importance <name>',
+        'channels: what counts, weights (l1, l2) or what reaches the next layers (activation, default with samples)',
+        IMPORTANCES,
+      ),
+    )
+    .addOption(
+      wordFlag(
+        '--compensate <what>',
+        'channels: next layers make up for what goes, with their weights (default with samples) or biases',
+        COMPENSATIONS,
+      ),
+    )
+    .addOption(integerFlag('--multiple-of <n>', 'channels: as many stay as a multiple of this (default 8)'))
+    .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
@@ -84,7 +115,8 @@ const run = (
   written(session, options, [input, output], async () => {
     const { pruneModel } = await import('../../operations/prune/prune.js');
     const { parsePattern } = await import('../../operations/prune/methods.js');
-    const { method, pattern, validate, device } = options;
+    const { parseLayers } = await import('../../operations/prune/layers/layer-list.js');
+    const { method, pattern, layers, validate, device } = options;
     const wanted: PruneModelOptions = {
       ...given(
         options,
@@ -105,6 +137,10 @@ const run = (
         'threshold',
         'rank',
         'energy',
+        'importance',
+        'compensate',
+        'multipleOf',
+        'calibration',
         'keep',
         'maxAccuracyDrop',
         'targetSize',
@@ -112,6 +148,7 @@ const run = (
         'externalData',
       ),
       ...(pattern === undefined ? {} : { pattern: parsePattern(pattern) }),
+      ...(layers === undefined ? {} : { layers: parseLayers(layers) }),
       ...{ method, validate, device },
     };
     return pruneModel(input, output, wanted, session.context);

@@ -11,13 +11,17 @@ const SHOWN = 12;
 
 /** How many zeros there are (or weights that were split), what that saves, and why not more. */
 export function zerosSection({ prune }: PruneReport, style: Style): string {
-  const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes } = prune;
+  const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes, channels } = prune;
   const factored = tensors.filter((one) => one.rank !== undefined && one.reason === undefined).length;
   const wanted = asked === null ? '' : `, ${percent(asked)} asked for`;
   const pairs: [string, string][] = [
-    method === 'low-rank'
-      ? ['split', `${factored} of ${tensors.length} weights`]
-      : ['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`],
+    ...(channels
+      ? [gonePair(method, channels, tensors, wanted)]
+      : [
+          method === 'low-rank'
+            ? (['split', `${factored} of ${tensors.length} weights`] as [string, string])
+            : (['zeros', `${percent(sparsity)} of ${tensors.length} weights${wanted}`] as [string, string]),
+        ]),
     ['stored', `${size(denseBytes)} → ${sizeText(storedBytes)}`],
     ...(reason === undefined ? [] : [['no smaller', safe(reason)] as [string, string]]),
   ];
@@ -42,6 +46,28 @@ export function levelsSection({ frontier }: PruneReport, style: Style): string {
   );
 }
 
+/** Channels or blocks that are gone, of those that could go. */
+function gonePair(
+  method: string,
+  { before, after }: { readonly before: number; readonly after: number },
+  tensors: readonly PrunedTensorEntry[],
+  wanted: string,
+): [string, string] {
+  if (method === 'layers') return ['blocks', `${before} → ${after}${wanted}`];
+  const free = tensors.filter((one) => one.reason === undefined);
+  const sum = (key: 'before' | 'after'): number =>
+    free.reduce((all, one) => all + (one.channels?.[key] ?? 0), 0);
+  return [
+    'channels',
+    `${sum('before')} → ${sum('after')} in ${free.length} of ${tensors.length} groups${wanted}`,
+  ];
+}
+
+const channelText = ({ channels, members }: PrunedTensorEntry): readonly string[] => [
+  channels ? `${channels.before} → ${channels.after}` : '',
+  String(members?.length ?? 0),
+];
+
 const energyText = (energy: number | undefined): string => (energy === undefined ? '' : percent(energy));
 
 const sizeText = (bytes: number | null): string => (bytes === null ? 'not known' : size(bytes));
@@ -51,6 +77,8 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
   const ranks = largest.some(({ rank }) => rank !== undefined);
   const axes = largest.some(({ axis }) => axis !== undefined);
   const reasons = largest.some((one) => one.reason !== undefined && one.reason !== reason);
+  const channels = largest.some((one) => one.channels !== undefined);
+  const influence = largest.some((one) => one.influence !== undefined);
   const text = table(
     [
       { title: 'name', flexible: true },
@@ -59,15 +87,26 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
             { title: 'rank', align: 'right' },
             { title: 'energy', align: 'right' },
           ] as const)
-        : ([{ title: 'zeros', align: 'right' }] as const)),
+        : channels
+          ? ([
+              { title: 'left', align: 'right' },
+              { title: 'weights', align: 'right' },
+            ] as const)
+          : ([{ title: 'zeros', align: 'right' }] as const)),
+      ...(influence ? ([{ title: 'influence', align: 'right' }] as const) : []),
       { title: 'dense', align: 'right' },
       { title: 'stored', align: 'right' },
       ...(axes ? [{ title: 'neighbours along' }] : []),
-      ...(reasons ? [{ title: 'why no less', flexible: true }] : []),
+      ...(reasons ? [{ title: channels ? 'why not' : 'why no less', flexible: true }] : []),
     ],
     largest.map((one) => [
       safe(one.name),
-      ...(ranks ? [String(one.rank ?? ''), energyText(one.energy)] : [percent(one.sparsity)]),
+      ...(ranks
+        ? [String(one.rank ?? ''), energyText(one.energy)]
+        : channels
+          ? channelText(one)
+          : [percent(one.sparsity)]),
+      ...(influence ? [one.influence?.toPrecision(3) ?? ''] : []),
       size(one.denseBytes),
       sizeText(one.storedBytes),
       ...(axes ? [safe(one.axis ?? '')] : []),

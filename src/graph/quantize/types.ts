@@ -54,6 +54,8 @@ export interface GramSource {
   readonly size: number;
   /** Shape of the kernel without its outputs, and the attributes of Conv. */
   readonly patches?: { readonly shape: readonly number[]; readonly attributes: readonly AttributeProto[] };
+  /** A column of ones stands behind the others, so that XᵀX has their sums too (from operator set 11 on). */
+  readonly ones?: boolean;
 }
 
 /** XᵀX is wanted, X being the rows of all sources. */

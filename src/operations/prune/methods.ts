@@ -8,11 +8,11 @@ import { selectBelow } from '../../kernels/prune/threshold.js';
 import { zeroed } from '../../kernels/prune/zero.js';
 import { statTensors } from '../../kernels/statistics.js';
 import type { Candidate } from './choose.js';
-import type { PruneMethod, PruneScope } from './names.js';
+import type { Compensation, Importance, PruneMethod, PruneScope } from './names.js';
 
 export interface MethodOptions {
   readonly method: PruneMethod;
-  /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5). */
+  /** magnitude: the share of elements that become zero, 0 to 1 (default 0.5); of channels (0.3) or blocks (0.1) that go. */
   readonly sparsity?: number;
   /** magnitude: tensors are ranked together (default: small and sensitive ones are spared), or each alone. */
   readonly scope?: PruneScope;
@@ -26,13 +26,24 @@ export interface MethodOptions {
   readonly energy?: number;
   /** Another sparsity (magnitude) or energy (low-rank) for each of these weights, by the first of their names. */
   readonly levels?: ReadonlyMap<string, number>;
+  /** channels: what makes one important (default: activation with samples, else l1). */
+  readonly importance?: Importance;
+  /** channels: how what is left makes up for what goes (default: weights with samples, else bias). */
+  readonly compensate?: Compensation;
+  /** channels: so many, or a multiple of it, stay (default 8). */
+  readonly multipleOf?: number;
+  /** channels, layers: npz with samples of the inputs. */
+  readonly calibration?: string;
+  /** layers: those that go, by number. */
+  readonly layers?: readonly number[];
 }
 
 /** Methods that put zeros in the place of elements. */
-type ZeroOptions = MethodOptions & { readonly method: Exclude<PruneMethod, 'low-rank'> };
+type ZeroMethod = Exclude<PruneMethod, 'low-rank' | 'channels' | 'layers'>;
+type ZeroOptions = MethodOptions & { readonly method: ZeroMethod };
 
 export const putsZeros = <T extends MethodOptions>(options: T): options is T & ZeroOptions =>
-  options.method !== 'low-rank';
+  !['low-rank', 'channels', 'layers'].includes(options.method);
 
 /** What becomes of a weight. */
 export interface Pruned {
@@ -60,19 +71,25 @@ export async function prunedTensors(
 
 /** Options that the method does not look at: said, so that nobody relies on them. */
 export function misplaced({ method, ...options }: MethodOptions): readonly Finding[] {
-  const own = new Map<keyof typeof options, PruneMethod>([
-    ['sparsity', 'magnitude'],
-    ['scope', 'magnitude'],
-    ['threshold', 'threshold'],
-    ['pattern', 'n:m'],
-    ['rank', 'low-rank'],
-    ['energy', 'low-rank'],
+  const own = new Map<keyof typeof options, readonly PruneMethod[]>([
+    ['sparsity', ['magnitude', 'channels', 'layers']],
+    ['scope', ['magnitude', 'channels']],
+    ['threshold', ['threshold']],
+    ['pattern', ['n:m']],
+    ['rank', ['low-rank']],
+    ['energy', ['low-rank']],
+    ['importance', ['channels']],
+    ['compensate', ['channels']],
+    ['multipleOf', ['channels']],
+    ['calibration', ['channels', 'layers']],
+    ['layers', ['layers']],
   ]);
-  return [...own].flatMap(([option, of]) =>
-    options[option] === undefined || of === method
-      ? []
-      : [finding('warning', 'OPTION_IGNORED', option, `--${option} is for the method ${of}, not ${method}`)],
-  );
+  return [...own].flatMap(([option, of]) => {
+    if (options[option] === undefined || of.includes(method)) return [];
+    const flag = option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const message = `--${flag} is for the method ${of.join(' or ')}, not ${method}`;
+    return [finding('warning', 'OPTION_IGNORED', option, message)];
+  });
 }
 
 /** What was asked for, where it is a share of the elements. */
@@ -126,7 +143,8 @@ async function byPattern(
   return tensors.map((tensor, i) => ({ tensor, zeros: figures[i]?.zeros ?? 0 }));
 }
 
-function sparsityOf({ sparsity = 0.5 }: MethodOptions): number {
+/** @throws E_USAGE for what is no share. */
+export function sparsityOf({ sparsity = 0.5 }: Pick<MethodOptions, 'sparsity'>): number {
   if (sparsity >= 0 && sparsity <= 1) return sparsity;
   throw new MlserError('E_USAGE', `a sparsity of ${sparsity} is no share`, {
     details: { sparsity },

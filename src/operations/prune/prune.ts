@@ -81,6 +81,14 @@ export async function pruneOpened(
   context: WorkContext,
   mostBytes?: number,
 ): Promise<PruneReport> {
+  if (options.method === 'channels') {
+    const { pruneChannels } = await import('./channels/channels.js');
+    return pruneChannels(opened, output, options, context);
+  }
+  if (options.method === 'layers') {
+    const { pruneLayers } = await import('./layers/layers.js');
+    return pruneLayers(opened, output, options, context);
+  }
   if (!putsZeros(options)) {
     const { factorModel } = await import('./low-rank.js');
     return factorModel(opened, output, options, context, mostBytes);

@@ -9,6 +9,8 @@ export const gramName = (index: number): string => `mlser_gram_${index}`;
 
 /** TensorProto.DataType. */
 const [FLOAT, DOUBLE] = [1n, 11n];
+/** What columns of ones are filled with. */
+const ONE = { name: '', dtype: 'f64' as const, shape: [], raw: new Uint8Array(Float64Array.of(1).buffer) };
 
 /**
  * The model with Gram matrices XᵀX as its outputs, X being the rows of each source. They are multiplied in f64, where
@@ -64,7 +66,7 @@ export function magnifying(model: Model, sources: readonly GramSource[]): Model 
   );
 }
 
-function nodesFor({ value, size, patches }: GramSource, output: string): readonly NodeProto[] {
+function nodesFor({ value, size, patches, ones }: GramSource, output: string): readonly NodeProto[] {
   const nodes: NodeProto[] = [];
   const step = (op: string, inputs: readonly string[], rest: Partial<NodeDescription> = {}): string => {
     const name = `${output}_${nodes.length}`;
@@ -80,8 +82,12 @@ function nodesFor({ value, size, patches }: GramSource, output: string): readonl
       attributes: { value: { name: '', dtype: 'i64', shape: [dims.length], raw } },
     });
   };
+  const extended = (rows: string, before: readonly number[], after: readonly number[]): string =>
+    ones
+      ? step('Pad', [rows, sizes(...before, ...after), step('Constant', [], { attributes: { value: ONE } })])
+      : rows;
   if (!patches) {
-    const rows = step('Reshape', [cast(value, DOUBLE), sizes(-1, size)]);
+    const rows = extended(step('Reshape', [cast(value, DOUBLE), sizes(-1, size)]), [0, 0], [0, 1]);
     step('MatMul', [turn(rows, [1, 0]), rows], { outputs: [output] });
     return nodes;
   }
@@ -94,7 +100,7 @@ function nodesFor({ value, size, patches }: GramSource, output: string): readonl
   const last = nodes.pop();
   if (last) nodes.push({ ...last, attribute: patches.attributes });
   const turned = turn(convolved, [1, 0, ...patches.shape.slice(1).map((_, axis) => axis + 2)]);
-  const columns = step('Reshape', [cast(turned, DOUBLE), sizes(size, -1)]);
+  const columns = extended(step('Reshape', [cast(turned, DOUBLE), sizes(size, -1)]), [0, 0], [1, 0]);
   step('MatMul', [columns, turn(columns, [1, 0])], { outputs: [output] });
   return nodes;
 }
