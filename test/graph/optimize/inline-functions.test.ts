@@ -63,7 +63,7 @@ const modelWith = (
   nodes: readonly NodeProto[],
   functions: readonly FunctionProto[],
   more: Partial<GraphProto> = {},
-): Promise<Uint8Array> =>
+): Uint8Array =>
   encodeToBytes(
     'ModelProto',
     create('ModelProto', {
