@@ -1,6 +1,7 @@
 import type { Pass } from './pass.js';
 import { castChains } from './passes/cast-chains.js';
 import { commonSubexpressions } from './passes/common-subexpressions.js';
+import { constantConditions } from './passes/constant-conditions.js';
 import { deadCode } from './passes/dead-code.js';
 import { duplicateInitializers } from './passes/duplicate-initializers.js';
 import { foldConstants } from './passes/fold-constants.js';
@@ -22,6 +23,7 @@ export const PASSES: readonly Pass[] = [
   reshapes,
   shapeFolding,
   foldConstants,
+  constantConditions,
   duplicateInitializers,
   commonSubexpressions,
   deadCode,

@@ -319,6 +319,20 @@ export class WorkGraph {
       .flatMap((inner) => this.#bodies.get(inner) ?? []);
   }
 
+  /** The sub-graph of an attribute (`then_branch`). */
+  body(node: NodeProto, attribute: string): WorkGraph | undefined {
+    const inner = node.attribute.find(({ name }) => name === attribute)?.g;
+    return inner && this.#bodies.get(inner);
+  }
+
+  /** Opens the graphs inside nodes that are to come into this one. */
+  async adopt(nodes: readonly NodeProto[]): Promise<void> {
+    for (const { attribute } of nodes)
+      for (const { g, graphs } of attribute)
+        for (const inner of g ? [g, ...graphs] : graphs)
+          this.#bodies.set(inner, await WorkGraph.open(inner, this.shop, this));
+  }
+
   /** A sub-graph was rewritten: what its node takes may be something else. */
   refresh(body: WorkGraph): void {
     for (const node of this.#nodes.toArray())

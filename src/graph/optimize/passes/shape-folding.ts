@@ -41,7 +41,7 @@ async function fold(graph: WorkGraph, node: NodeProto): Promise<boolean> {
   const output = outputOf(node, 0);
   // The runtime wants results of sub-graphs to come out of nodes.
   if (output === undefined || (graph.leaves(output) && graph.outer)) return false;
-  const { dtype, shape } = graph.fact(output);
+  const { dtype, shape = graph.op(node) === 'Size' ? [] : undefined } = graph.fact(output);
   if ((dtype !== 'i64' && dtype !== 'i32') || !shape || shape.length > 1) return false;
   const sizes = await sizesOf(graph, output);
   if (!isNumbers(sizes) || (shape.length === 0 && sizes.length !== 1)) return false;
