@@ -14,6 +14,10 @@ export interface SessionSettings {
   readonly lean: boolean;
   /** Also writes the graph as the runtime has optimised it to this path. */
   readonly optimizedTo?: string;
+  /** With `optimizedTo`: weights go into a file of this name beside it. */
+  readonly optimizedWeights?: string;
+  /** How far the runtime optimises (default: all it can). `extended` leaves the layouts of this processor out. */
+  readonly optimization?: 'extended' | 'all';
 }
 
 export type ModelReference =
