@@ -9,19 +9,19 @@ import type {
   GraphProto,
   ModelProto,
   NodeProto,
-  OperatorSetIdProto,
   SparseTensorProto,
   TensorProto,
 } from '../formats/onnx/schema.js';
 import { protoOf, summarize } from '../formats/onnx/summary.js';
 import { FreshNames, MadeConstants } from './opset/constants-made.js';
-import { type Conversion, convertNodes } from './opset/convert-nodes.js';
+import { convertFunction, imports } from './opset/convert-function.js';
+import { convertNodes } from './opset/convert-nodes.js';
 import { inferFunction, inferGraph } from './opset/infer.js';
 import { irVersionFor } from './opset/ir-version.js';
 import { namesOf } from './opset/names.js';
 import { Remarks, unconvertible } from './opset/problems.js';
 import { prune } from './opset/prune.js';
-import { Scope } from './opset/scope.js';
+import type { Scope } from './opset/scope.js';
 
 /** The oldest version whose operators are in the table. */
 export const OLDEST_OPSET = 7;
@@ -146,25 +146,6 @@ async function convertModel(
   for (const body of proto.functions) bodies.push(await convertFunction(body, { ...shared, from }));
   return { ...proto, graph, functions: bodies, opsetImport: imports(proto.opsetImport, to) };
 }
-
-async function convertFunction(
-  body: FunctionProto,
-  shared: Omit<Conversion, 'made'>,
-): Promise<FunctionProto> {
-  const own = body.opsetImport.find(({ domain }) => domainOf(domain) === '')?.version;
-  const from = own === undefined ? shared.from : Number(own);
-  const scope = shared.scopes.get(body) ?? new Scope();
-  const constants = new MadeConstants(shared.names, scope);
-  const node = await convertNodes(body.node, scope, { ...shared, from, made: constants });
-  return {
-    ...body,
-    node: constants.count > 0 ? [...(await constants.nodes()), ...node] : node,
-    opsetImport: imports(body.opsetImport, shared.to),
-  };
-}
-
-const imports = (list: readonly OperatorSetIdProto[], version: number): readonly OperatorSetIdProto[] =>
-  list.map((one) => (domainOf(one.domain) === '' ? { ...one, version: BigInt(version) } : one));
 
 /** Initializers that share their bytes with others stay: ties are told by name. */
 function tiedMessages(model: Model, sources: Sources): Set<TensorProto | SparseTensorProto> {

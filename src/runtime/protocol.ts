@@ -14,6 +14,10 @@ export interface SessionSettings {
   readonly lean: boolean;
   /** Also writes the graph as the runtime has optimised it to this path. */
   readonly optimizedTo?: string;
+  /** With `optimizedTo`: weights go into a file of this name beside it. */
+  readonly optimizedWeights?: string;
+  /** How far the runtime optimises (default: all it can). `extended` leaves the layouts of this processor out. */
+  readonly optimization?: 'extended' | 'all';
   /** Threads wait for work awake, as they do by default: faster, but they hold a core. Until the end of a run. */
   readonly spin?: boolean;
   /** Every node is timed; `endProfile` tells. */

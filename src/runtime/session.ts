@@ -44,14 +44,14 @@ function sessionOptions(
   settings: SessionSettings,
   folder: string | undefined,
 ): InferenceSession.SessionOptions {
-  const { lean, optimizedTo, profile, spin = false } = settings;
+  const { lean, optimizedTo, optimizedWeights, optimization = 'all', profile, spin = false } = settings;
   return {
     ...(profile ? { enableProfiling: true, profileFilePrefix: profile.prefix } : {}),
     ...(optimizedTo === undefined ? {} : { optimizedModelFilePath: optimizedTo }),
     executionProviders: settings.providers,
     intraOpNumThreads: settings.threads,
     // Folding and packing copy weights out of the mapped file; the arena keeps what it once had.
-    graphOptimizationLevel: lean ? 'disabled' : 'all',
+    graphOptimizationLevel: lean ? 'disabled' : optimization,
     enableCpuMemArena: !lean,
     enableMemPattern: !lean,
     logSeverityLevel: 4,
@@ -59,6 +59,9 @@ function sessionOptions(
       session: {
         ...(lean || profile?.unpacked ? { disable_prepacking: '1' } : {}),
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
+        ...(optimizedWeights === undefined
+          ? {}
+          : { optimized_model_external_initializers_file_name: optimizedWeights }),
         // Waiting threads sleep: the parent has work for the cores too.
         intra_op: { allow_spinning: spin ? '1' : '0' },
         // Between runs they sleep in any case, for then others are measured.

@@ -1,8 +1,17 @@
 import type { Command } from 'commander';
 import { MlserError } from '../../errors.js';
 import { LEVELS } from '../../graph/optimize/pass.js';
+import { RUNTIME_LEVELS } from '../../operations/optimize/levels.js';
 import type { OptimizeOptions } from '../../operations/optimize/optimize.js';
-import { sizeFlag, type WritingOptions, wordFlag, wordsFlag, writingOptions } from '../options.js';
+import {
+  integerFlag,
+  pairFlag,
+  sizeFlag,
+  type WritingOptions,
+  wordFlag,
+  wordsFlag,
+  writingOptions,
+} from '../options.js';
 import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 import { written } from '../written.js';
@@ -14,6 +23,11 @@ interface OptimizeFlags extends WritingOptions {
   readonly list?: boolean;
   readonly foldLimit?: number;
   readonly externalData?: boolean;
+  readonly extract?: string;
+  readonly setDim?: ReadonlyMap<string, string>;
+  readonly setShape?: ReadonlyMap<string, string>;
+  readonly opset?: number;
+  readonly irVersion?: number;
 }
 
 export function optimize(program: Command, cli: Cli): void {
@@ -27,14 +41,20 @@ export function optimize(program: Command, cli: Cli): void {
     .addOption(
       wordFlag(
         '--level <level>',
-        'basic: the same numbers; extended (default): operators merged; all: those that only onnxruntime has, too',
-        LEVELS,
+        'basic: the same numbers; extended (default): operators merged; all: those that only onnxruntime has, too; runtime: by its own optimiser, runtime-all: also for this processor',
+        [...LEVELS, ...RUNTIME_LEVELS],
       ),
     )
     .addOption(wordsFlag('--passes <names>', 'only these passes (a,b,c)'))
     .addOption(wordsFlag('--skip <names>', 'all passes but these'))
     .option('--list', 'shows the passes')
     .addOption(sizeFlag('--fold-limit <size>', 'constants that folding makes are no larger (default 16MiB)'))
+    .optionsGroup('What:')
+    .option('--extract <inputs:outputs>', 'only the part between these values (a,b:y; :y from the inputs on)')
+    .addOption(pairFlag('--set-dim <name=n>', 'a size for an open dimension, everywhere (repeatable)'))
+    .addOption(pairFlag('--set-shape <input=1x3x224x224>', 'a shape for an input (repeatable)'))
+    .addOption(integerFlag('--opset <n>', 'converts the graph to this version of the operators first'))
+    .addOption(integerFlag('--ir-version <n>', 'the IR version of the output'))
     .optionsGroup('Output and proof:')
     .option('--external-data', 'weights in a file beside the graph');
   onAction<OptimizeFlags>(cli, writingOptions(command), run);
@@ -62,6 +82,7 @@ async function run(
     const wanted: OptimizeOptions = {
       ...given(options, 'to', 'force', 'dryRun', 'inputs', 'labels', 'tolerance', 'sync'),
       ...given(options, 'level', 'passes', 'skip', 'foldLimit', 'externalData'),
+      ...given(options, 'extract', 'setDim', 'setShape', 'opset', 'irVersion'),
       ...{ validate, device },
     };
     return optimizeModel(input, output, wanted, session.context);

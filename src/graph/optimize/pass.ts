@@ -42,7 +42,7 @@ export interface GraphPass extends Common {
 
 /** Rewrites the model before its graphs are looked at. */
 export interface ModelPass extends Common {
-  prepare(model: Model): { readonly model: Model; readonly rewrites: number };
+  prepare(model: Model): Promise<{ readonly model: Model; readonly rewrites: number }>;
 }
 
 export type Pass = GraphPass | ModelPass;

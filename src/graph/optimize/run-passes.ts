@@ -27,7 +27,7 @@ export async function runPasses(
   const count = (name: string, n: number): void => {
     if (n > 0) rewrites.set(name, (rewrites.get(name) ?? 0) + n);
   };
-  const model = prepare(
+  const model = await prepare(
     start,
     passes.filter((pass): pass is ModelPass => !isGraphPass(pass)),
     count,
@@ -48,14 +48,14 @@ export async function runPasses(
   return { model: work.finish(), rewrites, rounds };
 }
 
-function prepare(
+async function prepare(
   start: Model,
   passes: readonly ModelPass[],
   count: (name: string, n: number) => void,
-): Model {
+): Promise<Model> {
   let model = start;
   for (const pass of passes) {
-    const outcome = pass.prepare(model);
+    const outcome = await pass.prepare(model);
     count(pass.name, outcome.rewrites);
     model = outcome.model;
   }

@@ -55,6 +55,8 @@ export class WorkGraph {
   #outputs: readonly ValueInfoProto[];
   #nodes = new NodeList([], () => new Set());
   readonly #wishes = new Set<'value_info'>();
+  /** Values whose type and shape the graph tells. */
+  readonly #described: Set<string>;
 
   private constructor(proto: GraphProto, shop: Workshop, outer: WorkGraph | undefined) {
     this.#proto = proto;
@@ -77,6 +79,9 @@ export class WorkGraph {
         tensorName ?? '',
         ...quantParameterTensorNames.map(({ value }) => value ?? ''),
       ]),
+    );
+    this.#described = new Set(
+      proto.valueInfo.flatMap((value) => (valueInfo(value).shape ? [value.name ?? ''] : [])),
     );
     for (const value of [...proto.valueInfo, ...proto.output, ...proto.input])
       this.#facts.set(value.name ?? '', factOf(valueInfo(value)));
@@ -241,9 +246,19 @@ export class WorkGraph {
     this.#facts.set(name, joined(fact, this.#facts.get(name) ?? {}));
   }
 
-  /** Types and shapes of all values, as far as they are known, are written down in the graph. */
-  describe(): void {
+  /**
+   * Types and shapes of all values, as far as they are known, are written down in the graph. Gives how many are that
+   * were not before.
+   */
+  describe(): number {
     this.#wishes.add('value_info');
+    const before = this.#described.size;
+    for (const node of this.#nodes.toArray())
+      for (const name of node.output) {
+        const { dtype, shape } = this.fact(name);
+        if (dtype !== undefined && shape && !this.leaves(name)) this.#described.add(name);
+      }
+    return this.#described.size - before;
   }
 
   // Constants
@@ -302,6 +317,20 @@ export class WorkGraph {
     return node.attribute
       .flatMap(({ g, graphs }) => (g ? [g, ...graphs] : graphs))
       .flatMap((inner) => this.#bodies.get(inner) ?? []);
+  }
+
+  /** The sub-graph of an attribute (`then_branch`). */
+  body(node: NodeProto, attribute: string): WorkGraph | undefined {
+    const inner = node.attribute.find(({ name }) => name === attribute)?.g;
+    return inner && this.#bodies.get(inner);
+  }
+
+  /** Opens the graphs inside nodes that are to come into this one. */
+  async adopt(nodes: readonly NodeProto[]): Promise<void> {
+    for (const { attribute } of nodes)
+      for (const { g, graphs } of attribute)
+        for (const inner of g ? [g, ...graphs] : graphs)
+          this.#bodies.set(inner, await WorkGraph.open(inner, this.shop, this));
   }
 
   /** A sub-graph was rewritten: what its node takes may be something else. */

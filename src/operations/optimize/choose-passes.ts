@@ -4,7 +4,7 @@ import { LEVELS, type Level, type Pass } from '../../graph/optimize/pass.js';
 import type { PassList } from './report.js';
 
 export interface PassChoice {
-  readonly level?: Level;
+  readonly level?: Level | undefined;
   /** Only these. */
   readonly passes?: readonly string[];
   /** All but these. */

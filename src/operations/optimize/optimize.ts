@@ -2,6 +2,7 @@ import type { WorkContext, WriteOptions } from '../../core/format.js';
 import type { OnnxGraph } from '../../core/graph.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
+import type { Level } from '../../graph/optimize/pass.js';
 import { runPasses } from '../../graph/optimize/run-passes.js';
 import { startRuntime } from '../../runtime/process.js';
 import { ignoredOptions } from '../ignored-options.js';
@@ -11,13 +12,18 @@ import type { WriteReport } from '../reports.js';
 import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { choosePasses, type PassChoice } from './choose-passes.js';
+import { isRuntimeLevel, type RuntimeLevel } from './levels.js';
 import type { OptimizeReport } from './report.js';
+import { runtimeNote, withRuntimeOptimized } from './runtime-level.js';
 import { runtimeServices } from './runtime-services.js';
+import { after, before, type StepChoice, withPart } from './steps.js';
 
 /** Constants that folding makes may have so many bytes each. */
 export const FOLD_LIMIT = 16 << 20;
 
-export interface OptimizeOptions extends OutputOptions, PassChoice {
+export interface OptimizeOptions extends OutputOptions, Omit<PassChoice, 'level'>, StepChoice {
+  /** `runtime`, `runtime-all`: by the runtime's own optimiser instead of passes. */
+  readonly level?: Level | RuntimeLevel;
   readonly foldLimit?: number;
   readonly externalData?: boolean;
 }
@@ -45,34 +51,42 @@ export async function optimizeOpened(
   options: OptimizeOptions,
   context: WorkContext,
 ): Promise<OptimizeReport> {
+  if (!opened.model.graph) throw noGraph(opened, '');
+  return withPart(opened, options, context, (part) => optimizePart(opened, part, output, options, context));
+}
+
+async function optimizePart(
+  whole: OpenedModel,
+  part: OpenedModel,
+  output: string,
+  options: OptimizeOptions,
+  context: WorkContext,
+): Promise<OptimizeReport> {
   const target = (await outputFormat(output, options.to)).descriptor;
-  const { graph } = opened.model;
-  if (!graph || !target.keeps.graph) throw noGraph(opened, target.title);
-  const passes = choosePasses(options);
+  const { graph } = part.model;
+  if (!graph || !target.keeps.graph) throw noGraph(part, target.title);
+  const prepared = await before(part.model, options);
+  const opened = { ...part, model: prepared.reference };
   const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
   const services = runtimeServices(opened, runtime);
-  try {
-    context.progress.stage('optimize', passes.length);
-    const { model, rewrites, rounds } = await runPasses(
-      opened.model,
-      passes,
-      { services, foldLimit: options.foldLimit ?? FOLD_LIMIT },
-      () => context.progress.advance(1),
-    );
-    const findings: Finding[] = [...ignoredOptions(writeOptions(options), target)];
-    if (rewrites.size === 0)
-      findings.push(finding('info', 'NOTHING_FOUND', 'graph', 'no pass found anything to rewrite'));
+  const write = async (made: Made): Promise<OptimizeReport> => {
+    const finished = await after(made.model, options, services);
     const report = await writeModel(
       {
         command: 'optimize',
-        opened: [opened],
+        opened: [opened, ...(whole === part ? [] : [whole]), ...(made.opened ?? [])],
         reference: opened.model,
-        intended: model,
+        intended: finished.model,
         rewritten: true,
         output,
         options,
         writeOptions: writeOptions(options),
-        findings,
+        findings: [
+          ...ignoredOptions(writeOptions(options), target),
+          ...prepared.findings,
+          ...made.findings,
+          ...finished.findings,
+        ],
       },
       context,
     );
@@ -82,16 +96,55 @@ export async function optimizeOpened(
       command: 'optimize',
       optimize: {
         level: options.level ?? 'extended',
-        passes: [...rewrites].map(([name, count]) => ({ name, rewrites: count })),
-        rounds,
-        ...changes(graph, model),
+        passes: [...made.rewrites].map(([name, count]) => ({ name, rewrites: count })),
+        rounds: made.rounds,
+        ...changes(graph, finished.model),
       },
       ...(speed ? { speed } : {}),
     };
+  };
+  try {
+    const { level } = options;
+    if (isRuntimeLevel(level))
+      return await withRuntimeOptimized(
+        { ...opened, model: part.model },
+        prepared.model,
+        level,
+        runtime,
+        context,
+        (made) =>
+          write({
+            model: made.model,
+            opened: [made],
+            findings: [runtimeNote(level)],
+            rewrites: new Map(),
+            rounds: 0,
+          }),
+      );
+    const passes = choosePasses({ ...options, level });
+    context.progress.stage('optimize', passes.length);
+    const { model, rewrites, rounds } = await runPasses(
+      prepared.model,
+      passes,
+      { services, foldLimit: options.foldLimit ?? FOLD_LIMIT },
+      () => context.progress.advance(1),
+    );
+    const nothing = finding('info', 'NOTHING_FOUND', 'graph', 'no pass found anything to rewrite');
+    return await write({ model, findings: rewrites.size === 0 ? [nothing] : [], rewrites, rounds });
   } finally {
     services.close();
     await runtime.close();
   }
+}
+
+/** What passes, or the runtime, made of the graph. */
+interface Made {
+  readonly model: Model;
+  /** The files that its weights are read from, if they are not the input's. */
+  readonly opened?: readonly OpenedModel[];
+  readonly findings: readonly Finding[];
+  readonly rewrites: ReadonlyMap<string, number>;
+  readonly rounds: number;
 }
 
 const writeOptions = ({ externalData }: OptimizeOptions): WriteOptions =>

@@ -1,5 +1,6 @@
 import type { Level } from '../../graph/optimize/pass.js';
 import type { SpeedReport, WriteReport } from '../reports.js';
+import type { RuntimeLevel } from './levels.js';
 
 /** What one pass did. */
 export interface PassEntry {
@@ -10,7 +11,7 @@ export interface PassEntry {
 export interface OptimizeReport extends WriteReport {
   readonly command: 'optimize';
   readonly optimize: {
-    readonly level: Level | 'runtime';
+    readonly level: Level | RuntimeLevel;
     /** Those that found something, in the order in which they first did. */
     readonly passes: readonly PassEntry[];
     readonly rounds: number;
