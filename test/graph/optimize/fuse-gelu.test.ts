@@ -18,11 +18,7 @@ const scalars = [
 const graph = (nodes: readonly NodeDescription[], more: Partial<ModelDescription> = {}): ModelDescription =>
   graphOf(['n', 5], nodes, { opset: 20, initializers: scalars, ...more });
 
-const erf = [
-  node('Div', ['x', 'root2'], 'u'),
-  node('Erf', ['u'], 'e'),
-  node('Add', ['e', 'one'], 's'),
-];
+const erf = [node('Div', ['x', 'root2'], 'u'), node('Erf', ['u'], 'e'), node('Add', ['e', 'one'], 's')];
 const cube = [
   node('Pow', ['x', 'three'], 'x3'),
   node('Mul', ['x3', 'c'], 'cx3'),
@@ -141,7 +137,9 @@ describe('GELU is left alone', () => {
       const initializers = scalars.map((one) =>
         one.name === 'half' ? tensor('half', shape, Array<number>(shape[0] ?? 1).fill(0.5)) : one,
       );
-      expect((await optimized(graph(nodes, { initializers, outputs: [anyShape(shape)] }), both)).rewrites).toBe(0);
+      expect(
+        (await optimized(graph(nodes, { initializers, outputs: [anyShape(shape)] }), both)).rewrites,
+      ).toBe(0);
     }
   });
 
@@ -158,7 +156,11 @@ describe('GELU is left alone', () => {
       tensor(name, shape, [name === 'half' ? 0.5 : name === 'root2' ? Math.SQRT2 : 1], 'f16'),
     );
     const io = { dtype: 'f16' as const, shape: ['n', 5] };
-    const half = graph(nodes, { initializers, inputs: [{ name: 'x', ...io }], outputs: [{ name: 'y', ...io }] });
+    const half = graph(nodes, {
+      initializers,
+      inputs: [{ name: 'x', ...io }],
+      outputs: [{ name: 'y', ...io }],
+    });
     expect((await optimized(half, both)).rewrites).toBe(0);
   });
 });

@@ -10,11 +10,11 @@ import {
   type NodeDescription,
   type TensorDescription,
 } from '../../../src/graph/build.js';
-import { type Fact, factOf } from '../../../src/graph/optimize/facts.js';
-import { deadCode } from '../../../src/graph/optimize/passes/dead-code.js';
-import type { Pass, Services } from '../../../src/graph/optimize/pass.js';
-import { runPasses } from '../../../src/graph/optimize/run-passes.js';
 import { constantBytes } from '../../../src/graph/opset/constant-value.js';
+import { type Fact, factOf } from '../../../src/graph/optimize/facts.js';
+import type { Pass, Services } from '../../../src/graph/optimize/pass.js';
+import { deadCode } from '../../../src/graph/optimize/passes/dead-code.js';
+import { runPasses } from '../../../src/graph/optimize/run-passes.js';
 import { withOutputs } from '../../../src/operations/quantize/calibration/observed-model.js';
 import { dtypeOf, type ValueType } from '../../../src/runtime/values.js';
 import { bytesOf, difference, openBytes } from '../opset-support.js';
@@ -37,7 +37,10 @@ const services: Services = {
     const results = new Map<string, TensorSource>();
     for (const [name, { type, dims, data }] of Object.entries((await session?.run({})) ?? {})) {
       const bytes = new Uint8Array((data as Float32Array).buffer.slice(0));
-      results.set(name, memoryTensor({ name, dtype: dtypeOf(type as ValueType), shape: dims }, bytes, 'constant'));
+      results.set(
+        name,
+        memoryTensor({ name, dtype: dtypeOf(type as ValueType), shape: dims }, bytes, 'constant'),
+      );
     }
     await session?.release();
     return results;
@@ -56,7 +59,7 @@ export const numbers = (length: number, seed = 0.3): readonly number[] =>
 export function tensor(
   name: string,
   shape: readonly number[],
-  values?: readonly (number | bigint)[],
+  values?: readonly number[] | readonly bigint[],
   dtype: DType = 'f32',
 ): TensorDescription {
   const size = shape.reduce((a, b) => a * b, 1);
@@ -126,11 +129,15 @@ function feed(dtype: DType, shape: readonly (number | string)[], size: number, s
     dims.reduce((a, b) => a * b, 1),
     seed,
   );
-  const bytes = constantBytes(dtype, values.map((value) => value * 3));
+  const bytes = constantBytes(
+    dtype,
+    values.map((value) => value * 3),
+  );
   if (dtype === 'f32') return new Tensor('float32', new Float32Array(bytes.buffer), dims);
   if (dtype === 'f64') return new Tensor('float64', new Float64Array(bytes.buffer), dims);
   if (dtype === 'f16') return new Tensor('float16', new Uint16Array(bytes.buffer), dims);
-  if (dtype === 'bool') return new Tensor('bool', new Uint8Array(dims.reduce((a, b) => a * b, 1)).fill(1), dims);
+  if (dtype === 'bool')
+    return new Tensor('bool', new Uint8Array(dims.reduce((a, b) => a * b, 1)).fill(1), dims);
   throw new Error(`no feed of type ${dtype}`);
 }
 

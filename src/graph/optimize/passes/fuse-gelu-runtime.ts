@@ -1,5 +1,5 @@
 import { inputOf, outputOf } from '../../opset/attributes.js';
-import { fuse, nodesOf, RUNTIME_DOMAIN as domain } from '../fuse.js';
+import { RUNTIME_DOMAIN as domain, fuse, nodesOf } from '../fuse.js';
 import type { GraphPass } from '../pass.js';
 import { geluAround } from '../patterns/gelu.js';
 import { bases, polynomialOf, productWith } from '../polynomial.js';
