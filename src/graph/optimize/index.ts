@@ -3,6 +3,17 @@ import { commonSubexpressions } from './passes/common-subexpressions.js';
 import { deadCode } from './passes/dead-code.js';
 import { duplicateInitializers } from './passes/duplicate-initializers.js';
 import { foldConstants } from './passes/fold-constants.js';
+import { fuseActivations } from './passes/fuse-activations.js';
+import { fuseConvBatchNorm } from './passes/fuse-conv-batchnorm.js';
+import { fuseGelu } from './passes/fuse-gelu.js';
+import { fuseGeluRuntime } from './passes/fuse-gelu-runtime.js';
+import { fuseGemmBatchNorm } from './passes/fuse-gemm-batchnorm.js';
+import { fuseLayerNorm } from './passes/fuse-layernorm.js';
+import { fuseLayerNormRuntime } from './passes/fuse-layernorm-runtime.js';
+import { fuseMatMulAddGemm } from './passes/fuse-matmul-add-gemm.js';
+import { fusePadConv } from './passes/fuse-pad-conv.js';
+import { fuseScaleConv } from './passes/fuse-scale-conv.js';
+import { fuseTransposeGemm } from './passes/fuse-transpose-gemm.js';
 import { identity } from './passes/identity.js';
 
 /** Every pass, in the order in which a round runs them. A new pass is a file in `passes/` and a line here. */
@@ -11,5 +22,16 @@ export const PASSES: readonly Pass[] = [
   foldConstants,
   duplicateInitializers,
   commonSubexpressions,
+  fusePadConv,
+  fuseConvBatchNorm,
+  fuseScaleConv,
+  fuseGemmBatchNorm,
+  fuseTransposeGemm,
+  fuseMatMulAddGemm,
+  fuseActivations,
+  fuseGelu,
+  fuseLayerNorm,
+  fuseGeluRuntime,
+  fuseLayerNormRuntime,
   deadCode,
 ];
