@@ -6,7 +6,7 @@ import type { Services } from '../../graph/optimize/pass.js';
 import { joinPath, openDisk } from '../../io/disk.js';
 import { createScratch } from '../../io/scratch-file.js';
 import type { Runtime } from '../../runtime/process.js';
-import { dtypeOf, type Value } from '../../runtime/values.js';
+import { dtypeOf, type Value, type ValueInfo } from '../../runtime/values.js';
 import type { OpenedModel } from '../open.js';
 import { openChanged } from '../quantize/calibration/observe.js';
 import { withOutputs } from '../quantize/calibration/observed-model.js';
@@ -48,7 +48,8 @@ export function runtimeServices(
       );
       if (!session) return facts;
       for (const { name, type, shape } of session.outputs)
-        if (type !== undefined && type !== 'string') facts.set(name, factOf({ dtype: dtypeOf(type), shape }));
+        if (type !== undefined && type !== 'string')
+          facts.set(name, factOf({ dtype: dtypeOf(type), shape: shapeOf(shape) }));
       await session.release();
       return facts;
     },
@@ -71,6 +72,15 @@ export function runtimeServices(
     },
   };
 }
+
+/**
+ * A shape as the runtime tells it: [] where it does not even know the number of dimensions, and names that it made up,
+ * which mean something else the next time.
+ */
+const shapeOf = (shape: ValueInfo['shape']): (number | string | null)[] | undefined =>
+  shape && shape.length > 0
+    ? shape.map((dim) => (typeof dim === 'string' && /^unk__\d+$/.test(dim) ? null : dim))
+    : undefined;
 
 /** What the runtime cannot do is left as it is: the gate tells what it thinks of the whole. */
 async function asked<T>(question: () => Promise<T>): Promise<T | undefined> {

@@ -27,8 +27,12 @@ const services: Services = {
     const facts = new Map<string, Fact>();
     const session = await opened(withOutputs(model, names, []));
     for (const value of session?.outputMetadata ?? [])
-      if (value.isTensor && value.type !== 'string')
-        facts.set(value.name, factOf({ dtype: dtypeOf(value.type as ValueType), shape: [...value.shape] }));
+      if (value.isTensor && value.type !== 'string') {
+        const { name, type, shape } = value;
+        // [] where the runtime does not know how many axes there are.
+        const known = shape.length > 0 ? { shape: [...shape] } : {};
+        facts.set(name, factOf({ dtype: dtypeOf(type as ValueType), shape: undefined, ...known }));
+      }
     await session?.release();
     return facts;
   },
