@@ -157,6 +157,15 @@ describe('in front of a convolution', () => {
     expect(await inFront(graph([batchNorm('x', 's', '_in'), up]))).toHaveLength(2);
   });
 
+  it('a number that belongs to an activation stays with it', async () => {
+    const swish = [
+      node('Sigmoid', ['x'], 'g'),
+      node('Mul', ['x', 'g'], 'a'),
+      node('Mul', ['a', 'number'], 's'),
+    ];
+    expect(await inFront(graph([...swish, convOf(pads)]))).toEqual(['Sigmoid', 'Mul', 'Mul', 'Conv']);
+  });
+
   it('both stay where the value is used elsewhere, or gets its channels from the constant', async () => {
     const used = [node('Mul', ['x', 'each_in'], 's'), node('Conv', ['s', 'w'], 'c', pads)];
     const sum = [...used, node('ReduceMean', ['s'], 'm'), node('Add', ['c', 'm'], 'y')];

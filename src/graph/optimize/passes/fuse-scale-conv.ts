@@ -8,6 +8,8 @@ import { AFFINE, affineOf } from '../patterns/affine.js';
 import { type Convolution, convolutionOf, isUnpadded, scaledWeight } from '../patterns/convolution.js';
 import type { WorkGraph } from '../work-graph.js';
 
+const WRITTEN_OUT = ['Mul', 'Add', 'Clip', 'Erf', 'Tanh', 'Sigmoid'] as const;
+
 /**
  * A scale of each channel in front of a convolution goes into its weights. A shift goes into its bias where nothing is
  * padded: at padded borders it would be missing. onnxruntime does not do this itself.
@@ -34,6 +36,8 @@ async function absorb(graph: WorkGraph, node: NodeProto, services: Services): Pr
   const affine = await affineOf(graph, before, layout);
   if (!affine) return false;
   const { x, scale, shift } = affine;
+  // The last number of an activation that is written out (½ of GELU): the runtime would not know it again.
+  if (graph.maker(x, ...WRITTEN_OUT)) return false;
   // It may have given x its axes, or its channels.
   const { shape } = graph.fact(x);
   if (shape?.length !== conv.rank || shape[1] !== conv.channelsIn) return false;
