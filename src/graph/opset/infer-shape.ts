@@ -20,15 +20,24 @@ const STRETCHING = words(
   'Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or Pow Sub Sum Where Xor',
 );
 
+/** Where shapes of values are known. */
+type Shapes = Pick<Scope, 'shape'>;
+
 /** The shape of a node's results as far as it follows from what is known; only the number of dimensions, often. */
 export function inferShape(node: NodeProto, scope: Scope): void {
-  const shape = shapeOf(node, scope);
-  if (!shape) return;
-  const same = KEEPING.has(node.opType ?? '') ? node.output.slice(0, 1) : node.output;
-  for (const name of same) if (name !== '' && !scope.shape(name)) scope.setShape(name, shape);
+  for (const [name, shape] of inferredShapes(node, scope))
+    if (!scope.shape(name)) scope.setShape(name, shape);
 }
 
-function shapeOf(node: NodeProto, scope: Scope): Shape | undefined {
+/** Results whose shape follows from what is known of the inputs. */
+export function inferredShapes(node: NodeProto, scope: Shapes): readonly (readonly [string, Shape])[] {
+  const shape = shapeOf(node, scope);
+  if (!shape) return [];
+  const same = KEEPING.has(node.opType ?? '') ? node.output.slice(0, 1) : node.output;
+  return same.flatMap((name) => (name === '' ? [] : [[name, shape]]));
+}
+
+function shapeOf(node: NodeProto, scope: Shapes): Shape | undefined {
   const operator = node.opType ?? '';
   const first = scope.shape(node.input[0]);
   if (KEEPING.has(operator)) return first;
@@ -54,8 +63,10 @@ function shapeOf(node: NodeProto, scope: Scope): Shape | undefined {
       return lengthOf(scope.shape(node.input[operator === 'Reshape' ? 1 : 0]));
     case 'Expand':
       return stretched([first, lengthOf(scope.shape(node.input[1]))])?.map(() => undefined);
-    case 'Unsqueeze':
-      return resized(first, axisCount(node, scope), 1);
+    case 'Unsqueeze': {
+      const shape = resized(first, axisCount(node, scope), 1);
+      return first?.length === 0 ? shape?.map(() => 1) : shape;
+    }
     case 'Squeeze':
       return resized(first, axisCount(node, scope), -1);
     default:
@@ -103,8 +114,9 @@ function stretched(shapes: readonly (Shape | undefined)[]): Shape | undefined {
 
 function product(a: Shape | undefined, b: Shape | undefined): Shape | undefined {
   if (!a || !b) return undefined;
-  const dropped = (a.length === 1 ? 1 : 0) + (b.length === 1 ? 1 : 0);
-  return unknown(Math.max(a.length, b.length, 2) - dropped);
+  const rank = Math.max(a.length, b.length, 2) - (a.length === 1 ? 1 : 0) - (b.length === 1 ? 1 : 0);
+  const inner = [...(a.length > 1 ? [a.at(-2)] : []), ...(b.length > 1 ? [b.at(-1)] : [])];
+  return unknown(rank)?.toSpliced(rank - inner.length, inner.length, ...inner);
 }
 
 function joined(a: Shape | undefined, b: Shape | undefined, extra: number): Shape | undefined {
@@ -112,7 +124,7 @@ function joined(a: Shape | undefined, b: Shape | undefined, extra: number): Shap
 }
 
 /** How many axes a node names, as an attribute or an input; undefined if none or not known. */
-function axisCount(node: NodeProto, scope: Scope): number | undefined {
+function axisCount(node: NodeProto, scope: Shapes): number | undefined {
   const attribute = intsOf(node, 'axes');
   if (attribute) return attribute.length;
   return scope.shape(inputOf(node, 1))?.[0];
@@ -123,7 +135,7 @@ function resized(shape: Shape | undefined, count: number | undefined, sign: 1 | 
   return unknown(Math.max(0, shape.length + sign * count));
 }
 
-function reduced(node: NodeProto, shape: Shape | undefined, scope: Scope): Shape | undefined {
+function reduced(node: NodeProto, shape: Shape | undefined, scope: Shapes): Shape | undefined {
   if ((numberOf(node, 'keepdims') ?? 1) === 1) return shape && unknown(shape.length);
   return resized(shape, axisCount(node, scope), -1);
 }

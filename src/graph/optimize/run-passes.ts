@@ -1,6 +1,7 @@
 import type { Model } from '../../core/model.js';
 import { checkWork } from './check.js';
 import { type GraphPass, isGraphPass, type ModelPass, type Pass, type PassContext } from './pass.js';
+import { spreadShapes } from './spread-shapes.js';
 import { WorkModel } from './work-model.js';
 
 /** Rounds of all passes; a graph settles after two or three. */
@@ -80,4 +81,5 @@ async function askRuntime(work: WorkModel, { services }: PassContext): Promise<v
   if (names.length === 0) return;
   const facts = await services.describe(work.finish(), names);
   for (const [name, fact] of facts) work.main.learn(name, fact);
+  for (const graph of [...work.graphs()].reverse()) spreadShapes(graph);
 }
