@@ -1,5 +1,6 @@
 // Blocks of a matrix as integers in the layout of MatMulNBits, four columns a step. Reference: ../quantize/rounder.ts
 // and nbits-pack.ts. A last partial step reads and writes up to three columns more: callers keep room behind all areas.
+import { nbits4Columns } from './nbits4';
 import { across, addSums, keepLargest, lanesBelow, withRelative } from './sums';
 
 /** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
@@ -35,7 +36,9 @@ export function nbitsBlock(
   const one = f32x4.splat(1);
   const middle = <f32>(1 << (bits - 1));
   const perWord = 32 / bits;
-  for (let column = 0; column < columns; column += 4) {
+  const fast = bits == 4 && (rows & 7) == 0 ? columns & ~3 : 0;
+  nbits4Columns(src, stride, rows, fast, symmetric, out, outStride, scales, zeros, blocks, sums);
+  for (let column = fast; column < columns; column += 4) {
     const there = lanesBelow(columns - column);
     const from = src + (<usize>column << 2);
     let low = v128.and(v128.load(from), there);
@@ -69,7 +72,7 @@ export function nbitsBlock(
     let aa = none;
     let bb = none;
     let most = none;
-    let relative = none;
+    let relative = f32x4.splat(<f32>load<f64>(sums, 32));
     const to = out + <usize>column * outStride;
     let word = i32x4.splat(0);
     let filled = 0;
@@ -203,7 +206,7 @@ export function linearRow(
   let aa = none;
   let bb = none;
   let most = none;
-  let relative = none;
+  let relative = f32x4.splat(<f32>load<f64>(sums, 32));
   let scale = v128.load32_splat(scales);
   let zero = v128.load32_splat(zeros);
   for (let i = 0; i < count; i += 4) {
@@ -256,7 +259,7 @@ export function halfErrors(src: usize, count: i32, drop: i32, tiny: f32, limit: 
   let aa = none;
   let bb = none;
   let most = none;
-  let relative = none;
+  let relative = f32x4.splat(<f32>load<f64>(sums, 32));
   let odd = none;
   for (let i = 0; i < count; i += 4) {
     const x = v128.and(v128.load(src + (<usize>i << 2)), lanesBelow(count - i));

@@ -134,7 +134,7 @@ export function nbitsRun(
     let aa = none;
     let bb = none;
     let most = none;
-    let relative = none;
+    let relative = f32x4.splat(<f32>load<f64>(sums, 32));
     let to = dst + ((<usize>first * bits) >> 3);
     for (let i = 0; i < length; i += 16, to += 2 * bits) {
       const at = from + (<usize>i << 2);
@@ -219,7 +219,7 @@ export function levelsRun(
     let aa = none;
     let bb = none;
     let most = none;
-    let relative = none;
+    let relative = f32x4.splat(<f32>load<f64>(sums, 32));
     let to = dst + (<usize>first >> 1);
     for (let i = 0; i < length; i += 16, to += 8) {
       const at = from + (<usize>i << 2);
