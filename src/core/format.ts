@@ -63,6 +63,8 @@ export interface WriteOptions {
 /** Files beside a graph that hold its weights. */
 export interface DataFiles {
   readonly name: (index: number) => string;
+  /** How many there can be: those of an older, larger model go when it is replaced. */
+  readonly most: number;
   /** What one may hold; a single tensor may be larger. */
   readonly bytes: number;
 }

@@ -16,12 +16,13 @@ export interface GraphPart {
 }
 
 /**
- * Bytes that a weight takes while a graph runs: what is no f32 is mostly turned into it, codes by way of indices. Too
- * much where an operator takes the integers as they are.
+ * Bytes that a weight takes while a graph runs: what is no f32 is mostly turned into it, codes by way of indices, and those
+ * of few bits by way of products with the scales of blocks. Too much where an operator takes the integers as they are.
  */
 export function workingBytes({ info, byteLength }: TensorSource): number {
   const { dtype, shape, name } = info;
   if (dtype === 'f16' || dtype === 'bf16') return byteLength + 4 * elementCount(shape, name);
+  if (dtype === 'u2' || dtype === 'u4') return byteLength + 16 * elementCount(shape, name);
   return /^[iuf](2|4|8)(_|$)/.test(dtype) ? byteLength + 8 * elementCount(shape, name) : byteLength;
 }
 

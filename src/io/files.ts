@@ -41,6 +41,11 @@ export interface OutputFiles {
   taken(name: string): boolean;
   create(name: string): Promise<ByteSink>;
   /**
+   * A data file that the file at the target names and the new family does not need: `commit` removes it with the file that
+   * it replaces. Nothing happens where no file is replaced (it belongs to something else), or where it is being read.
+   */
+  retire?(name: string): void;
+  /**
    * Lets the staged files find a file of the target folder that stays as it is. False where that cannot be done
    * without a copy (no such regular file, in a sub-folder, a disk without hard links).
    */

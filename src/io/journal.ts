@@ -17,6 +17,12 @@ export interface Step {
   readonly old?: Identity;
 }
 
+/** A file that goes, as it was. */
+export interface Retired {
+  readonly name: string;
+  readonly old: Identity;
+}
+
 /**
  * The moves of a family of files, written down before the first of them. A main file is out of the way while files
  * that it names are replaced: whoever looks sees the old family, none, or the new one, and never a mix.
@@ -25,8 +31,11 @@ export interface Journal {
   readonly version: 1;
   readonly host: string;
   readonly steps: readonly Step[];
-  /** A file that goes when the family is there: what was at the target, where the main file has another name. */
-  readonly retired?: { readonly name: string; readonly old: Identity };
+  /**
+   * Files that go when the family is there: what was at the target, where the main file has another name, and data files
+   * of the old family that the new one does not need.
+   */
+  readonly retired?: readonly Retired[];
 }
 
 /** Once it is there the new family is meant to be there; `UNDO` in its place: the old one. */
@@ -69,7 +78,7 @@ export const hasJournal = (staging: string): boolean =>
 
 /** Does what is left of the moves, then forgets them. Fails where a file was made meanwhile at a place that was free. */
 export function rollForward(journal: Journal, staging: string, folder: string): void {
-  const { steps, retired } = journal;
+  const { steps, retired = [] } = journal;
   const last = steps.length - 1;
   const place = (index: number): void => {
     const step = steps[index];
@@ -94,21 +103,23 @@ export function rollForward(journal: Journal, staging: string, folder: string): 
     place(index);
   });
   place(last);
-  if (retired) putAside(steps.length, retired.name);
+  retired.forEach(({ name }, index) => {
+    putAside(steps.length + index, name);
+  });
   syncFolder(folder);
   fs.rmSync(path.join(staging, COMMIT), { force: true });
 }
 
 /** Takes the moves back: what was replaced returns, what is new goes. */
 export function rollBack(journal: Journal, staging: string, folder: string): void {
-  const { steps, retired } = journal;
+  const { steps, retired = [] } = journal;
   if (fs.existsSync(path.join(staging, COMMIT)))
     fs.renameSync(path.join(staging, COMMIT), path.join(staging, UNDO));
   // The main file of the new family goes first, that of the old one returns last.
   const all = [...steps.map(({ name, fresh }, index) => ({ name, fresh, index }))];
   for (const { name, fresh } of [...all].reverse())
     if (same(identityOf(path.join(folder, name)), fresh)) fs.rmSync(path.join(folder, name));
-  const names = [...all, ...(retired ? [{ name: retired.name, index: steps.length }] : [])];
+  const names = [...all, ...retired.map(({ name }, index) => ({ name, index: steps.length + index }))];
   for (const { name, index } of names) {
     const to = path.join(folder, name);
     if (fs.existsSync(aside(staging, index)) && !identityOf(to)) fs.renameSync(aside(staging, index), to);
@@ -125,13 +136,16 @@ export function recover(staging: string, folder: string): boolean {
   const undo = fs.existsSync(path.join(staging, UNDO));
   const journal = readJournal(path.join(staging, undo ? UNDO : COMMIT));
   if (!journal || journal.host !== hostname()) return false;
-  const { steps, retired } = journal;
+  const { steps, retired = [] } = journal;
   const known = steps.every(({ name, old, fresh }) => {
     const found = identityOf(path.join(folder, name));
     return !found || same(found, old) || same(found, fresh);
   });
-  const gone = retired && identityOf(path.join(folder, retired.name));
-  if (!known || (gone && !same(gone, retired.old))) return false;
+  const unchanged = retired.every(({ name, old }) => {
+    const found = identityOf(path.join(folder, name));
+    return !found || same(found, old);
+  });
+  if (!known || !unchanged) return false;
   (undo ? rollBack : rollForward)(journal, staging, folder);
   return true;
 }
@@ -141,7 +155,7 @@ function readJournal(file: string): Journal | undefined {
   if (!fs.existsSync(file) || !fs.lstatSync(file).isFile()) return undefined;
   const value: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
   if (!isJournal(value)) return undefined;
-  const names = [...value.steps, ...(value.retired ? [value.retired] : [])].map(({ name }) => name);
+  const names = [...value.steps, ...(value.retired ?? [])].map(({ name }) => name);
   return names.every((name) => path.basename(name) === name && name !== '..') ? value : undefined;
 }
 
@@ -156,7 +170,7 @@ function isJournal(value: unknown): value is Journal {
     Array.isArray(steps) &&
     steps.length > 0 &&
     steps.every(named) &&
-    (retired === undefined || named(retired))
+    (retired === undefined || (Array.isArray(retired) && retired.every(named)))
   );
 }
 

@@ -9,8 +9,8 @@ export interface Publication {
   readonly force: boolean;
   /** Flush the folder, so that the new name survives a power cut. */
   readonly sync: boolean;
-  /** A file that is out of date once the family is there. */
-  readonly retired?: string;
+  /** Files that are out of date once the family is there. */
+  readonly retired: readonly string[];
 }
 
 /**
@@ -25,7 +25,7 @@ export function publish(
   options: Publication,
 ): void {
   const [only] = names;
-  if (only !== undefined && names.length === 1 && options.retired === undefined) {
+  if (only !== undefined && names.length === 1 && options.retired.length === 0) {
     publishOne(path.join(staging, only), path.join(folder, only), options.force);
     if (options.sync) syncFolder(folder);
     return;
@@ -38,10 +38,11 @@ export function publish(
     keepMode(path.join(staging, name), to);
     return { name, fresh: staged(path.join(staging, name)), ...(old ? { old } : {}) };
   });
-  const stale = options.retired === undefined ? undefined : identityOf(path.join(folder, options.retired));
-  const retired =
-    options.retired !== undefined && stale ? { retired: { name: options.retired, old: stale } } : {};
-  const journal = withIo(folder, () => writeJournal(staging, folder, { steps, ...retired }));
+  const retired = options.retired.flatMap((name) => {
+    const old = identityOf(path.join(folder, name));
+    return old ? [{ name, old }] : [];
+  });
+  const journal = withIo(folder, () => writeJournal(staging, folder, { steps, retired }));
   try {
     rollForward(journal, staging, folder);
   } catch (error) {

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { MlserError } from '../errors.js';
-import { createDiskSink, type DiskSink, diskFiles, ioError, withIo } from './disk.js';
+import { createDiskSink, type DiskSink, diskFiles, ioError, isSameFile, withIo } from './disk.js';
 import type { OutputFiles } from './files.js';
 import { hasJournal } from './journal.js';
 import { finishCommits, removeStaleStaging, stagingName } from './leftovers.js';
@@ -52,6 +52,7 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
   withIo(folder, () => fs.mkdirSync(staging, { mode: 0o700 }));
   active.add(staging);
   const sinks = new Map<string, DiskSink>();
+  const retired = new Set<string>();
   /** Closes and removes all that is staged, whatever else goes wrong. */
   const discard = (): void => {
     for (const sink of sinks.values())
@@ -89,6 +90,12 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       sinks.set(name, sink);
       return sink;
     },
+    retire(name) {
+      const file = path.join(folder, name);
+      if (!old || path.basename(name) !== name || !fs.lstatSync(file, { throwIfNoEntry: false })?.isFile())
+        return;
+      if (!(options.inputs ?? []).some((input) => isSameFile(input, file))) retired.add(name);
+    },
     borrow(name) {
       const file = path.join(folder, name);
       if (path.basename(name) !== name || sinks.has(name)) return false;
@@ -111,11 +118,11 @@ export function stageOutput(target: string, options: StageOptions): OutputFiles 
       for (const sink of sinks.values()) withIo(sink.name, () => sink.close());
       // Data files first, the file that names them last: an interruption never shows a model without its data.
       const names = [...sinks.keys()].filter((name) => name !== main);
-      const retired = old && !sinks.has(named) ? { retired: named } : {};
+      if (old && !sinks.has(named)) retired.add(named);
       publish([...names, main], staging, folder, {
         force: options.force,
         sync: options.sync ?? true,
-        ...retired,
+        retired: [...retired].filter((name) => !sinks.has(name)),
       });
       discard();
     },

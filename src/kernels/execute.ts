@@ -13,6 +13,7 @@ import { blocks } from './quantize/blocks-task.js';
 import { blockFloats, palette } from './quantize/codes-task.js';
 import { halfErrors } from './quantize/half-task.js';
 import { ends, linear } from './quantize/linear-task.js';
+import { rowBlocks } from './quantize/row-blocks-task.js';
 import { StatisticsFold } from './statistics-fold.js';
 import {
   BLOCK_ELEMENTS,
@@ -49,6 +50,8 @@ export function execute(task: Task, place: Workplace): Running {
       return compare(task, place);
     case 'blocks':
       return blocks(task, place);
+    case 'row-blocks':
+      return rowBlocks(task, place);
     case 'ends':
       return ends(task, place);
     case 'linear':

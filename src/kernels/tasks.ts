@@ -94,16 +94,36 @@ export interface BlocksTask extends Range {
   readonly zerosAt: number;
 }
 
-/** Least and greatest value of every column in some rows of a matrix, f32 as it lies in the file. */
+/** Rows of a matrix in blocks along the rows, by the rule of MatMulNBits, written to a file. `start` and `end`: whole rows. */
+export interface RowBlocksTask extends Range {
+  readonly kind: 'row-blocks';
+  /** Gives f32. */
+  readonly program: Program;
+  readonly columns: number;
+  readonly bits: 2 | 4 | 8;
+  /** A multiple of 16. */
+  readonly block: number;
+  readonly symmetric: boolean;
+  readonly signed: boolean;
+  readonly path: string;
+  /** Where integers, scales and zero points of the whole matrix begin. */
+  readonly codesAt: number;
+  readonly scalesAt: number;
+  readonly zerosAt: number;
+}
+
+/** Least and greatest value of every column in some rows of a matrix. */
 export interface EndsTask extends Range {
   readonly kind: 'ends';
+  /** Gives f32. */
   readonly program: Program;
   readonly columns: number;
 }
 
-/** Rows of a matrix as 8-bit integers, written to a file. */
+/** Rows of a matrix as integers of at most 8 bits, written to a file. */
 export interface LinearTask extends Range {
   readonly kind: 'linear';
+  /** Gives f32. */
   readonly program: Program;
   readonly columns: number;
   readonly rounding: Rounding;
@@ -188,6 +208,7 @@ export type Task =
   | DistinctTask
   | CompareTask
   | BlocksTask
+  | RowBlocksTask
   | EndsTask
   | LinearTask
   | HalfTask
@@ -228,6 +249,8 @@ export interface TaskResult {
   readonly magnitudes?: MagnitudeCounts;
   /** Scales, then zero points, of the rows. */
   readonly parameters?: Float32Array;
+  /** All zero points are the integer 0. */
+  readonly zeroed?: boolean;
   /** Codebooks. */
   readonly tables?: readonly Float64Array[];
   /** Of blocks. */

@@ -180,6 +180,34 @@ export interface KernelExports {
       sums: number,
     ]
   ) => void;
+  readonly nbitsRun: (
+    ...args: [
+      src: number,
+      count: number,
+      block: number,
+      bits: number,
+      symmetric: number,
+      flip: number,
+      dst: number,
+      scales: number,
+      zeros: number,
+      sums: number,
+    ]
+  ) => void;
+  readonly levelsRun: (
+    ...args: [
+      src: number,
+      count: number,
+      block: number,
+      borders: number,
+      levels: number,
+      dst: number,
+      scales: number,
+      sums: number,
+    ]
+  ) => void;
+  readonly packBytes: (src: number, count: number, bits: number, dst: number) => void;
+  readonly turnF32: (src: number, stride: number, rows: number, columns: number, dst: number) => void;
   readonly magnitudeDigits32: Digits;
   readonly magnitudeDigits64: Digits;
   readonly countMagnitudes32: CountMagnitudes;

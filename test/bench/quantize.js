@@ -7,7 +7,7 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { compare } from './measure.js';
+import { compare, once } from './measure.js';
 import { encoderGraph, writeSafetensors } from './model.js';
 import { replaceSection } from './results.js';
 
@@ -104,7 +104,17 @@ const SMALL = [
   ['palette-8', [], undefined],
   ['palette-4', [], undefined],
   ['int2-weights', [], undefined],
+  // Better than the nearest integer. The peer's GPTQ needs neural_compressor, which is not on its package's list.
+  ['int4-weights', ['--refine gptq'], undefined],
+  ['int4-weights', ['--refine awq'], undefined],
+  ['int4-weights', ['--asymmetric', '--refine hqq'], 'int4-hqq'],
+  ['int2-weights', ['--refine gptq'], undefined],
+  ['int8-dynamic', ['--refine smooth'], undefined],
+  ['int8-static', ['--refine smooth'], undefined],
 ];
+
+/** Schemes and refinements that look at samples. */
+const SAMPLED = /int8-static|--refine (gptq|awq|smooth)/;
 
 function small(name) {
   const folder = path.resolve(here, '../../fixtures/trained', name);
@@ -114,7 +124,7 @@ function small(name) {
   const models = { source };
   const rows = SMALL.map(([scheme, args, job], i) => {
     const [ours, theirs] = [at(`s${i}.onnx`), at(`p${i}.onnx`)];
-    const calibration = scheme === 'int8-static' ? ['--calibration', samples] : [];
+    const calibration = SAMPLED.test([scheme, ...args].join(' ')) ? ['--calibration', samples] : [];
     const made = json(
       'quantize',
       source,
@@ -163,10 +173,56 @@ function small(name) {
   ];
 }
 
+/** All files that transformers.js loads: of the large graph what they take, of a classifier what they are worth. */
+async function presets() {
+  const model = await largeModel();
+  const folder = at('preset');
+  const command = (...args) =>
+    mlser('quantize', model, folder, '--preset transformers.js --tolerance 1e9 --force', ...args);
+  const before = () => fs.rmSync(folder, { recursive: true, force: true });
+  const levels = [
+    ['structure', once(command('--validate structure --no-sync'), { before })],
+    ['gate', once(command(), { before })],
+  ];
+  const files = fs.readdirSync(path.join(folder, 'onnx'));
+  const bytes = files.reduce((sum, file) => sum + sizeOf(path.join(folder, 'onnx', file)), 0);
+  before();
+  const trained = path.resolve(here, '../../fixtures/trained/digits_cnn');
+  const proof = ['--inputs', path.join(trained, 'test.npz'), '--labels', 'y', '--tolerance', '1e9'];
+  const { variants } = json(
+    ...['quantize', path.join(trained, 'model.onnx'), folder, '--preset', 'transformers.js', ...proof],
+  );
+  before();
+  return [
+    '### `--preset transformers.js`',
+    '',
+    `${files.length} files of the graph of 1.34 GB, ${(bytes / 1e9).toFixed(2)} GB in all:`,
+    '',
+    '| | wall | CPU | peak memory |',
+    '|---|--:|--:|--:|',
+    ...levels.map(
+      ([level, { wall, cpu, rss }]) =>
+        `| ${level} | ${wall.toFixed(1)} s | ${cpu.toFixed(1)} s | ${Math.round(rss)} MB |`,
+    ),
+    '',
+    'Of digits_cnn:',
+    '',
+    '| dtype | scheme | size | 1 − cosine | accuracy | latency before | after |',
+    '|---|---|--:|--:|--:|--:|--:|',
+    ...variants.map(({ dtype, scheme, bytes: size, cosine, accuracy, beforeMs, afterMs }) => {
+      const ms = (value) => (value === undefined ? '–' : `${value.toFixed(3)} ms`);
+      const error = (1 - (cosine ?? Number.NaN)).toExponential(1);
+      const share = `${(100 * accuracy).toFixed(1)} %`;
+      return `| ${[dtype, scheme, `${(size / 1000).toFixed(1)} kB`, error, share, ms(beforeMs), ms(afterMs)].join(' | ')} |`;
+    }),
+    '',
+  ];
+}
+
 const note = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Node ${process.version}; medians of ${runs} interleaved runs on
 the large model; latencies are medians of 400 runs of one sample on one thread, all models in turn. 500 real test images;
 onnxruntime's quantizer gets the same options and calibration samples.`;
-const parts = process.argv.includes('--small') ? [] : await large();
+const parts = process.argv.includes('--small') ? [] : [...(await large()), ...(await presets())];
 const text = [note, '', ...parts, ...['digits_cnn', 'digits_mlp'].flatMap(small)].join('\n');
 replaceSection('quantize', text);
 console.log(text);

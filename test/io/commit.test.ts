@@ -71,6 +71,13 @@ const CASES: readonly Case[] = [
     main: 'm.index.json',
     words: ['force', 'retire=m.bin'],
   },
+  {
+    title: 'fewer data files over more',
+    family: ['g.onnx_data', 'g.onnx'],
+    old: ['g.onnx_data', 'g.onnx_data_1', 'g.onnx_data_2', 'g.onnx'],
+    main: 'g.onnx',
+    words: ['force', 'surplus=g.onnx_data_1', 'surplus=g.onnx_data_2'],
+  },
 ];
 
 /** The text of a family is one of two; undefined where its main file is not there. */
@@ -88,7 +95,9 @@ const arrange = ({ old }: Case): void => {
 
 describe.each(CASES.map((one) => [one.title, one] as const))('kill -9 in a commit: %s', (_, one) => {
   const commit = (n: number) => run('commit', folder, String(n), one.family.join(','), ...one.words);
-  const after = new Set([...one.family, ...one.old].filter((name) => !one.words.includes(`retire=${name}`)));
+  const goes = (name: string): boolean =>
+    one.words.includes(`retire=${name}`) || one.words.includes(`surplus=${name}`);
+  const after = new Set([...one.family, ...one.old].filter((name) => !goes(name)));
 
   it('before any change: never a mix for any reader, and whole once mlser looks', async () => {
     const seen = new Set<string>();

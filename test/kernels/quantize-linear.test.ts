@@ -4,8 +4,9 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { memoryTensor, rangeTensor, readTensor } from '../../src/core/tensor.js';
 import { openDisk } from '../../src/io/disk.js';
+import { castTensor } from '../../src/kernels/cast.js';
 import { compareTensors } from '../../src/kernels/compare.js';
-import { quantizeTensor } from '../../src/kernels/quantize/affine.js';
+import { type AffineSpec, quantizeTensor } from '../../src/kernels/quantize/affine.js';
 import { quantizeLinear } from '../../src/kernels/quantize/linear-pool.js';
 import { testContext } from '../support/context.js';
 
@@ -32,6 +33,20 @@ const shapes = [
   // More rows than a task takes.
   [70_001, 80],
 ];
+/** Shapes whose rows fill bytes, and blocks. */
+const evenShapes = [
+  [8, 32],
+  [5, 3, 3, 16],
+  [70_001, 80],
+];
+const evenSpecs = [
+  { axis: 0, symmetric: true, dtype: 'i4' },
+  { axis: 0, symmetric: false, dtype: 'u4' },
+  { axis: -1, symmetric: false, dtype: 'i4' },
+  { symmetric: false, dtype: 'u2' },
+  { axis: -1, block: 16, symmetric: true, dtype: 'i8' },
+  { axis: -1, block: 16, symmetric: false, dtype: 'u4' },
+] as const;
 const specs = [
   { axis: 0, symmetric: true, dtype: 'i8' },
   { axis: 0, symmetric: false, dtype: 'u8' },
@@ -41,13 +56,15 @@ const specs = [
   { symmetric: true, dtype: 'u8' },
   { symmetric: false, dtype: 'i8' },
 ] as const;
-const cases = shapes.flatMap((shape) =>
-  specs.map(({ ...spec }) => ({
-    shape,
-    spec: 'axis' in spec && spec.axis === -1 ? { ...spec, axis: shape.length - 1 } : spec,
-    title: `[${shape}] ${JSON.stringify(spec)}`,
-  })),
-);
+const crossed = (all: readonly number[][], how: readonly AffineSpec[]) =>
+  all.flatMap((shape) =>
+    how.map((spec) => ({
+      shape,
+      spec: spec.axis === -1 ? { ...spec, axis: shape.length - 1 } : spec,
+      title: `[${shape}] ${JSON.stringify(spec)}`,
+    })),
+  );
+const cases = [...crossed(shapes, specs), ...crossed(evenShapes, evenSpecs)];
 
 describe('the pool makes the same integers from files', () => {
   it.each(cases)('$title', async ({ shape, spec }) => {
@@ -76,6 +93,27 @@ describe('the pool makes the same integers from files', () => {
     } finally {
       pooled.release();
       close();
+    }
+  });
+
+  it('values of 16 bits are read as f32', async () => {
+    const values = Float32Array.from({ length: 40 * 48 }, (_, i) => Math.sin(i * i) * 3);
+    const wide = memoryTensor({ name: 'x', dtype: 'f32', shape: [40, 48] }, new Uint8Array(values.buffer));
+    for (const dtype of ['f16', 'bf16'] as const) {
+      const file = path.join(folder, 'half.bin');
+      fs.writeFileSync(file, await readTensor(castTensor(wide, dtype)));
+      const source = openDisk(file);
+      const tensor = rangeTensor({ name: 'x', dtype, shape: [40, 48] }, source, 0);
+      const spec = { dtype: 'i8', symmetric: true, axis: 0 } as const;
+      const plain = await quantizeTensor(tensor, spec);
+      const pooled = await quantizeLinear([{ tensor, spec }], context);
+      const { affine } = pooled.done.get('x') ?? {};
+      if (!affine || !plain) throw new Error('not done');
+      expect(hex(affine.scale)).toBe(hex(plain.scale));
+      expect(Buffer.compare(await readTensor(affine.codes), await readTensor(plain.codes))).toBe(0);
+      expect(affine.dequantized.info.dtype).toBe(dtype);
+      pooled.release();
+      source.close();
     }
   });
 
@@ -109,7 +147,8 @@ describe('the pool makes the same integers from files', () => {
         { tensor: memory, spec },
         { tensor, spec: { ...spec, axis: 1 } },
         { tensor, spec: { ...spec, axis: 2, block: 16 } },
-        { tensor, spec: { ...spec, dtype: 'i4' } },
+        { tensor, spec: { ...spec, axis: 0, dtype: 'i4', rule: 'nbits' } },
+        { tensor, spec: { ...spec, dtype: 'i16' } },
         { tensor, spec: { ...spec, scaleType: 'f16' } },
       ],
       context,

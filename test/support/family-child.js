@@ -1,6 +1,6 @@
 // Run by tests as a process of its own: replaces a family of files, or only opens one, and is killed (SIGKILL) before
 // its n-th change of the file system from the commit on.
-//   node family-child.js commit <folder> <n> <names, main last> [force] [retire=NAME]
+//   node family-child.js commit <folder> <n> <names, main last> [force] [retire=NAME] [surplus=NAME]
 //   node family-child.js open <file> <n>
 // Prints the number of changes if it was not killed.
 import fs from 'node:fs';
@@ -37,6 +37,7 @@ if (mode === 'commit') {
   const output = stageOutput(`${where}/${target}`, { force: rest.includes('force') });
   output.setMain(main);
   for (const name of family) await (await output.create(name)).append(Buffer.from(`new ${name}`));
+  for (const word of rest) if (word.startsWith('surplus=')) output.retire(word.slice(8));
   await output.stage();
   counting = true;
   await output.commit();

@@ -25,6 +25,7 @@ export const writer: ModelWriter = {
     if (externalData !== true) {
       const encoded = encodeMessage('ModelProto', await placeTensors(model, pointed, context.options.sparse));
       if (encoded.size <= LIMITS.PROTOBUF_BYTES || externalData === false) {
+        retireBehind(0, files, context.options.dataFiles);
         await transfer(await writeMain(encoded, files), context);
         return;
       }
@@ -44,6 +45,7 @@ async function writeExternal(
     (tensor) => !staysInline(tensor) && !pointed(tensor) && !sparse?.has(tensor.info.name),
   );
   const layout = layOut(outside, model.aliases, dataFiles ?? oneFile(files, context));
+  retireBehind(new Set([...layout.values()].map(({ file }) => file)).size, files, dataFiles);
   const encoded = encodeMessage(
     'ModelProto',
     await placeTensors(model, (tensor) => layout.get(tensor.info.name) ?? pointed(tensor), sparse),
@@ -61,10 +63,20 @@ async function writeExternal(
   await transfer(placements, context);
 }
 
+/** Data files that an older, larger model had: those from `count` on. */
+function retireBehind(count: number, files: OutputFiles, dataFiles: DataFiles | undefined): void {
+  if (!dataFiles) return;
+  for (let index = count; index < dataFiles.most; index++) {
+    const name = dataFiles.name(index);
+    if (!files.taken(name)) return;
+    files.retire?.(name);
+  }
+}
+
 /** All data in one file. */
 function oneFile(files: OutputFiles, context: WriteContext): DataFiles {
   const name = freshName(files, context);
-  return { name: () => name, bytes: Number.POSITIVE_INFINITY };
+  return { name: () => name, most: 1, bytes: Number.POSITIVE_INFINITY };
 }
 
 /** A data file never takes the place of another: an old model that names it would meet new bytes. */

@@ -1,7 +1,13 @@
 import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import type { Finding } from '../../errors.js';
-import { type AffineTensor, fitted, storedBytes, withParameters } from '../../kernels/quantize/affine.js';
+import {
+  type AffineSpec,
+  type AffineTensor,
+  fitted,
+  storedBytes,
+  withParameters,
+} from '../../kernels/quantize/affine.js';
 import { quantizeMatrices } from '../../kernels/quantize/blocks-pool.js';
 import { halfQuadratic } from '../../kernels/quantize/half-quadratic.js';
 import { levelled } from '../../kernels/quantize/level-sums.js';
@@ -66,7 +72,7 @@ export async function quantizeWeights(
   // What the pool cannot make by itself is streamed.
   const pooled =
     context && settings.method !== 'mse' && settings.refine !== 'hqq'
-      ? await inPool(edit, rest, context)
+      ? await inPool(edit, rest, settings, context)
       : undefined;
   const release = (): void => {
     refined?.release();
@@ -82,14 +88,21 @@ export async function quantizeWeights(
   return { model: edit.finish(), quantized, findings, release };
 }
 
-async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkContext): Promise<Pooled> {
+async function inPool(
+  edit: GraphEdit,
+  plans: readonly Plan[],
+  settings: QuantizeSettings,
+  context: WorkContext,
+): Promise<Pooled> {
   const matrices = plans.flatMap((plan) => {
     const tensor = tensorOf(edit, plan);
     return plan.kind === 'nbits' && !plan.turned && tensor ? [{ tensor, spec: plan.nbits }] : [];
   });
   const others = plans.flatMap((plan) => {
     const tensor = edit.tensor(plan.weight.name);
-    return plan.kind === 'linear' && tensor ? [{ tensor, spec: plan.spec }] : [];
+    return plan.kind === 'linear' && tensor && !isLevelled(plan.spec, settings)
+      ? [{ tensor, spec: plan.spec }]
+      : [];
   });
   const blocks = await quantizeMatrices(matrices, context);
   try {
@@ -107,7 +120,12 @@ async function inPool(edit: GraphEdit, plans: readonly Plan[], context: WorkCont
   }
 }
 
-async function streamed(edit: GraphEdit, plan: Plan, { method, refine }: QuantizeSettings): Promise<Made> {
+/** Few bits without blocks. `--method minmax` rounds each value by itself, as onnxruntime does. */
+const isLevelled = ({ dtype }: AffineSpec, { method }: QuantizeSettings): boolean =>
+  FEW_BITS.has(dtype) && method !== 'minmax';
+
+async function streamed(edit: GraphEdit, plan: Plan, settings: QuantizeSettings): Promise<Made> {
+  const { method, refine } = settings;
   const tensor = tensorOf(edit, plan);
   if (!tensor) throw new Error(`${plan.weight.name} is not in the graph`);
   const spec = specOf(plan);
@@ -116,9 +134,7 @@ async function streamed(edit: GraphEdit, plan: Plan, { method, refine }: Quantiz
   const searched = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
   const parameters = refine === 'hqq' ? await halfQuadratic(tensor, spec, searched) : searched;
   if (plan.kind === 'nbits') return { matrix: nbitsMatrix(tensor, plan.nbits, parameters) };
-  // Few bits without blocks. `--method minmax` rounds each value by itself, as onnxruntime does.
-  const level = FEW_BITS.has(spec.dtype) && method !== 'minmax';
-  const levels = level ? await levelled(tensor, spec, parameters) : undefined;
+  const levels = isLevelled(spec, settings) ? await levelled(tensor, spec, parameters) : undefined;
   return { affine: levels ?? withParameters(tensor, spec, parameters) };
 }
 

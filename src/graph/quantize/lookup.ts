@@ -11,6 +11,7 @@ import { encoded } from '../../kernels/quantize/codes.js';
 import { type PaletteTensor, tableRows } from '../../kernels/quantize/palette.js';
 import type { AttributeValue } from '../build.js';
 import type { EditNode, GraphEdit } from '../edit.js';
+import { hasRows, lookUpRows } from './lookup-rows.js';
 import type { Weight } from './weights.js';
 
 /** Operator set from which Cast takes codes of a type (docs/Changelog.md: Cast-21, -25). */
@@ -74,12 +75,15 @@ export const paletteBytes = (
  */
 export function lookUpPalette(
   edit: GraphEdit,
-  { name, shape }: Weight,
+  weight: Weight,
   { codes, tables }: PaletteTensor,
   { axis, block }: ChannelGranularity,
 ): number {
+  const { name, shape } = weight;
   const dtype = edit.tensor(name)?.info.dtype ?? 'f32';
   const { width, values } = tableRows(tables);
+  if (tables.length === 1 && hasRows(weight, dtypeFacts(codes.info.dtype).bits))
+    return lookUpRows(edit, weight, { codes, levels: values, dtype });
   const bytes = encoded(dtype, values);
   const table = edit.addBytes(`${name}_palette`, dtype, [values.length], bytes);
   const stored = edit.add(`${name}_codes`, codes);
@@ -102,12 +106,20 @@ export function lookUpPalette(
 /** The weight is looked up and multiplied with the scales of its blocks. Bytes stored in its place. */
 export function lookUpBlocks(
   edit: GraphEdit,
-  { name, shape }: Weight,
+  weight: Weight,
   { codes, scales }: BlockFloatTensor,
   format: BlockFloat,
   tables: Tables,
 ): number {
-  const { block } = format;
+  const { name, shape } = weight;
+  const { block, levels } = format;
+  const isPower = format.id === 'mxfp4';
+  const stored = isPower ? powerCodes(scales) : encoded('f32', Float64Array.from(scales));
+  if (hasRows(weight, 4, block)) {
+    const powers = isPower ? { powers: tables.powers() } : {};
+    const rows = { block, dtype: isPower ? ('u8' as const) : ('f32' as const), bytes: stored, ...powers };
+    return lookUpRows(edit, weight, { codes, levels, dtype: 'f32', scales: rows });
+  }
   const dtype = edit.tensor(name)?.info.dtype ?? 'f32';
   const count = shape.reduce((product, size) => product * size, 1);
   const recipe = new Recipe(edit, name);
@@ -118,14 +130,8 @@ export function lookUpBlocks(
     values = recipe.add('Pad', [flat, recipe.integers('pads', [0, missing])]);
   }
   const rows = recipe.add('Reshape', [values, tables.integers('blocks', [-1, block])]);
-  const stored = format.id === 'mxfp4' ? powerCodes(scales) : encoded('f32', Float64Array.from(scales));
-  const kept = edit.addBytes(
-    `${name}_scales`,
-    format.id === 'mxfp4' ? 'u8' : 'f32',
-    [scales.length, 1],
-    stored,
-  );
-  const factors = format.id === 'mxfp4' ? recipe.lookUp(tables.powers(), kept) : kept;
+  const kept = edit.addBytes(`${name}_scales`, isPower ? 'u8' : 'f32', [scales.length, 1], stored);
+  const factors = isPower ? recipe.lookUp(tables.powers(), kept) : kept;
   let product = recipe.add('Mul', [rows, factors]);
   if (missing > 0) {
     const flat = recipe.add('Reshape', [product, tables.integers('flat', [-1])]);

@@ -1,62 +1,13 @@
 // Blocks of a matrix as integers in the layout of MatMulNBits, four columns a step. Reference: ../quantize/rounder.ts
 // and nbits-pack.ts. A last partial step reads and writes up to three columns more: callers keep room behind all areas.
-
-// @ts-ignore: decorator
-@inline
-function across(x: v128): f64 {
-  return (
-    <f64>f32x4.extract_lane(x, 0) +
-    <f64>f32x4.extract_lane(x, 1) +
-    <f64>f32x4.extract_lane(x, 2) +
-    <f64>f32x4.extract_lane(x, 3)
-  );
-}
-
-// @ts-ignore: decorator
-@inline
-function largest(x: v128): f64 {
-  const a = max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1));
-  return <f64>max(a, max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)));
-}
-
-/** Σ(a−b)², Σa², Σb²: the first three doubles. */
-// @ts-ignore: decorator
-@inline
-function addSums(sums: usize, squares: v128, aa: v128, bb: v128): void {
-  store<f64>(sums, load<f64>(sums) + across(squares));
-  store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
-  store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
-}
-
-/** The largest |a−b| and |a−b|÷|a|: the next two. */
-// @ts-ignore: decorator
-@inline
-function keepLargest(sums: usize, most: v128, relative: v128): void {
-  store<f64>(sums, max(load<f64>(sums, 24), largest(most)), 24);
-  store<f64>(sums, max(load<f64>(sums, 32), largest(relative)), 32);
-}
+import { nbits4Columns } from './nbits4';
+import { across, addSums, keepLargest, lanesBelow, withRelative } from './sums';
 
 /** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
 // @ts-ignore: decorator
 @inline
 function small(x: v128): v128 {
   return v128.and(f32x4.add(x, f32x4.splat(8388608)), i32x4.splat(0x7fffff));
-}
-
-/** The largest |a−b|÷|a|. Divisions are slow, and mostly nothing is larger than what was there. Zeros have no error. */
-// @ts-ignore: decorator
-@inline
-function withRelative(most: v128, error: v128, x: v128): v128 {
-  const size = f32x4.abs(x);
-  if (!v128.any_true(f32x4.gt(error, f32x4.mul(most, size)))) return most;
-  return f32x4.pmax(most, v128.andnot(f32x4.div(error, size), f32x4.eq(size, f32x4.splat(0))));
-}
-
-/** Lanes of columns that are there. */
-// @ts-ignore: decorator
-@inline
-function lanesBelow(columns: i32): v128 {
-  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(columns));
 }
 
 /**
@@ -85,7 +36,9 @@ export function nbitsBlock(
   const one = f32x4.splat(1);
   const middle = <f32>(1 << (bits - 1));
   const perWord = 32 / bits;
-  for (let column = 0; column < columns; column += 4) {
+  const fast = bits == 4 && (rows & 7) == 0 ? columns & ~3 : 0;
+  nbits4Columns(src, stride, rows, fast, symmetric, out, outStride, scales, zeros, blocks, sums);
+  for (let column = fast; column < columns; column += 4) {
     const there = lanesBelow(columns - column);
     const from = src + (<usize>column << 2);
     let low = v128.and(v128.load(from), there);
@@ -119,7 +72,7 @@ export function nbitsBlock(
     let aa = none;
     let bb = none;
     let most = none;
-    let relative = none;
+    let relative = f32x4.splat(<f32>load<f64>(sums, 32));
     const to = out + <usize>column * outStride;
     let word = i32x4.splat(0);
     let filled = 0;
@@ -253,7 +206,7 @@ export function linearRow(
   let aa = none;
   let bb = none;
   let most = none;
-  let relative = none;
+  let relative = f32x4.splat(<f32>load<f64>(sums, 32));
   let scale = v128.load32_splat(scales);
   let zero = v128.load32_splat(zeros);
   for (let i = 0; i < count; i += 4) {
@@ -306,7 +259,7 @@ export function halfErrors(src: usize, count: i32, drop: i32, tiny: f32, limit: 
   let aa = none;
   let bb = none;
   let most = none;
-  let relative = none;
+  let relative = f32x4.splat(<f32>load<f64>(sums, 32));
   let odd = none;
   for (let i = 0; i < count; i += 4) {
     const x = v128.and(v128.load(src + (<usize>i << 2)), lanesBelow(count - i));

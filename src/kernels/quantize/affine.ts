@@ -1,4 +1,4 @@
-import type { DType } from '../../core/dtype.js';
+import { type DType, elementCount } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { castTensor } from '../cast.js';
 import { decodeElements } from '../elements.js';
@@ -128,6 +128,20 @@ export function withParameters(
     dequantized: mapped(tensor, info.dtype, (values, at) =>
       encoded(info.dtype, rounder.dequantized(values, at)),
     ),
+  };
+}
+
+/** What a tensor counts as, from the values alone: scales are found again when it is pulled. */
+export function refitted(tensor: TensorSource, spec: AffineSpec): TensorSource {
+  const { info, byteLength } = tensor;
+  return {
+    info,
+    byteLength,
+    async *stream(range = { start: 0, end: byteLength }) {
+      const parameters = await fitted(tensor, spec);
+      if (!parameters) throw new Error(`${info.name} has ${elementCount(info.shape)} values, not all finite`);
+      yield* withParameters(tensor, spec, parameters).dequantized.stream(range);
+    },
   };
 }
 

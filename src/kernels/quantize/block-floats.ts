@@ -6,7 +6,7 @@ import { Nearest } from './nearest.js';
 import { f32Values, type Packing } from './values.js';
 
 /** Levels of the 4-bit normal float: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023, appendix E). */
-const NF4 = [
+export const NF4 = [
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
   -0.18477343022823334, -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725,
   0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
@@ -22,6 +22,19 @@ export interface BlockFloat {
   scaleOf(largest: number): number;
   /** Codes of the values [from, to), written at the same places. */
   codes(values: Float32Array, from: number, to: number, out: Uint8Array): void;
+}
+
+/** Largest f32 numbers that are not above the middle between two levels: those above belong to the upper one. */
+export function nf4Borders(): Float32Array {
+  return Float32Array.from({ length: NF4.length - 1 }, (_, i) => {
+    const middle = ((NF4[i] ?? 0) + (NF4[i + 1] ?? 0)) / 2;
+    const near = Math.fround(middle);
+    if (near <= middle) return near;
+    const bits = new Int32Array(Float32Array.of(near).buffer);
+    // One step towards minus infinity.
+    bits[0] = (bits[0] ?? 0) + (near > 0 ? -1 : 1);
+    return new Float32Array(bits.buffer)[0] ?? near;
+  });
 }
 
 export function nf4(block = 64): BlockFloat {

@@ -3,9 +3,10 @@ import type { TensorSource } from '../../core/tensor.js';
 import { withPool } from '../pool.js';
 import { programOf } from '../program.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
+import { refitted } from './affine.js';
 import { columnsAtOnce, fitsAreas } from './blocks-task.js';
 import { type LossFigures, lossOf } from './loss.js';
-import { matrixShapes, type NBitsMatrix, type NBitsSpec, refitted } from './matmul-nbits.js';
+import { matrixShapes, matrixSpec, type NBitsMatrix, type NBitsSpec } from './matmul-nbits.js';
 import { ScratchTensors } from './scratch-tensors.js';
 
 export interface MatrixJob {
@@ -106,7 +107,7 @@ function gathered(
     ...(spec.symmetric
       ? {}
       : { zeroPoints: scratch.tensor({ name, dtype: 'u8', shape: shapes.zeros }, task.zerosAt) }),
-    dequantized: refitted(tensor, spec),
+    dequantized: refitted(tensor, matrixSpec(spec)),
   };
   return { matrix, loss };
 }

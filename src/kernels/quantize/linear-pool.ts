@@ -1,8 +1,8 @@
-import { elementCount } from '../../core/dtype.js';
+import { dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Pool, withPool } from '../pool.js';
-import { type Program, programOf } from '../program.js';
+import type { Program } from '../program.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import {
   type AffineSpec,
@@ -11,6 +11,7 @@ import {
   parametersOf,
   withParameters,
 } from './affine.js';
+import { f32Program, STEP_ELEMENTS } from './f32-source.js';
 import { MOST_COLUMNS } from './linear-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { ScratchTensors } from './scratch-tensors.js';
@@ -39,13 +40,14 @@ const TASK_BYTES = 16 << 20;
 interface Planned extends LinearJob {
   readonly program: Program;
   readonly columns: number;
-  /** Every row has a scale (the first axis), else every column or all. */
+  /** Every row has a scale (the first axis, or blocks along the last one), else every column or all. */
   readonly byRow: boolean;
 }
 
 /**
- * Tensors that lie in files as f32, as 8-bit integers with a scale for each index of the first or the last axis, or one
- * for all, made by the pool. Where scales go along the last axis, a pass looks for ends first.
+ * Tensors that lie in files as f32, f16 or bf16, as integers of at most 8 bits with a scale for each index of the first or
+ * the last axis, for blocks along the last one, or one for all, made by the pool. Where columns share scales, a pass looks
+ * for ends first.
  */
 export async function quantizeLinear(
   jobs: readonly LinearJob[],
@@ -74,18 +76,20 @@ export async function quantizeLinear(
 }
 
 function planOf({ tensor, spec }: LinearJob): Planned | undefined {
-  const { dtype, shape, name } = tensor.info;
-  const program = programOf(tensor);
-  const count = elementCount(shape, name);
-  if (!program || dtype !== 'f32' || count === 0) return undefined;
-  if (program.ops.length > 0 || program.coded || program.crc32) return undefined;
+  const { shape, name } = tensor.info;
+  const program = f32Program(tensor);
   const { axis, block, rule = 'linear', scaleType = 'f32' } = spec;
-  if (block !== undefined || rule !== 'linear' || scaleType !== 'f32') return undefined;
-  if (spec.dtype !== 'i8' && spec.dtype !== 'u8') return undefined;
-  const byRow = axis === 0;
-  if (!byRow && axis !== undefined && axis !== shape.length - 1) return undefined;
-  const columns = byRow ? count / (shape[0] ?? 1) : (shape.at(-1) ?? 1);
-  return columns > MOST_COLUMNS ? undefined : { tensor, spec, program, columns, byRow };
+  if (!program || rule !== 'linear' || scaleType !== 'f32') return undefined;
+  const last = shape.length - 1;
+  const width = shape[last] ?? 1;
+  if (block !== undefined && (axis !== last || width % block !== 0)) return undefined;
+  const byRow = axis === 0 || block !== undefined;
+  if (!byRow && axis !== undefined && axis !== last) return undefined;
+  const columns = block ?? (byRow ? elementCount(shape, name) / (shape[0] ?? 1) : width);
+  const { bits } = dtypeFacts(spec.dtype);
+  if (bits > 8 || (columns * bits) % 8 !== 0) return undefined;
+  const most = program.ops.length > 0 ? STEP_ELEMENTS : MOST_COLUMNS;
+  return columns > most ? undefined : { tensor, spec, program, columns, byRow };
 }
 
 /** Ranges of whole rows. */
@@ -150,7 +154,7 @@ function linearTasks(
   const { dtype, symmetric, reduceRange = false } = spec;
   const all = <T extends Float32Array | Int32Array>(values: T): Float32Array =>
     values.length === columns ? Float32Array.from(values) : new Float32Array(columns).fill(values[0] ?? 0);
-  const codesAt = scratch.place(program.count);
+  const codesAt = scratch.place((program.count * dtypeFacts(dtype).bits) / 8);
   return rangesOf(plan).map((range) => ({
     kind: 'linear',
     ...{ program, columns, rounding: { dtype, symmetric, reduceRange }, codesAt, path: scratch.path },
@@ -175,7 +179,14 @@ function gathered(
 
 function ofRows(results: readonly TaskResult[]): Parameters {
   const parts = results.flatMap(({ parameters }) => parameters ?? []);
-  const scales = parts.flatMap((part) => [...part.subarray(0, part.length / 2)]);
-  const zeros = parts.flatMap((part) => [...part.subarray(part.length / 2)]);
-  return { scales: Float32Array.from(scales), zeros: Int32Array.from(zeros) };
+  const count = parts.reduce((sum, part) => sum + part.length / 2, 0);
+  const found = { scales: new Float32Array(count), zeros: new Int32Array(count) };
+  let at = 0;
+  for (const part of parts) {
+    const half = part.length / 2;
+    found.scales.set(part.subarray(0, half), at);
+    found.zeros.set(part.subarray(half), at);
+    at += half;
+  }
+  return found;
 }

@@ -1,8 +1,10 @@
 import * as path from 'node:path';
-import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import { dtypeFacts } from '../../core/dtype.js';
+import { pwriteExactly } from '../../io/disk.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
+import { f32Reader } from './f32-source.js';
 import { integersOf } from './integers.js';
 import { affineOf } from './parameters.js';
 
@@ -15,17 +17,14 @@ export const MOST_COLUMNS = CODEC_AREA_BYTES / 4;
 /** The rows of a task, a few at a time. */
 function* rowsOf(
   { program, columns, start, end }: EndsTask | LinearTask,
-  { arena, files }: Workplace,
+  place: Workplace,
 ): Generator<{ readonly area: Slot; readonly row: number; readonly height: number }> {
-  const area = arena.codecArea(0);
-  const input = files.reader(program.path);
+  const read = f32Reader(program, place);
   const step = Math.max(1, Math.floor(STEP_BYTES / (columns * 4)));
   const last = end / columns;
   for (let row = start / columns; row < last; row += step) {
     const height = Math.min(step, last - row);
-    const bytes = area.bytes.subarray(0, height * columns * 4);
-    preadExactly(input, bytes, program.offset + row * columns * 4, path.basename(program.path));
-    yield { area, row, height };
+    yield { area: read(row * columns, (row + height) * columns), row, height };
   }
 }
 
@@ -55,6 +54,7 @@ export function* linear(task: LinearTask, place: Workplace): Generator<number, T
   const { arena, files } = place;
   const { kernels, results } = arena;
   const { low, high } = integersOf(rounding.dtype);
+  const { bits } = dtypeFacts(rounding.dtype);
   const [codes, scaleArea, zeroArea] = [arena.codecArea(1), arena.codecArea(2), arena.codecArea(3)];
   const [scaleAt, zeroAt] = [floats(scaleArea, columns), floats(zeroArea, columns)];
   if (scales && zeros) {
@@ -82,8 +82,9 @@ export function* linear(task: LinearTask, place: Workplace): Generator<number, T
       const to = codes.at + i * columns;
       kernels.linearRow(from, columns, scaleArea.at, zeroArea.at, step, low, high, to, results.at);
     }
-    const bytes = codes.bytes.subarray(0, height * columns);
-    pwriteExactly(output, bytes, codesAt + row * columns, path.basename(task.path));
+    if (bits < 8) kernels.packBytes(codes.at, height * columns, bits, codes.at);
+    const bytes = codes.bytes.subarray(0, (height * columns * bits) / 8);
+    pwriteExactly(output, bytes, codesAt + (row * columns * bits) / 8, path.basename(task.path));
     yield height * columns * 4;
   }
   return { errors: sums.slice(), finite: odd === 0, ...(parameters ? { parameters } : {}) };

@@ -1,10 +1,8 @@
-import { elementCount } from '../../core/dtype.js';
 import { memoryTensor, type TensorSource } from '../../core/tensor.js';
 import {
   type AffineSpec,
   type AffineTensor,
   encodeScales,
-  fitted,
   type Parameters,
   withParameters,
 } from './affine.js';
@@ -70,20 +68,5 @@ export function packedMatrix(
     scales: memoryTensor({ name, dtype: scaleType, shape: shapes.scales }, scales),
     ...(zeros ? { zeroPoints: memoryTensor({ name, dtype: 'u8', shape: shapes.zeros }, zeros) } : {}),
     dequantized,
-  };
-}
-
-/** What a matrix counts as, from the values alone: scales are found again when it is pulled. */
-export function refitted(tensor: TensorSource, spec: NBitsSpec): TensorSource {
-  const { info, byteLength } = tensor;
-  return {
-    info,
-    byteLength,
-    async *stream(range = { start: 0, end: byteLength }) {
-      const affine = matrixSpec(spec);
-      const parameters = await fitted(tensor, affine);
-      if (!parameters) throw new Error(`${info.name} has ${elementCount(info.shape)} values, not all finite`);
-      yield* withParameters(tensor, affine, parameters).dequantized.stream(range);
-    },
   };
 }

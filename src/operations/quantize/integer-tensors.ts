@@ -6,11 +6,9 @@ import type { QuantizeSettings } from '../../graph/quantize/types.js';
 import { type AffineSpec, type AffineTensor, fitted, withParameters } from '../../kernels/quantize/affine.js';
 import { bytesOfCodes, type CodeBits } from '../../kernels/quantize/codes.js';
 import type { QuantizedType } from '../../kernels/quantize/integers.js';
-import {
-  type QuantizedAffine,
-  type QuantizedAffines,
-  quantizeLinear,
-} from '../../kernels/quantize/linear-pool.js';
+import { quantizeLinear } from '../../kernels/quantize/linear-pool.js';
+import type { LossFigures } from '../../kernels/quantize/loss.js';
+import { quantizeRowBlocks, type RowBlocks } from '../../kernels/quantize/row-blocks-pool.js';
 import { leastSquares } from '../../kernels/quantize/search.js';
 import { isWeight, OUTPUTS, type PlainWeight, quantizeEach, type StoredWeight } from './each-tensor.js';
 import type { TensorScheme } from './tensor-scheme.js';
@@ -38,16 +36,55 @@ export const integerTensors = (bits: 8 | 4 | 2): TensorScheme => {
   };
 };
 
-/** What the pool can make of the weights: those that lie in a file as f32, with 8 bits and no blocks. */
-function inPool(
+/** A tensor as integers; undefined if a value is NaN or infinite. */
+interface Made {
+  readonly integers?: RowBlocks | undefined;
+  readonly loss?: LossFigures | undefined;
+}
+
+/** What the pool can make of the weights: those that lie in a file as floats. */
+async function inPool(
   model: Model,
   bits: 8 | 4 | 2,
   settings: QuantizeSettings,
   context: WorkContext,
-): Promise<QuantizedAffines> {
+): Promise<{ readonly done: ReadonlyMap<string, Made>; release(): void }> {
   const weights = model.tensors.filter((tensor) => isWeight(tensor) && settings.selects(tensor.info.name));
   const jobs = weights.map((tensor) => ({ tensor, spec: specOf(tensor.info.shape, bits, settings) }));
-  return quantizeLinear(jobs, context);
+  const blocks = await quantizeRowBlocks(jobs, context);
+  try {
+    const linear = await quantizeLinear(jobs, context);
+    return {
+      done: new Map<string, Made>([
+        ...[...blocks.done].map(([name, made]): [string, Made] => [
+          name,
+          { integers: made.blocks, loss: made.loss },
+        ]),
+        ...[...linear.done].map(([name, { affine, loss }]): [string, Made] => [
+          name,
+          { integers: affine && integersIn(affine), loss },
+        ]),
+      ]),
+      release() {
+        blocks.release();
+        linear.release();
+      },
+    };
+  } catch (error) {
+    blocks.release();
+    throw error;
+  }
+}
+
+/** Scales and zero points as tensors. */
+function integersIn({ codes, scaleType, shape, scale, zeroPoint, dequantized }: AffineTensor): RowBlocks {
+  const { name, dtype } = codes.info;
+  return {
+    codes,
+    scale: memoryTensor({ name, dtype: scaleType, shape }, scale),
+    ...(zeroPoint ? { zeroPoint: memoryTensor({ name, dtype, shape }, zeroPoint) } : {}),
+    dequantized,
+  };
 }
 
 async function stored(
@@ -55,20 +92,16 @@ async function stored(
   scheme: string,
   bits: 8 | 4 | 2,
   settings: QuantizeSettings,
-  pooled: QuantizedAffine | undefined,
+  pooled: Made | undefined,
 ): Promise<StoredWeight | undefined> {
   const { shape } = tensor.info;
   const spec = specOf(shape, bits, settings);
-  const { affine, loss } = pooled ?? { affine: await quantizedTensor(tensor, spec, settings) };
-  if (!affine) return undefined;
-  const scale = memoryTensor(
-    { name: beside('scale'), dtype: affine.scaleType, shape: affine.shape },
-    affine.scale,
-  );
-  const zeros = zeroPoints(affine);
-  const zeroPoint = zeros && renamed(packed(zeros), beside('zero_point'));
+  const { integers, loss } = pooled ?? { integers: await streamed(tensor, spec, settings) };
+  if (!integers) return undefined;
+  const scale = renamed(integers.scale, beside('scale'));
+  const zeroPoint = integers.zeroPoint && renamed(packed(integers.zeroPoint), beside('zero_point'));
   return {
-    tensors: [packed(affine.codes), scale, ...(zeroPoint ? [zeroPoint] : [])],
+    tensors: [packed(integers.codes), scale, ...(zeroPoint ? [zeroPoint] : [])],
     record: {
       ...{ scheme, dtype: spec.dtype, shape, from },
       ...(spec.axis === undefined ? {} : { axis: spec.axis }),
@@ -77,7 +110,7 @@ async function stored(
       ...(zeroPoint ? { zeroPoint: zeroPoint.info.name } : {}),
     },
     dtypeOut: spec.dtype,
-    dequantized: affine.dequantized,
+    dequantized: integers.dequantized,
     ...(loss ? { loss } : {}),
   };
 }
@@ -101,17 +134,15 @@ function specOf(
   return perChannel === false ? base : { ...base, axis: OUTPUTS };
 }
 
-async function quantizedTensor(
+async function streamed(
   tensor: TensorSource,
   spec: AffineSpec,
   { method }: QuantizeSettings,
-): Promise<AffineTensor | undefined> {
+): Promise<RowBlocks | undefined> {
   const all = await fitted(tensor, spec);
-  return all && withParameters(tensor, spec, method === 'mse' ? await leastSquares(tensor, spec, all) : all);
-}
-
-function zeroPoints({ codes: { info }, shape, zeroPoint }: AffineTensor): TensorSource | undefined {
-  return zeroPoint && memoryTensor({ name: info.name, dtype: info.dtype, shape }, zeroPoint);
+  if (!all) return undefined;
+  const parameters = method === 'mse' ? await leastSquares(tensor, spec, all) : all;
+  return integersIn(withParameters(tensor, spec, parameters));
 }
 
 /** Formats without integers of so few bits hold them in bytes. */

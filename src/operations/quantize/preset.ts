@@ -6,13 +6,14 @@ import { checkTarget, resolveTarget } from '../../io/target.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import type { PresetReport, QuantizeReport, VariantEntry, WriteReport } from '../reports.js';
 import { writeModel } from '../write.js';
+import { twinEntry } from './preset-twin.js';
 import { type QuantizeOptions, quantizeOpened, refuseQuantized, writeOptionsOf } from './quantize.js';
 import {
   CHUNK_BYTES,
   chunksOf,
   graphFolder,
+  type NamedVariant,
   stemFor,
-  type Variant,
   variantsFor,
   whySigned,
 } from './transformers-js.js';
@@ -27,7 +28,10 @@ export interface PresetOptions
 /** What is about one variant; everything else ends the run. */
 const OF_A_VARIANT: ReadonlySet<string> = new Set(['E_RUNTIME', 'E_UNSUPPORTED', 'E_LIMIT', 'E_VALIDATION']);
 
-/** Writes every variant of a model that a client loads. The model is opened once; one that fails stops no other. */
+/**
+ * Writes every variant of a model that a client loads. The model is opened once; one that fails stops no other, and what two
+ * variants have in common is made once.
+ */
 export const quantizePreset = (
   input: string,
   folder: string,
@@ -57,7 +61,13 @@ export const quantizePreset = (
     const made = options.dryRun ? [] : [folder, home].map((one) => makeFolder(one));
     try {
       const entries: VariantEntry[] = [];
-      for (const variant of variants) entries.push(await entryOf(opened, home, variant, options, context));
+      for (const [i, variant] of variants.entries()) {
+        const twin = entries[variants.slice(0, i).findIndex((other) => isTwin(other, variant))];
+        const entry = twin
+          ? twinEntry(twin, home, variant, options, context)
+          : entryOf(opened, home, variant, options, context);
+        entries.push(await entry);
+      }
       return {
         command: 'quantize',
         preset: options.preset,
@@ -75,7 +85,9 @@ export const quantizePreset = (
     }
   });
 
-type Named = Variant & { readonly file: string };
+/** They have all but their names in common. */
+const isTwin = (a: NamedVariant, b: NamedVariant): boolean =>
+  a.scheme === b.scheme && JSON.stringify(a.settings) === JSON.stringify(b.settings);
 
 const sizeOf = ({ files }: OpenedModel): number => files.opened().reduce((sum, { size }) => sum + size, 0);
 
@@ -101,7 +113,7 @@ function refuseExisting(
 async function entryOf(
   opened: OpenedModel,
   home: string,
-  variant: Named,
+  variant: NamedVariant,
   options: PresetOptions,
   context: WorkContext,
 ): Promise<VariantEntry> {
@@ -126,7 +138,7 @@ async function entryOf(
 function made(
   opened: OpenedModel,
   target: string,
-  { file, scheme, settings, ranged }: Named,
+  { file, scheme, settings, ranged }: NamedVariant,
   options: PresetOptions,
   context: WorkContext,
 ): Promise<WriteReport | QuantizeReport> {

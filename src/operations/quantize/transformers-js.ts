@@ -20,6 +20,8 @@ export interface Variant {
   readonly ranged?: boolean;
 }
 
+export type NamedVariant = Variant & { readonly file: string };
+
 /** Data files of one graph that the client accepts. */
 const MOST_CHUNKS = 100;
 /** Browsers hold a file in one ArrayBuffer, of 2 GiB at most in some. */
@@ -75,6 +77,7 @@ export const graphFolder = (folder: string): string =>
 /** Names of the data files of a graph. */
 export const chunksOf = (file: string, bytes: number): DataFiles => ({
   bytes,
+  most: MOST_CHUNKS,
   name(index) {
     if (index >= MOST_CHUNKS)
       throw new MlserError('E_LIMIT', `${file}: more than ${MOST_CHUNKS} data files`, {

@@ -58,6 +58,14 @@ elif job.startswith("int8-static"):
     form = QuantFormat.QOperator if "operators" in job else QuantFormat.QDQ
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
     quantize_static(src, dst, reader(), quant_format=form, per_channel="channel" in job, **kinds)
+elif job == "int4-hqq":
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import HQQWeightOnlyQuantConfig, MatMulNBitsQuantizer
+
+    config = HQQWeightOnlyQuantConfig(block_size=32, bits=4)
+    quantizer = MatMulNBitsQuantizer(with_matmul(onnx.load(src)), block_size=32, algo_config=config)
+    quantizer.process()
+    onnx.save(quantizer.model.model, dst)
 elif job.startswith("int4") or job.startswith("int8-weights"):
     import onnx
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer

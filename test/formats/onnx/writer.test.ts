@@ -118,7 +118,7 @@ describe('external data', () => {
     const sizes = [300, 300, 400, 3000, 300];
     const tensors = sizes.map((size, i) => f32(`w${i}`, size, i));
     const model = { ...(await graphOf(...tensors)), aliases: new Map([['w4', 'w1']]) };
-    const dataFiles = { name: (index: number) => `chunk${index}`, bytes: 3000 };
+    const dataFiles = { name: (index: number) => `chunk${index}`, most: 100, bytes: 3000 };
     const { model: back, files } = await rewritten(model, { externalData: true, dataFiles });
     const places = back.tensors.map(({ info, location }) => [info.name, location?.file, location?.offset]);
     // 1200 bytes on a line of 64 and 1200 more; 1600 do not fit; 12000 are more than any file may hold; w4 is w1.

@@ -165,6 +165,43 @@ describe('names and places', () => {
     expect(() => name(100)).toThrow(expect.objectContaining({ code: 'E_LIMIT' }));
   });
 
+  it('data files of a larger model go with it, and no others', async () => {
+    const folder = fresh();
+    const split = { externalData: true, shardSize: 4_000 };
+    const data = (name: string): string[] =>
+      readdirSync(path.join(folder, 'onnx')).filter((file) => file.startsWith(`${name}.onnx_data`));
+    const first = await preset(BERT, folder, split);
+    const chunks = first.externalData['model_int8.onnx'] ?? 0;
+    expect(chunks).toBeGreaterThan(2);
+    expect(data('model_int8')).toHaveLength(chunks);
+    // What two variants share is copied, and each has data files of its own.
+    const joined = (name: string): Buffer =>
+      Buffer.concat(data(name).map((file) => readFileSync(path.join(folder, 'onnx', file))));
+    expect(joined('model_quantized').equals(joined('model_int8'))).toBe(true);
+    const alone = path.join(folder, 'onnx/model_int8.onnx');
+    const own = path.join(fresh(), 'model_int8.onnx');
+    mkdirSync(path.dirname(own));
+    await quantizeModel(
+      BERT,
+      own,
+      {
+        ...{ scheme: 'int8-dynamic', validate: 'none', device: 'cpu', sync: false, externalData: true },
+        dataFiles: chunksOf('model_int8.onnx', 4_000),
+      },
+      testContext(),
+    );
+    expect(readFileSync(alone).equals(readFileSync(own))).toBe(true);
+
+    writeFileSync(path.join(folder, 'onnx/other.onnx_data_1'), 'mine');
+    const second = await preset(BERT, folder, { externalData: true, force: true });
+    expect(second.externalData['model_int8.onnx']).toBe(1);
+    expect(data('model_int8')).toEqual(['model_int8.onnx_data']);
+    await preset(BERT, folder, { force: true });
+    expect(readdirSync(path.join(folder, 'onnx')).filter((name) => name.includes('_data'))).toEqual([
+      'other.onnx_data_1',
+    ]);
+  });
+
   it('nothing is written where one file stands in the way', async () => {
     const folder = fresh();
     mkdirSync(path.join(folder, 'onnx'), { recursive: true });

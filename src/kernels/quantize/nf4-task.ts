@@ -1,0 +1,99 @@
+import * as path from 'node:path';
+import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import type { BlockFloatTask, TaskResult } from '../tasks.js';
+import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
+import type { Workplace } from '../workplace.js';
+import { NF4, nf4Borders } from './block-floats.js';
+
+/** Elements that are coded at a time. */
+const STEP = 1 << 18;
+/** Elements whose axes are turned at a time. */
+const TURNED = CODEC_AREA_BYTES / 4;
+
+/** Whether the kernel can do it: pieces and blocks begin at the same places, and codes fill bytes. */
+export const nf4Fits = ({ format, block, turned }: BlockFloatTask): boolean =>
+  format === 'nf4' &&
+  block % 16 === 0 &&
+  (turned ? turned[0] % block === 0 && turned[0] * 2 <= TURNED : STEP % block === 0);
+
+/** Scales and codes of normal floats, in one read. The plain path in `codes-task.ts` is the reference. */
+export function* nf4Blocks(task: BlockFloatTask, place: Workplace): Generator<number, TaskResult> {
+  const { block, codesAt, end } = task;
+  const { kernels, codecArea, results } = areasOf(place);
+  const [codes, scales, tables] = [codecArea(2), codecArea(3), codecArea(4)];
+  const { borders, levels } = putTables(tables);
+  const sums = results.values.subarray(0, 6).fill(0);
+  const found = new Float32Array(Math.ceil(end / block));
+  const output = place.files.writer(task.path);
+  for (const { at, source, count } of task.turned ? turned(task, task.turned, place) : inOrder(task, place)) {
+    kernels.levelsRun(source, count, block, borders, levels, codes.at, scales.at, results.at);
+    found.set(floats(scales, Math.ceil(count / block)), at / block);
+    const bytes = codes.bytes.subarray(0, Math.ceil(count / 2));
+    pwriteExactly(output, bytes, codesAt + at / 2, path.basename(task.path));
+    yield count * 4;
+  }
+  return { finite: sums[5] === 0, errors: sums.slice(), scales: found };
+}
+
+interface Piece {
+  /** Its first element. */
+  readonly at: number;
+  /** Address of its values. */
+  readonly source: number;
+  readonly count: number;
+}
+
+const areasOf = ({ arena }: Workplace) => ({
+  kernels: arena.kernels,
+  results: arena.results,
+  codecArea: (index: number): Slot => arena.codecArea(index),
+});
+
+const floats = ({ bytes, at }: Slot, count: number): Float32Array =>
+  new Float32Array(bytes.buffer, at, count);
+
+/** The tables of the kernel, at the begin of an area. */
+function putTables(area: Slot): { readonly borders: number; readonly levels: number } {
+  const borders = nf4Borders();
+  borders.forEach((border, i) => {
+    floats(area, 4 * borders.length).fill(border, 4 * i, 4 * i + 4);
+  });
+  const levels = new Uint8Array(Float32Array.from(NF4).buffer);
+  const behind = 16 * borders.length;
+  levels.forEach((byte, i) => {
+    area.bytes[behind + (i % 4) * 16 + Math.floor(i / 4)] = byte;
+  });
+  return { borders: area.at, levels: area.at + behind };
+}
+
+function* inOrder({ program, end }: BlockFloatTask, { arena, files }: Workplace): Generator<Piece> {
+  const area = arena.codecArea(0);
+  const input = files.reader(program.path);
+  for (let at = 0; at < end; at += STEP) {
+    const count = Math.min(STEP, end - at);
+    const bytes = area.bytes.subarray(0, count * 4);
+    preadExactly(input, bytes, program.offset + at * 4, path.basename(program.path));
+    yield { at, source: area.at, count };
+  }
+}
+
+/** Some columns at a time, one after the other. */
+function* turned(
+  { program }: BlockFloatTask,
+  [rows, columns]: readonly [number, number],
+  { arena, files }: Workplace,
+): Generator<Piece> {
+  const [lines, area] = [arena.codecArea(0), arena.codecArea(1)];
+  const input = files.reader(program.path);
+  const name = path.basename(program.path);
+  const step = Math.min(columns, Math.floor(TURNED / rows / 2) * 2);
+  for (let first = 0; first < columns; first += step) {
+    const width = Math.min(step, columns - first);
+    for (let row = 0; row < rows; row++) {
+      const bytes = lines.bytes.subarray(row * width * 4, (row + 1) * width * 4);
+      preadExactly(input, bytes, program.offset + (row * columns + first) * 4, name);
+    }
+    arena.kernels.turnF32(lines.at, width * 4, rows, width, area.at);
+    yield { at: first * rows, source: area.at, count: width * rows };
+  }
+}

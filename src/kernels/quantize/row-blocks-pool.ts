@@ -1,0 +1,117 @@
+import { dtypeFacts, elementCount } from '../../core/dtype.js';
+import type { WorkContext } from '../../core/format.js';
+import type { TensorSource } from '../../core/tensor.js';
+import { withPool } from '../pool.js';
+import type { RowBlocksTask, TaskResult } from '../tasks.js';
+import { type AffineSpec, refitted } from './affine.js';
+import { f32Program, STEP_ELEMENTS } from './f32-source.js';
+import { Groups } from './groups.js';
+import { isSigned } from './integers.js';
+import { type LossFigures, lossOf } from './loss.js';
+import { ROWS } from './row-blocks-task.js';
+import { ScratchTensors } from './scratch-tensors.js';
+
+export interface RowBlocksJob {
+  readonly tensor: TensorSource;
+  /** Blocks along the last axis, by the rule `nbits`. */
+  readonly spec: AffineSpec;
+}
+
+/** Integers with all that belongs to them, in a scratch file. */
+export interface RowBlocks {
+  /** Integers in the shape of the tensor. */
+  readonly codes: TensorSource;
+  /** f32. */
+  readonly scale: TensorSource;
+  /** Absent where all are zero. */
+  readonly zeroPoint?: TensorSource;
+  readonly dequantized: TensorSource;
+}
+
+export interface QuantizedRowBlocks {
+  /** `blocks` is undefined if a value is NaN or infinite. By name; those that have to be streamed are missing. */
+  readonly done: ReadonlyMap<string, { readonly blocks?: RowBlocks; readonly loss: LossFigures }>;
+  /** Their bytes go: to be called when nothing reads them any more. */
+  release(): void;
+}
+
+/** Elements of a task. */
+const TASK_ELEMENTS = 4 << 20;
+
+interface Planned extends RowBlocksJob {
+  readonly tasks: readonly RowBlocksTask[];
+  /** Of scales and zero points. */
+  readonly shape: readonly number[];
+}
+
+/** Tensors that lie in files as f32, f16 or bf16, with a scale for blocks along the last axis, made by the pool in one read. */
+export async function quantizeRowBlocks(
+  jobs: readonly RowBlocksJob[],
+  context: WorkContext,
+): Promise<QuantizedRowBlocks> {
+  const scratch = new ScratchTensors();
+  try {
+    const plans = jobs.flatMap((job) => planOf(job, scratch) ?? []);
+    const tasks = plans.flatMap((plan) => plan.tasks);
+    const results = await withPool(context, (pool) => pool.run(tasks, context.signal));
+    let at = 0;
+    const done = new Map(
+      plans.map((plan) => {
+        const own = results.slice(at, at + plan.tasks.length);
+        at += own.length;
+        return [plan.tensor.info.name, gathered(plan, own, scratch)];
+      }),
+    );
+    return { done, release: () => scratch.release() };
+  } catch (error) {
+    scratch.release();
+    throw error;
+  }
+}
+
+function planOf({ tensor, spec }: RowBlocksJob, scratch: ScratchTensors): Planned | undefined {
+  const { shape } = tensor.info;
+  const { dtype, axis, block, rule, symmetric, scaleType = 'f32' } = spec;
+  const columns = shape.at(-1) ?? 1;
+  const program = f32Program(tensor);
+  if (!program || block === undefined || block % 16 !== 0 || axis !== shape.length - 1) return undefined;
+  if (rule !== 'nbits' || scaleType !== 'f32' || columns * ROWS > STEP_ELEMENTS) return undefined;
+  const { bits } = dtypeFacts(dtype);
+  if ((bits !== 2 && bits !== 4 && bits !== 8) || (columns * bits) % 8 !== 0) return undefined;
+  const groups = new Groups(shape, spec);
+  const common: Omit<RowBlocksTask, 'start' | 'end'> = {
+    ...{ kind: 'row-blocks', program, columns, bits, block, symmetric, signed: isSigned(dtype) },
+    path: scratch.path,
+    codesAt: scratch.place((program.count * bits) / 8),
+    scalesAt: scratch.place(groups.count * 4),
+    zerosAt: scratch.place(Math.ceil((groups.count * bits) / 8)),
+  };
+  const step = Math.max(ROWS, Math.floor(TASK_ELEMENTS / columns / ROWS) * ROWS) * columns;
+  const tasks: RowBlocksTask[] = [];
+  for (let start = 0; start < program.count; start += step)
+    tasks.push({ ...common, start, end: Math.min(program.count, start + step) });
+  return { tensor, spec, tasks, shape: groups.shape };
+}
+
+function gathered(
+  { tensor, spec, tasks, shape }: Planned,
+  results: readonly TaskResult[],
+  scratch: ScratchTensors,
+): { readonly blocks?: RowBlocks; readonly loss: LossFigures } {
+  const { info } = tensor;
+  const errors = results.flatMap((result) => result.errors ?? []);
+  const loss = lossOf(errors, elementCount(info.shape));
+  const [task] = tasks;
+  if (!loss.finite || !task) return { loss };
+  const { name } = info;
+  const { dtype } = spec;
+  const blocks: RowBlocks = {
+    codes: scratch.tensor({ name, dtype, shape: info.shape }, task.codesAt),
+    scale: scratch.tensor({ name, dtype: 'f32', shape }, task.scalesAt),
+    ...(results.every(({ zeroed }) => zeroed)
+      ? {}
+      : { zeroPoint: scratch.tensor({ name, dtype, shape }, task.zerosAt) }),
+    dequantized: refitted(tensor, spec),
+  };
+  return { blocks, loss };
+}

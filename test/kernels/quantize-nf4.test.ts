@@ -1,0 +1,92 @@
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { rangeTensor, readTensor } from '../../src/core/tensor.js';
+import { turnedTensor } from '../../src/graph/quantize/turned.js';
+import { openDisk } from '../../src/io/disk.js';
+import { compareTensors } from '../../src/kernels/compare.js';
+import { blockFloats, NF4, nf4, nf4Borders } from '../../src/kernels/quantize/block-floats.js';
+import { quantizeBlockFloats } from '../../src/kernels/quantize/block-floats-pool.js';
+import { typedCodes } from '../../src/kernels/quantize/codes.js';
+import { testContext } from '../support/context.js';
+
+const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-nf4-'));
+afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+/** Blocks of zeros, and blocks with a largest magnitude of 1 whose values lie on and beside the borders. */
+const valuesOf = (count: number): Float32Array => {
+  const borders = nf4Borders();
+  return Float32Array.from({ length: count }, (_, i) => {
+    if (Math.floor(i / 64) % 5 === 1) return 0;
+    if (i % 16 === 3) return i % 32 === 3 ? 1 : -1;
+    const border = borders[i % 15] ?? 0;
+    return border + ((i % 3) - 1) * Math.abs(border) * 2 ** -24 + (i % 7 === 0 ? Math.sin(i) : 0);
+  });
+};
+
+describe('normal floats from the kernel are those of the plain path', () => {
+  it('borders are the f32 numbers at or next below the middle between levels', () => {
+    nf4Borders().forEach((border, i) => {
+      const middle = ((NF4[i] ?? 0) + (NF4[i + 1] ?? 0)) / 2;
+      expect(border).toBeLessThanOrEqual(middle);
+      expect(border + Math.abs(border) * 2 ** -22).toBeGreaterThan(middle);
+    });
+  });
+
+  const cases = [
+    // Rows, columns, block, turned.
+    [1, 7, 16, false],
+    [33, 17, 64, false],
+    [600, 1000, 128, false],
+    [64, 48, 64, true],
+    [128, 7, 32, true],
+    // More columns than are turned at a time.
+    [8192, 131, 64, true],
+    // The kernel leaves these to the plain path.
+    [96, 10, 64, true],
+    [40, 10, 40, false],
+  ] as const;
+
+  it.each(cases)('%d × %d, block %d, turned: %s', async (rows, columns, block, isTurned) => {
+    const values = valuesOf(rows * columns);
+    const file = path.join(folder, 'values.bin');
+    fs.writeFileSync(file, Buffer.concat([Buffer.alloc(12), Buffer.from(values.buffer)]));
+    const source = openDisk(file);
+    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [rows, columns] }, source, 12);
+    const turned = turnedTensor(tensor);
+    const packing = typedCodes(isTurned ? [columns, rows] : [rows, columns], 'u4');
+    const job = { tensor, packing, format: nf4(block), ...(isTurned ? { turned } : {}) };
+    const plain = await blockFloats(isTurned ? turned : tensor, nf4(block), packing);
+    const pooled = await quantizeBlockFloats([job], testContext(1));
+    try {
+      const { coded, loss } = pooled.done.get('x') ?? {};
+      if (!coded || !plain || !loss) throw new Error('not done');
+      expect(coded.scales).toEqual(plain.scales);
+      expect(Buffer.compare(await readTensor(coded.codes), await readTensor(plain.codes))).toBe(0);
+      const other = isTurned ? turnedTensor(coded.dequantized) : coded.dequantized;
+      const [difference] = await compareTensors([{ a: tensor, b: other }], testContext(1));
+      expect(loss.maxAbs).toBeCloseTo(difference?.maxAbs ?? 0, 5);
+      expect(loss.cosine).toBeCloseTo(difference?.cosine ?? 0, 6);
+    } finally {
+      pooled.release();
+      source.close();
+    }
+  });
+
+  it('NaN and infinity are noticed', async () => {
+    for (const odd of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const values = valuesOf(640);
+      values[639] = odd;
+      const file = path.join(folder, 'odd.bin');
+      fs.writeFileSync(file, Buffer.from(values.buffer));
+      const source = openDisk(file);
+      const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [10, 64] }, source, 0);
+      const job = { tensor, packing: typedCodes([10, 64], 'u4'), format: nf4(64) };
+      const pooled = await quantizeBlockFloats([job], testContext(1));
+      expect(pooled.done.get('x')).toEqual({});
+      pooled.release();
+      source.close();
+    }
+  });
+});
