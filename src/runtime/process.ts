@@ -176,7 +176,7 @@ function spawnChild(): Child {
   const exited = new Promise<void>((resolve) => {
     const ended = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
       gone = true;
-      process.off('exit', kill);
+      forget(process_);
       for (const { during, reject } of pending.values())
         reject(
           killed ? killed(during) : crashed(during, error?.message ?? signal ?? `exit ${code}`, signal, log),
@@ -191,7 +191,7 @@ function spawnChild(): Child {
       setImmediate(() => setImmediate(() => ended(code, signal)));
     });
   });
-  process.once('exit', kill);
+  remember(process_);
   process_.stderr?.on('data', (chunk: Buffer) => {
     log = (log + chunk.toString('utf8')).slice(-4000);
   });
@@ -241,6 +241,20 @@ function spawnChild(): Child {
     },
   };
   return child;
+}
+
+/** Children that go when we do, whatever the reason: one listener for all of them. */
+const children = new Set<ChildProcess>();
+const killAll = (): void => {
+  for (const child of children) child.kill('SIGKILL');
+};
+function remember(child: ChildProcess): void {
+  if (children.size === 0) process.once('exit', killAll);
+  children.add(child);
+}
+function forget(child: ChildProcess): void {
+  children.delete(child);
+  if (children.size === 0) process.off('exit', killAll);
 }
 
 /** Only a pending request keeps our process alive, never an idle child. */

@@ -88,6 +88,15 @@ describe('the runtime in a child process', () => {
     }
   });
 
+  it('listens once for our own end, however many there are', async () => {
+    const before = process.listenerCount('exit');
+    const several = Array.from({ length: 3 }, () => startRuntime());
+    await Promise.all(several.map((one) => one.backends()));
+    expect(process.listenerCount('exit')).toBe(before + 1);
+    await Promise.all(several.map((one) => one.close()));
+    expect(process.listenerCount('exit')).toBe(before);
+  });
+
   it('ends a request that takes too long', async () => {
     runtime = startRuntime({ timeoutMs: 1 });
     await expect(runtime.create({ bytes: await doubling([1]) }, CPU, 'slow')).rejects.toMatchObject({

@@ -61,7 +61,7 @@ count(
   product,
 );
 count('Gemm FusedGemm FusedMatMul TransposeMatMul', turnedProduct);
-count('Conv FusedConv NhwcFusedConv ConvInteger', convolution(1));
+count('Conv FusedConv NhwcConv NhwcFusedConv ConvInteger', convolution(1));
 count('QLinearConv', convolution(3));
 count('ConvTranspose', spread);
 count('LSTM GRU RNN DynamicQuantizeLSTM', recurrent);
@@ -74,20 +74,21 @@ count(
   'Abs Acos Acosh Add And Asin Asinh Atan Atanh Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Greater GreaterOrEqual HardSigmoid HardSwish LeakyRelu Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or PRelu Pow QLinearAdd QLinearMul QLinearSigmoid QLinearLeakyRelu Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Where Xor QuickGelu',
   perResult(1),
 );
-count('BatchNormalization QuantizeLinear DequantizeLinear', perResult(2));
+count('BatchNormalization QuantizeLinear DequantizeLinear GatherBlockQuantized', perResult(2));
+count('RotaryEmbedding', perResult(3));
 count('DynamicQuantizeLinear', perResult(4));
-count('Softmax LogSoftmax QLinearSoftmax Hardmax', perResult(5));
+count('Softmax LogSoftmax BiasSoftmax QLinearSoftmax Hardmax', perResult(5));
 count(
-  'Gelu FastGelu BiasGelu LayerNormalization SkipLayerNormalization SimplifiedLayerNormalization SkipSimplifiedLayerNormalization RMSNormalization InstanceNormalization GroupNormalization LpNormalization MeanVarianceNormalization',
+  'Gelu FastGelu BiasGelu LayerNormalization EmbedLayerNormalization SkipLayerNormalization SimplifiedLayerNormalization SkipSimplifiedLayerNormalization RMSNormalization InstanceNormalization GroupNormalization LpNormalization MeanVarianceNormalization',
   perResult(8),
 );
 // Each element is looked at once; where windows overlap, more often, which shapes do not tell.
 count(
-  'AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool MaxPool QLinearAveragePool QLinearGlobalAveragePool ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare ArgMax ArgMin CumSum',
+  'AveragePool GlobalAveragePool GlobalMaxPool LpPool GlobalLpPool MaxPool NhwcMaxPool QLinearAveragePool QLinearGlobalAveragePool ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare ArgMax ArgMin CumSum',
   perInput,
 );
 count(
-  'Cast CastLike Compress Concat Constant ConstantOfShape DepthToSpace Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop Memcpy MemcpyFromHost MemcpyToHost NonZero OneHot Pad Range ReorderInput ReorderOutput Reshape Resize ReverseSequence Scan Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile TopK Transpose Trilu Unique Unsqueeze Upsample QuickTranspose',
+  'Cast CastLike Compress Concat Constant ConstantOfShape DepthToSpace Dropout Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop QLinearConcat Memcpy MemcpyFromHost MemcpyToHost NonZero OneHot Pad Range ReorderInput ReorderOutput Reshape Resize ReverseSequence Scan Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile TopK Transpose Trilu Unique Unsqueeze Upsample QuickTranspose',
   none,
 );
 
