@@ -102,7 +102,8 @@ async function measure(
     await startAll(subjects, file, threads, random, context);
     if (index === 0) batches = batchesFor(subjects, wanted.batches);
     for (const batch of batches) await measureBatch(subjects, batch, { index, of }, wanted, random);
-    await noteMemory(subjects);
+    // In the first process feeds were tried, which may have taken more than they do.
+    if (index > 0 || of === 1) await noteMemory(subjects);
     // Last, for its batches are others and need other memory.
     if (labels && index === of - 1)
       for (const subject of alive(subjects)) {
