@@ -1,6 +1,7 @@
 import type { Model } from '../../core/model.js';
 import { checkWork } from './check.js';
 import { type GraphPass, isGraphPass, type ModelPass, type Pass, type PassContext } from './pass.js';
+import { scalarRanges } from './scalar-ranges.js';
 import { spreadShapes } from './spread-shapes.js';
 import { WorkModel } from './work-model.js';
 
@@ -68,7 +69,10 @@ async function applyTo(work: WorkModel, pass: GraphPass, context: PassContext): 
   for (const graph of work.graphs()) {
     const found = await pass.apply(graph, context);
     total += found;
-    if (found > 0) checkWork(graph, pass.name);
+    if (found > 0) {
+      scalarRanges(graph);
+      checkWork(graph, pass.name);
+    }
     // What the sub-graph takes from outside may have changed, at every level.
     if (found > 0) for (let body = graph; body.outer; body = body.outer) body.outer.refresh(body);
   }
