@@ -126,6 +126,12 @@ describe('reduce with the gate', () => {
     writeFileSync(at('there.onnx'), 'mine');
     expect(mlser(['reduce', CNN, at('there.onnx'), '--check', 'false']).code).toBe(2);
     expect(readFileSync(at('there.onnx'), 'utf8')).toBe('mine');
+    writeFileSync(at('new.feeds.npz'), 'mine');
+    expect(mlser(['reduce', CNN, at('new.onnx'), '--check', 'false'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('new.feeds.npz'),
+    });
+    expect(existsSync(at('new.onnx'))).toBe(false);
     expect(mlser(['reduce', CNN, at('there.npz'), '--check', 'false']).code).toBe(2);
   });
 });
