@@ -126,6 +126,12 @@ describe('reduce with the gate', () => {
     writeFileSync(at('there.onnx'), 'mine');
     expect(mlser(['reduce', CNN, at('there.onnx'), '--check', 'false']).code).toBe(2);
     expect(readFileSync(at('there.onnx'), 'utf8')).toBe('mine');
+    writeFileSync(at('new.feeds.npz'), 'mine');
+    expect(mlser(['reduce', CNN, at('new.onnx'), '--check', 'false'])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('new.feeds.npz'),
+    });
+    expect(existsSync(at('new.onnx'))).toBe(false);
     expect(mlser(['reduce', CNN, at('there.npz'), '--check', 'false']).code).toBe(2);
   });
 });
@@ -163,8 +169,8 @@ describe('reduce with a command', () => {
     const result = await runCommand('sleep 30 & sleep 30; true {}', { model: 'm' }, 300, undefined);
     expect(result).toMatchObject({ timedOut: true, signal: 'SIGKILL' });
     expect(performance.now() - started).toBeLessThan(5000);
-    const report = await reduce(CNN, { check: 'grep -q Flatten {} && sleep 30; true', timeoutMs: 400 });
-    expect(report.reduce.failure.text).toBe('no answer in 0.4 s');
+    const report = await reduce(CNN, { check: 'grep -q Flatten {} && sleep 30; true', timeoutMs: 900 });
+    expect(report.reduce.failure.text).toBe('no answer in 0.9 s');
     expect(operators(report)).toEqual(['Flatten']);
   });
 

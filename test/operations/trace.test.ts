@@ -88,6 +88,16 @@ describe('trace against a reference', () => {
     expect(last?.counterpart?.cosine).toBeGreaterThan(0.99);
   });
 
+  it('says so where the reference does not run', async () => {
+    const refused = await broken.brokenCnn('refused.onnx', (model) => broken.before(model, 'NoSuchOperator'));
+    await expect(trace(CNN, { reference: refused })).rejects.toThrow(
+      expect.objectContaining({
+        code: 'E_RUNTIME',
+        message: expect.stringContaining('the reference does not run'),
+      }),
+    );
+  });
+
   it('on another device compares the model with itself on the cpu', async () => {
     const report = await trace(fixture('onnx/gru.ts17.onnx'), { referenceDevice: 'cpu' });
     expect(report).toMatchObject({
@@ -117,6 +127,14 @@ describe('trace of a model alone', () => {
     const report = await trace(file, { inputs: TEST });
     expect(report.first).toMatchObject({ kind: 'not-finite', node: 'the_Log', blame: 'node' });
     expect(report.first?.inputs).toEqual([{ name: '/MaxPool_1_output_0', kind: 'value', nonFinite: 0 }]);
+  });
+
+  it('an infinity that is masked is no fault', async () => {
+    const report = await trace(fixture('onnx/t5_encoder.ts17.onnx'));
+    expect(report).toMatchObject({ same: true, first: null });
+    const inside = report.findings.find(({ code }) => code === 'NOT_FINITE_INSIDE');
+    expect(inside?.subject).toMatch(/Log/);
+    expect(report.values.find(({ name }) => name === inside?.subject)?.nonFinite).toBeGreaterThan(0);
   });
 
   it('finds the node at which the runtime fails, and the one that it refuses', async () => {

@@ -84,19 +84,11 @@ function exitCode(text: string): number {
 async function run(session: Session, paths: readonly string[], options: Options): Promise<Answer> {
   const [input = '', output = ''] = paths;
   const files = sideFiles(options);
-  const { reduceModel, besides } = await import('../../operations/reduce/reduce.js');
-  // Before a long search, not after it.
-  const outputs = options.dryRun
-    ? []
-    : [
-        output,
-        options.feedsOut ?? besides(output),
-        ...(options.referenceOut === undefined ? [] : [options.referenceOut]),
-      ];
-  checkWritable([...files.map((file) => file.path), ...outputs], {
-    force: options.force,
-    models: [input, ...(options.reference === undefined ? [] : [options.reference])],
-  });
+  checkWritable(
+    files.map((file) => file.path),
+    { force: options.force, models: [input] },
+  );
+  const { reduceModel } = await import('../../operations/reduce/reduce.js');
   const [failText] = options.failText ?? [];
   const report = await reduceModel(
     input,

@@ -1,7 +1,9 @@
-import { NO_PROGRESS, type WorkContext } from '../../core/format.js';
+import { type FormatDescriptor, NO_PROGRESS, type WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { memoryTensor } from '../../core/tensor.js';
 import { formatById } from '../../formats/index.js';
+import { outputPath } from '../../formats/open.js';
+import { makeFolder } from '../../io/disk.js';
 import { stageOutput } from '../../io/staged.js';
 import { dtypeOf, type Value, type Values } from '../../runtime/values.js';
 
@@ -23,6 +25,30 @@ export async function writePlain(
     await files.abort();
     throw error;
   }
+}
+
+/** Refuses before a long search what could not be written after it. @throws E_EXISTS, E_IO */
+export async function checkOutputs(
+  model: string,
+  companions: readonly string[],
+  options: { readonly force: boolean; readonly inputs: readonly string[] },
+): Promise<void> {
+  const unmake = /[\\/]$/.test(model) ? makeFolder(model) : undefined;
+  try {
+    for (const path of [outputPath(model, onnx()), ...companions]) await stageOutput(path, options).abort();
+  } finally {
+    unmake?.();
+  }
+}
+
+/** Where the feeds of a part go that nobody named a place for. */
+export const besides = (output: string): string =>
+  `${outputPath(output, onnx()).replace(/\.onnx$/i, '')}.feeds.npz`;
+
+function onnx(): FormatDescriptor {
+  const found = formatById('onnx');
+  if (!found) throw new Error('ONNX is a format');
+  return found;
 }
 
 /** Values as an archive of arrays. */

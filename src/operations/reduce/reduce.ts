@@ -10,6 +10,7 @@ import { outputFormat } from '../output.js';
 import { Taps } from '../trace/taps.js';
 import { withWholeTime } from '../whole-time.js';
 import { Candidates } from './candidates.js';
+import { besides, checkOutputs } from './files.js';
 import { firstFailure } from './first-failure.js';
 import { PartModels } from './part-models.js';
 import { reduceGraph } from './reduction.js';
@@ -18,7 +19,6 @@ import { checkOf, feedsOf, gateOf, type ReduceOptions, type Work } from './setup
 import { prove, writePart } from './write-part.js';
 
 export type { ReduceOptions } from './setup.js';
-export { besides } from './write-part.js';
 
 /**
  * The smallest part of a graph that still fails a check: a command of the user, or the gate's own (outputs that differ
@@ -48,6 +48,14 @@ export const reduceModel = (
     const names = options.reference === undefined ? [input] : [input, options.reference];
     return withModels(names, context, async ([own, reference]) => {
       if (!own) throw new Error('no input was opened');
+      const { feedsOut = besides(output), referenceOut } = options;
+      if (!options.dryRun)
+        await checkOutputs(output, [feedsOut, ...(referenceOut === undefined ? [] : [referenceOut])], {
+          force: options.force ?? false,
+          inputs: [own, ...(reference ? [reference] : [])].flatMap(({ files }) =>
+            files.opened().flatMap(({ path }) => path ?? []),
+          ),
+        });
       const timeout = options.check === undefined ? options.timeoutMs : undefined;
       const runtime = startRuntime({
         ...(context.signal ? { signal: context.signal } : {}),

@@ -9,7 +9,7 @@ import { graphToJson } from '../to-json.js';
 import { writeModel } from '../write.js';
 import type { Candidate } from './candidates.js';
 import { commandFailure, type Part } from './checks.js';
-import { valuesModel, writePlain } from './files.js';
+import { besides, valuesModel, writePlain } from './files.js';
 import { type GateCheck, gateFailure, referencePart } from './gate-check.js';
 import { type Failure, isSame } from './outcome.js';
 import type { Reduced } from './reduction.js';
@@ -112,9 +112,6 @@ export async function writePart(
 /** A graph that the runtime does not even load, and a command that does not ask for feeds, have none beside them. */
 const needsFeeds = ({ kind }: Failure, { check }: ReduceOptions): boolean =>
   check === undefined ? kind !== 'refused' : wantsFeeds(check);
-
-/** Where the feeds of a part go that nobody named a place for. */
-export const besides = (output: string): string => `${output.replace(/\.onnx$/i, '')}.feeds.npz`;
 
 function nodesOf(model: Model, { nodes }: Candidate): ReducedNode[] {
   const made = madeValues(model).filter(({ node }) => nodes.has(node));

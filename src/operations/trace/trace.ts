@@ -1,5 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
+import { MlserError } from '../../errors.js';
 import { type MadeValue, madeValues } from '../../graph/made-values.js';
 import { type ArrayFile, withArrays } from '../../runtime/arrays.js';
 import { type ActualDevice, chooseDevice, parseDevice } from '../../runtime/devices.js';
@@ -97,7 +98,9 @@ async function traceOpened(
     rewritten: true,
   });
   const sides: Sides = { taps, feeds, sizes, traced, limit };
-  const other = base && (await otherSide(sides, base, acceptance.tolerance, options.map ?? new Map()));
+  const other =
+    base &&
+    (await otherSide(sides, base, acceptance.tolerance, options.map ?? new Map()).catch(referenceFails));
   const windows = windowsOf(
     traced.map(({ name }) => name),
     sizes,
@@ -149,6 +152,15 @@ async function prepared(
     if (!first) throw error;
     return first;
   }
+}
+
+/** The reference has to run: what is wrong with it is not to be said of the model. */
+function referenceFails(error: unknown): never {
+  if (!isRefusal(error)) throw error;
+  throw new MlserError('E_RUNTIME', `the reference does not run: ${error.message}`, {
+    details: error.details,
+    hint: 'mlser trace of the reference alone names the node',
+  });
 }
 
 /** Nothing was compared: the graph does not run. */
