@@ -100,7 +100,7 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
         steps: [
           { do: 'convert', opset: 18, validate: 'none' },
           { do: 'prune', sparsity: 0.3, validate: 'none' },
-          { do: 'quantize', scheme: 'int8-weights' },
+          { do: 'meta', set: { license: 'mit' } },
         ],
       },
       { keepWork: true },
@@ -116,8 +116,27 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect(report.steps[2]?.validation?.accuracy?.before).toBe(0.986);
     await convertModel(cnn('model.onnx'), at('a.onnx'), { opset: 18, ...quick }, context);
     await pruneModel(at('a.onnx'), at('b.onnx'), { method: 'magnitude', sparsity: 0.3, ...quick }, context);
-    await quantizeModel(at('b.onnx'), at('c.onnx'), { scheme: 'int8-weights', ...quick }, context);
+    await metaEdit(
+      at('b.onnx'),
+      { set: new Map([['license', 'mit']]), output: at('c.onnx') },
+      quick,
+      context,
+    );
     expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
+  });
+
+  it('a step without a gate is written where the next one needs a file', async () => {
+    const report = await made({
+      ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
+      steps: [
+        { do: 'prune', sparsity: 0.3, validate: 'none' },
+        { do: 'quantize', scheme: 'int8-weights' },
+      ],
+    });
+    expect(report.steps).toMatchObject([
+      { outcome: 'done', validation: { level: 'none' } },
+      { outcome: 'done', validation: { level: 'run' } },
+    ]);
   });
 
   it('weights without a graph, between formats', async () => {

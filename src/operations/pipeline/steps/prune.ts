@@ -1,8 +1,8 @@
 import { parsePattern } from '../../prune/methods.js';
-import { PRUNE_METHODS, PRUNE_SCOPES } from '../../prune/names.js';
+import { PRUNE_METHODS, PRUNE_SCOPES, type PruneMethod } from '../../prune/names.js';
 import { pruneOpenedModel } from '../../prune/prune.js';
 import type { PruneReport } from '../../reports.js';
-import { choice, flag, integer, number, parsed, patterns } from '../fields.js';
+import { choice, flag, integer, number, parsed, patterns, size } from '../fields.js';
 import { writingStep } from '../step-kind.js';
 
 const FIELDS = {
@@ -27,9 +27,12 @@ const FIELDS = {
   include: patterns('only tensors whose name matches one of these regular expressions'),
   exclude: patterns('no tensors whose name matches one of these regular expressions'),
   keep: patterns('weights whose name matches stay as they are'),
+  targetSize: size('magnitude, low-rank: choose how much of every weight goes so that the file fits'),
   compress: flag('mlck (its default) and npz: store what is left, not the zeros'),
   externalData: flag('ONNX: weights in a file beside the graph'),
 };
+
+const ZEROS: ReadonlySet<PruneMethod> = new Set(['magnitude', 'threshold', 'n:m']);
 
 export const prune = writingStep({
   kind: 'writes',
@@ -38,7 +41,9 @@ export const prune = writingStep({
   fields: FIELDS,
   run: (opened, output, options, values, context) =>
     pruneOpenedModel(opened, output, { method: 'magnitude', ...options, ...values }, context),
-  composes: ({ method }) => method !== 'low-rank',
+  // Methods that put zeros into weights; others make new ones.
+  composes: ({ method = 'magnitude', targetSize }) => ZEROS.has(method) && targetSize === undefined,
+  takesPlans: true,
   figures(report) {
     const { method, sparsity, zeros, elements } = (report as PruneReport).prune;
     return method === 'low-rank' ? { method, elements } : { method, sparsity, zeros, elements };
