@@ -166,6 +166,20 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect((await plain('out.safetensors')).equals(bytes('c.safetensors'))).toBe(true);
   });
 
+  it('names that change hands: what stands under a name now is not compared with what stood there', async () => {
+    const swap = ['s/^fc1[.]weight$/x/', 's/^fc2[.]weight$/fc1.weight/', 's/^x$/fc2.weight/'];
+    const report = await made({
+      ...{ input: cnn('model.safetensors'), output: 'out.safetensors' },
+      steps: [
+        { do: 'convert', rename: swap },
+        { do: 'prune', sparsity: 0.5 },
+        { do: 'convert', dtype: 'f16' },
+      ],
+    });
+    expect(report.findings).toEqual([]);
+    expect(report.validation.passed).toBe(true);
+  });
+
   it('sparse initializers, packed checkpoints and external data are as the last step wrote them', async () => {
     const sparsity = 0.9;
     for (const [name, options] of [
