@@ -18,7 +18,10 @@ export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
     const { kind } = step;
     const before: Current | undefined = current;
     const slow =
-      kind.kind === 'writes' && !kind.takesPlans && before?.since && sizeOf(original) > LARGE_BYTES;
+      kind.kind === 'writes' &&
+      !kind.takesPlans?.(step.values) &&
+      before?.since &&
+      sizeOf(original) > LARGE_BYTES;
     if (kind.kind === 'looks' || !before || slow) {
       const bytesIn: number | null = bytes;
       if (kind.kind === 'writes') [bytes, current] = [null, undefined];

@@ -74,20 +74,24 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect(fs.readdirSync(folder).sort()).toEqual(['a.onnx', 'b.onnx', 'out.onnx', 'plain-out.onnx']);
   });
 
-  it('convert, optimize, quantize', async () => {
+  it('fewer channels, merged nodes, integers', async () => {
+    const calibration = cnn('calib.npz');
     const report = await made({
       ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
       steps: [
-        { do: 'convert', opset: 18, validate: 'none' },
+        { do: 'prune', method: 'channels', sparsity: 0.3, multipleOf: 2, calibration },
         { do: 'optimize' },
         { do: 'quantize', scheme: 'int8-dynamic' },
       ],
     });
+    expect(report.steps.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done']);
+    expect(report.steps[0]?.figures).toMatchObject({ method: 'channels', channelsAfter: expect.any(Number) });
     expect(report.steps[1]?.figures).toEqual({
       nodesBefore: expect.any(Number),
       nodesAfter: expect.any(Number),
     });
-    await convertModel(cnn('model.onnx'), at('a.onnx'), { opset: 18, ...quick }, context);
+    const channels = { method: 'channels', sparsity: 0.3, multipleOf: 2, calibration } as const;
+    await pruneModel(cnn('model.onnx'), at('a.onnx'), { ...channels, ...quick }, context);
     await optimizeModel(at('a.onnx'), at('b.onnx'), quick, context);
     await quantizeModel(at('b.onnx'), at('c.onnx'), { scheme: 'int8-dynamic', ...quick }, context);
     expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
