@@ -143,6 +143,7 @@ describe('a recipe', () => {
         { do: 'quantize', targetSize: 20000, refine: 'hqq', requantize: true },
         { do: 'prune', method: 'channels', importance: 'l2', compensate: 'bias', calibration: 'c.npz' },
         { do: 'prune', method: 'layers', layers: [0, 3], multipleOf: 4 },
+        { do: 'optimize', level: 'runtime', setDim: { batch: '1' }, opset: 18 },
         { do: 'optimize', level: 'basic', skip: ['dead-code'], foldLimit: '1MiB' },
         { do: 'validate', expected: 'out.npz', tolerance: 1e-3 },
         { do: 'meta', set: { license: 'mit' }, unset: ['draft'] },
