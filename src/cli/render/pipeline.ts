@@ -53,7 +53,8 @@ const OUTCOMES: ReadonlyMap<string, string> = new Map<StepEntry['outcome'], stri
 ]);
 
 /** What became of a step, in words. */
-export const outcomeText = ({ outcome }: StepEntry): string => OUTCOMES.get(outcome) ?? safe(outcome);
+export const outcomeText = ({ outcome, validation }: StepEntry): string =>
+  outcome === 'done' && validation?.level === 'none' ? 'written' : (OUTCOMES.get(outcome) ?? safe(outcome));
 
 function stepTable(steps: readonly StepEntry[], style: Style): string {
   const { paint } = style;

@@ -67,12 +67,16 @@ export const number = (
   },
 });
 
-export const integer = (title: string): Field<number> => ({
+export const integer = (title: string, min = 1): Field<number> => ({
   title,
-  schema: { type: 'integer', minimum: 1 },
+  schema: { type: 'integer', minimum: min },
   read(value, at) {
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
-    throw refused(at, `is ${shown(value)}, where a whole number above 0 was needed`, 'write for example 4');
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
+    throw refused(
+      at,
+      `is ${shown(value)}, where a whole number from ${min} up was needed`,
+      'write for example 4',
+    );
   },
 });
 

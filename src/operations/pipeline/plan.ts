@@ -2,9 +2,12 @@ import { type Current, type Job, type StepOutcome, sizeOf, titleOf, writeStep } 
 import type { StepEntry } from './report.js';
 import { inStep, withProgress } from './steps-in-order.js';
 
+/** Of the input. */
+const LARGE_BYTES = 256 << 20;
+
 /**
  * What each step would do, without a file: each plans on the plan of the one before it. What comes after a step whose
- * tensors are there only once it is done (quantized ones) has no sizes.
+ * tensors are there only once it is done (quantized ones) has no sizes, nor has a step for which large plans are slow.
  */
 export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
   const { original, recipe } = job;
@@ -14,9 +17,14 @@ export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
   for (const [i, step] of recipe.steps.entries()) {
     const { kind } = step;
     const before: Current | undefined = current;
-    if (kind.kind === 'looks' || !before) {
+    const slow =
+      kind.kind === 'writes' &&
+      !kind.takesPlans?.(step.values) &&
+      before?.since &&
+      sizeOf(original) > LARGE_BYTES;
+    if (kind.kind === 'looks' || !before || slow) {
       const bytesIn: number | null = bytes;
-      if (kind.kind === 'writes') bytes = null;
+      if (kind.kind === 'writes') [bytes, current] = [null, undefined];
       entries.push({
         ...titleOf(i, step),
         ...{ outcome: 'planned', bytesIn, bytesOut: bytes, figures: {}, findings: [], seconds: 0 },

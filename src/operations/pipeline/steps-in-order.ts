@@ -96,12 +96,13 @@ function takeStep(
 ): Promise<StepOutcome> {
   const { kind } = step;
   if (kind.kind === 'looks') return lookStep(job, index, step, kind, current, changes, context);
-  const next = job.recipe.steps[index + 1]?.kind.kind;
+  const next = job.recipe.steps[index + 1];
   const gate = gateOf(job.recipe, step);
   const composes =
     gate.validate === 'none' &&
     gate.maxAccuracyDrop === undefined &&
-    next === 'writes' &&
+    next?.kind.kind === 'writes' &&
+    next.kind.takesPlans?.(next.values) &&
     kind.composes?.(step.values);
   const folder = composes ? work.folder : work.emptied(stepName(index));
   return writeStep(job, index, step, kind, current, { folder, plan: composes ?? false }, context);

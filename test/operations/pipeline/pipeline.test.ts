@@ -74,21 +74,25 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect(fs.readdirSync(folder).sort()).toEqual(['a.onnx', 'b.onnx', 'out.onnx', 'plain-out.onnx']);
   });
 
-  it('convert, optimize, quantize', async () => {
+  it('fewer channels, merged nodes, integers', async () => {
+    const calibration = cnn('calib.npz');
     const report = await made({
       ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
       steps: [
-        { do: 'convert', opset: 18, validate: 'none' },
-        { do: 'optimize' },
+        { do: 'prune', method: 'channels', sparsity: 0.3, multipleOf: 2, calibration },
+        { do: 'optimize', opset: 18 },
         { do: 'quantize', scheme: 'int8-dynamic' },
       ],
     });
+    expect(report.steps.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done']);
+    expect(report.steps[0]?.figures).toMatchObject({ method: 'channels', channelsAfter: expect.any(Number) });
     expect(report.steps[1]?.figures).toEqual({
       nodesBefore: expect.any(Number),
       nodesAfter: expect.any(Number),
     });
-    await convertModel(cnn('model.onnx'), at('a.onnx'), { opset: 18, ...quick }, context);
-    await optimizeModel(at('a.onnx'), at('b.onnx'), quick, context);
+    const channels = { method: 'channels', sparsity: 0.3, multipleOf: 2, calibration } as const;
+    await pruneModel(cnn('model.onnx'), at('a.onnx'), { ...channels, ...quick }, context);
+    await optimizeModel(at('a.onnx'), at('b.onnx'), { opset: 18, ...quick }, context);
     await quantizeModel(at('b.onnx'), at('c.onnx'), { scheme: 'int8-dynamic', ...quick }, context);
     expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
   });
@@ -100,7 +104,7 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
         steps: [
           { do: 'convert', opset: 18, validate: 'none' },
           { do: 'prune', sparsity: 0.3, validate: 'none' },
-          { do: 'quantize', scheme: 'int8-weights' },
+          { do: 'meta', set: { license: 'mit' } },
         ],
       },
       { keepWork: true },
@@ -116,8 +120,27 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect(report.steps[2]?.validation?.accuracy?.before).toBe(0.986);
     await convertModel(cnn('model.onnx'), at('a.onnx'), { opset: 18, ...quick }, context);
     await pruneModel(at('a.onnx'), at('b.onnx'), { method: 'magnitude', sparsity: 0.3, ...quick }, context);
-    await quantizeModel(at('b.onnx'), at('c.onnx'), { scheme: 'int8-weights', ...quick }, context);
+    await metaEdit(
+      at('b.onnx'),
+      { set: new Map([['license', 'mit']]), output: at('c.onnx') },
+      quick,
+      context,
+    );
     expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
+  });
+
+  it('a step without a gate is written where the next one needs a file', async () => {
+    const report = await made({
+      ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
+      steps: [
+        { do: 'prune', sparsity: 0.3, validate: 'none' },
+        { do: 'quantize', scheme: 'int8-weights' },
+      ],
+    });
+    expect(report.steps).toMatchObject([
+      { outcome: 'done', validation: { level: 'none' } },
+      { outcome: 'done', validation: { level: 'run' } },
+    ]);
   });
 
   it('weights without a graph, between formats', async () => {
@@ -145,6 +168,20 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
       context,
     );
     expect((await plain('out.safetensors')).equals(bytes('c.safetensors'))).toBe(true);
+  });
+
+  it('names that change hands: what stands under a name now is not compared with what stood there', async () => {
+    const swap = ['s/^fc1[.]weight$/x/', 's/^fc2[.]weight$/fc1.weight/', 's/^x$/fc2.weight/'];
+    const report = await made({
+      ...{ input: cnn('model.safetensors'), output: 'out.safetensors' },
+      steps: [
+        { do: 'convert', rename: swap },
+        { do: 'prune', sparsity: 0.5 },
+        { do: 'convert', dtype: 'f16' },
+      ],
+    });
+    expect(report.findings).toEqual([]);
+    expect(report.validation.passed).toBe(true);
   });
 
   it('sparse initializers, packed checkpoints and external data are as the last step wrote them', async () => {

@@ -26,7 +26,7 @@ const at = (name: string): string => path.join(folder, name);
 const STEPS: readonly object[] = [
   { do: 'prune', sparsity: 0.3 },
   { do: 'convert', opset: 18, validate: 'none' },
-  { do: 'quantize', scheme: 'int8-weights' },
+  { do: 'meta', set: { license: 'mit' } },
 ];
 const write = (steps: readonly object[]): void =>
   fs.writeFileSync(
@@ -148,7 +148,7 @@ describe('finished steps', () => {
     ['are, with --fresh', () => {}, { fresh: true }, 'done,composed,done'],
     [
       'are from the first that the recipe has otherwise',
-      () => write([...STEPS.slice(0, 2), { do: 'quantize', scheme: 'int4-weights' }]),
+      () => write([...STEPS.slice(0, 2), { do: 'meta', set: { license: 'bsd' } }]),
       {},
       'kept,composed,done',
     ],

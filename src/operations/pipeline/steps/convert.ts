@@ -40,5 +40,6 @@ export const convert = writingStep({
           convertOpened(opened, base, output, { ...options, ...values }, context),
         ),
   composes: ({ graph }) => graph === undefined,
+  takesPlans: () => true,
   addsGraph: ({ graph }) => graph !== undefined,
 });

@@ -27,4 +27,5 @@ export const meta = writingStep({
       context,
     ),
   composes: () => true,
+  takesPlans: () => true,
 });

@@ -1,16 +1,26 @@
 import { parsePattern } from '../../prune/methods.js';
-import { PRUNE_METHODS, PRUNE_SCOPES } from '../../prune/names.js';
+import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../prune/names.js';
 import { pruneOpenedModel } from '../../prune/prune.js';
 import type { PruneReport } from '../../reports.js';
-import { choice, flag, integer, number, parsed, patterns } from '../fields.js';
+import { choice, file, flag, integer, list, number, parsed, patterns, size } from '../fields.js';
 import { writingStep } from '../step-kind.js';
 
 const FIELDS = {
   method: choice(
-    'what goes: the smallest weights (magnitude, the default), all below a number, all but n of m neighbours, or matrices become products of thin ones (low-rank)',
+    'what goes: the smallest weights (magnitude, the default), all below a number, all but n of m neighbours, whole channels or layers; low-rank: matrices become products of thin ones',
     PRUNE_METHODS,
   ),
-  sparsity: number('magnitude: share that becomes zero (default 0.5)', { max: 1 }),
+  sparsity: number(
+    'magnitude: share that becomes zero (default 0.5); channels, layers: share that goes (0.3, 0.1)',
+    { max: 1 },
+  ),
+  calibration: file(
+    'channels, layers: npz with samples of the inputs, to choose and to make up for what goes',
+  ),
+  importance: choice('channels: what counts (default l1, with samples activation)', IMPORTANCES),
+  compensate: choice('channels: how next layers make up for what goes', COMPENSATIONS),
+  multipleOf: integer('channels: as many stay as a multiple of this (default 8)'),
+  layers: list(integer('layers: numbers of the blocks that go, from 0', 0)),
   scope: choice(
     'magnitude: the share is of all weights (global, the default), or of each tensor',
     PRUNE_SCOPES,
@@ -27,9 +37,12 @@ const FIELDS = {
   include: patterns('only tensors whose name matches one of these regular expressions'),
   exclude: patterns('no tensors whose name matches one of these regular expressions'),
   keep: patterns('weights whose name matches stay as they are'),
+  targetSize: size('magnitude, low-rank: choose how much of every weight goes so that the file fits'),
   compress: flag('mlck (its default) and npz: store what is left, not the zeros'),
   externalData: flag('ONNX: weights in a file beside the graph'),
 };
+
+const ZEROS: ReadonlySet<string> = new Set(['magnitude', 'threshold', 'n:m']);
 
 export const prune = writingStep({
   kind: 'writes',
@@ -38,9 +51,14 @@ export const prune = writingStep({
   fields: FIELDS,
   run: (opened, output, options, values, context) =>
     pruneOpenedModel(opened, output, { method: 'magnitude', ...options, ...values }, context),
-  composes: ({ method }) => method !== 'low-rank',
+  // Methods that put zeros into weights; others make new ones.
+  composes: ({ method = 'magnitude', targetSize }) => ZEROS.has(method) && targetSize === undefined,
+  takesPlans: ({ method = 'magnitude' }) => ZEROS.has(method),
   figures(report) {
-    const { method, sparsity, zeros, elements } = (report as PruneReport).prune;
-    return method === 'low-rank' ? { method, elements } : { method, sparsity, zeros, elements };
+    const { method, sparsity, zeros, elements, channels } = (report as PruneReport).prune;
+    if (ZEROS.has(method)) return { method, sparsity, zeros, elements };
+    return channels
+      ? { method, channelsBefore: channels.before, channelsAfter: channels.after }
+      : { method, elements };
   },
 });
