@@ -81,6 +81,10 @@ async function reportOf(
   const { method, scheme, ...rest } = options;
   const pruned = PRUNED.find((known) => known === method);
   if (pruned === undefined) {
+    if (scheme === undefined)
+      throw new MlserError('E_USAGE', '--scheme or a --method of pruning is missing', {
+        hint: `quantizing: --scheme int8-weights; pruning: --method ${PRUNED.join(', ')}`,
+      });
     const ranges = RANGE_METHODS.find((known) => known === method);
     const { sensitivityOf } = await import('../../operations/quantize/sensitivity.js');
     const flags = {

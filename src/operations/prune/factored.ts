@@ -2,6 +2,7 @@ import { elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { memoryTensor, readTensor, type TensorInfo } from '../../core/tensor.js';
+import { MlserError } from '../../errors.js';
 import { factorShapes, type SplittableWeight, splittableWeights } from '../../graph/split-products.js';
 import { compareTensors } from '../../kernels/compare.js';
 import type { FactorDone, FactorJob } from '../../kernels/factor/factor-matrix.js';
@@ -32,6 +33,12 @@ interface Place {
   readonly info: TensorInfo;
   readonly at: number;
 }
+
+export const needsGraph = (input: string, format?: string): MlserError =>
+  new MlserError('E_UNSUPPORTED', 'low-rank splits nodes of a graph: both files have to be ONNX', {
+    details: { input, ...(format === undefined ? {} : { format }) },
+    hint: 'take another --method for weights without a graph',
+  });
 
 /** The weights that are factored, and those that were chosen too but stay whole. */
 export async function factorable(

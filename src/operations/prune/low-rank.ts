@@ -8,7 +8,7 @@ import type { OpenedModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { PruneReport, TensorAction } from '../reports.js';
 import { writeModel } from '../write.js';
-import { type Factored, factorable, jobOf, keep } from './factored.js';
+import { type Factored, factorable, jobOf, keep, needsGraph } from './factored.js';
 import { misplaced } from './methods.js';
 import type { PruneModelOptions } from './prune.js';
 
@@ -22,11 +22,7 @@ export async function factorModel(
 ): Promise<PruneReport> {
   const { model } = opened;
   const target = (await outputFormat(output, options.to)).descriptor;
-  if (!model.graph || !target.keeps.graph)
-    throw new MlserError('E_UNSUPPORTED', 'low-rank splits nodes of a graph: both files have to be ONNX', {
-      details: { input: opened.input, format: target.id },
-      hint: 'take another --method for weights without a graph',
-    });
+  if (!model.graph || !target.keeps.graph) throw needsGraph(opened.input, target.id);
   checkShares(options);
   const { weights, whole } = await factorable(model, options);
   context.progress.stage(

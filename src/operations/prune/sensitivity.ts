@@ -1,10 +1,11 @@
 import { NO_PROGRESS, type WorkContext } from '../../core/format.js';
+import { finding } from '../../errors.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { type LayerLoss, layerLosses } from '../quantize/layers.js';
 import type { PruneReport, SensitivityReport, WriteReport } from '../reports.js';
 import { candidatesOf } from './choose.js';
-import { factorable } from './factored.js';
+import { factorable, needsGraph } from './factored.js';
 import { prunedTensors, putsZeros } from './methods.js';
 import { type PruneModelOptions, pruneOpened } from './prune.js';
 import { asGraph, withTrials } from './trials.js';
@@ -21,19 +22,28 @@ export const pruneSensitivity = (
   withModel(input, context, async (opened) => {
     const started = performance.now();
     const scheme = methodText(options);
-    const layers = opened.model.graph
+    const runs = opened.model.graph !== undefined;
+    if (!runs && !putsZeros(options)) throw needsGraph(opened.input);
+    const layers = runs
       ? await byRuns(opened, options, scheme, context)
       : await byErrors(opened, options, scheme, context);
     return {
       command: 'sensitivity',
       path: input,
       scheme,
-      synthetic: options.inputs === undefined,
+      synthetic: runs && options.inputs === undefined,
       layers,
-      findings: [],
+      findings: runs ? [] : [NOT_RUN],
       seconds: (performance.now() - started) / 1000,
     };
   });
+
+const NOT_RUN = finding(
+  'info',
+  'NOT_RUN',
+  'model',
+  'it has no graph that could be run: weights are ranked by their own error',
+);
 
 function methodText({ method, sparsity = 0.5, threshold, pattern, rank, energy }: PruneModelOptions): string {
   if (method === 'magnitude') return `magnitude ${sparsity}`;

@@ -137,7 +137,18 @@ describe('sensitivity to pruning', () => {
       testContext(1),
     );
     expect(schemaErrors('sensitivity', plain)).toEqual([]);
+    expect(plain).toMatchObject({ synthetic: false, findings: [{ code: 'NOT_RUN' }] });
     const errors = plain.layers.map(({ weightSqnrDb }) => weightSqnrDb!);
     expect(errors).toEqual([...errors].sort((a, b) => a - b));
+  });
+
+  it('refuses to factor what has no graph', async () => {
+    await expect(
+      pruneSensitivity(
+        trained('digits_mlp/model.safetensors'),
+        { ...options, method: 'low-rank' },
+        testContext(1),
+      ),
+    ).rejects.toMatchObject({ code: 'E_UNSUPPORTED' });
   });
 });
