@@ -46,7 +46,7 @@ function take(steps: readonly Step[], wanted: number, counts: number[]): void {
   let gone = 0;
   const closed = new Set<number>();
   for (const { at, units } of [...steps].sort((a, b) => a.cost - b.cost || a.at - b.at)) {
-    if (gone + units / 2 > wanted || closed.has(at)) closed.add(at);
+    if (gone + units / 2 >= wanted || closed.has(at)) closed.add(at);
     else {
       gone += units;
       counts[at] = (counts[at] ?? 0) + units;
