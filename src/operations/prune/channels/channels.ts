@@ -19,6 +19,7 @@ import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
 import { compensated } from './compensate.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
+import { shiftsByNorms } from './norm-shifts.js';
 import { withNewStatistics } from './norm-statistics.js';
 import { valueShapes } from './value-shapes.js';
 
@@ -130,6 +131,7 @@ async function planned(
         ),
       );
   }
+  if (!grams && how === 'bias') await shiftBiases(graph, await shiftsByNorms(graph, cuts));
   const cut = cutChannels(graph, cuts, replaced);
   const intended =
     calibration === undefined || how !== 'bias'
