@@ -5,6 +5,7 @@ import { keyOf, Positions } from './positions.js';
 import { describe, type Entry, type Surroundings } from './rule.js';
 import { ruleFor } from './rules/index.js';
 import { channelAxis } from './rules/products.js';
+import { sizeUse } from './size-uses.js';
 
 /** An axis that shrinks with a group. */
 export interface Member {
@@ -98,6 +99,11 @@ function follow(
         positions.link(ends);
       }
     }
+  }
+  const shrinks = (name: string, at: number): boolean => positions.setsOf(name, at) !== undefined;
+  for (const place of reached) {
+    const used = sizeUse(graph, place.value, place.axis, shrinks);
+    if (used !== undefined) refuse(used);
   }
   return collected(graph, seed, { positions, reached, value, axis }, reason, inexact);
 }

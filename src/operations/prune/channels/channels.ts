@@ -19,6 +19,8 @@ import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
 import { compensated } from './compensate.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
+import { shiftsByNorms } from './norm-shifts.js';
+import { withNewStatistics } from './norm-statistics.js';
 import { valueShapes } from './value-shapes.js';
 
 const SPARSITY = 0.3;
@@ -104,10 +106,8 @@ async function planned(
   const how = options.compensate ?? (calibration === undefined ? 'bias' : 'weights');
   if (how === 'weights' && calibration === undefined) throw needsSamples('--compensate weights');
   const edit = await GraphEdit.open(model);
-  const graph = await ChannelGraph.open(
-    edit,
-    await valueShapes(opened, calibration ?? options.inputs, context),
-  );
+  const shapes = await valueShapes(opened, calibration ?? options.inputs, context);
+  const graph = await ChannelGraph.open(edit, shapes);
   const all = channelGroups(graph).map((group) => left(group, options));
   const free = all.filter(({ reason }) => reason === undefined);
   if (free.length === 0)
@@ -131,7 +131,17 @@ async function planned(
         ),
       );
   }
-  const intended = cutChannels(graph, cuts, replaced);
+  if (!grams && how === 'bias') await shiftBiases(graph, await shiftsByNorms(graph, cuts));
+  const cut = cutChannels(graph, cuts, replaced);
+  const intended =
+    calibration === undefined || how !== 'bias'
+      ? cut
+      : await withNewStatistics({
+          ...{ model: cut, files: opened.files, shapes, data: calibration, context },
+          changed: new Set(
+            cut.tensors.flatMap((one) => (model.tensors.includes(one) ? [] : [one.info.name])),
+          ),
+        });
   return { intended, cuts, groups: all, findings, by, scope };
 }
 

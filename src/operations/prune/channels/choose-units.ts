@@ -25,10 +25,8 @@ interface Step {
  */
 export function chosenUnits(groups: readonly Weighed[], choice: UnitChoice): readonly Cut[] {
   const { sparsity, scope, multipleOf } = choice;
-  const orders = groups.map(({ importance }) =>
-    Array.from(importance.keys()).sort((a, b) => (importance[b] ?? 0) - (importance[a] ?? 0) || a - b),
-  );
-  const steps = groups.map((group, at) => stepsOf(group, orders[at] ?? [], at, multipleOf));
+  const ranked = groups.map(rankedUnits);
+  const steps = groups.map((group, at) => stepsOf(group, ranked[at] ?? NONE, at, multipleOf));
   const counts = groups.map(() => 0);
   const total = groups.reduce((sum, { group }) => sum + group.units, 0);
   if (scope === 'global') take(steps.flat(), Math.round(sparsity * total), counts);
@@ -37,7 +35,7 @@ export function chosenUnits(groups: readonly Weighed[], choice: UnitChoice): rea
       take(own, Math.round(sparsity * (groups[at]?.group.units ?? 0)), counts);
   return groups.map(({ group }, at) => ({
     group,
-    kept: new Set((orders[at] ?? []).slice(0, group.units - (counts[at] ?? 0))),
+    kept: new Set(ranked[at]?.order.slice(0, group.units - (counts[at] ?? 0))),
   }));
 }
 
@@ -46,7 +44,7 @@ function take(steps: readonly Step[], wanted: number, counts: number[]): void {
   let gone = 0;
   const closed = new Set<number>();
   for (const { at, units } of [...steps].sort((a, b) => a.cost - b.cost || a.at - b.at)) {
-    if (gone + units / 2 > wanted || closed.has(at)) closed.add(at);
+    if (gone + units / 2 >= wanted || closed.has(at)) closed.add(at);
     else {
       gone += units;
       counts[at] = (counts[at] ?? 0) + units;
@@ -54,17 +52,38 @@ function take(steps: readonly Step[], wanted: number, counts: number[]): void {
   }
 }
 
+interface Ranked {
+  /** The most important ones first, those that have to stay before all others. */
+  readonly order: readonly number[];
+  readonly needed: number;
+}
+const NONE: Ranked = { order: [], needed: 0 };
+
+/** Of every axis one position has to stay: branches that are joined may consist of different units. */
+function rankedUnits({ group, importance }: Weighed): Ranked {
+  const order = Array.from(importance.keys()).sort(
+    (a, b) => (importance[b] ?? 0) - (importance[a] ?? 0) || a - b,
+  );
+  const needed = new Set(order.slice(0, 1));
+  for (const { units } of [...group.weights, ...group.values]) {
+    const own = new Set(units);
+    const best = order.find((unit) => own.has(unit));
+    if (best !== undefined && ![...needed].some((unit) => own.has(unit))) needed.add(best);
+  }
+  return { order: [...needed, ...order.filter((unit) => !needed.has(unit))], needed: needed.size };
+}
+
 /** The least important units first. Steps get dearer, so that they are taken in order. */
 function stepsOf(
   { group, importance }: Weighed,
-  order: readonly number[],
+  { order, needed }: Ranked,
   at: number,
   multiple: number,
 ): readonly Step[] {
   const total = importance.reduce((sum, x) => sum + x, 0) || 1;
   const steps: Step[] = [];
   let last = group.units;
-  for (let left = group.units - 1; left > 0; left--) {
+  for (let left = group.units - 1; left >= needed; left--) {
     if (!isMultiple(group, left, multiple)) continue;
     const share = order.slice(left, last).reduce((sum, unit) => sum + (importance[unit] ?? 0), 0) / total;
     steps.push({ at, units: last - left, cost: share / (last - left) });

@@ -1,0 +1,247 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Model } from '../../../src/core/model.js';
+import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
+import { protoOf, valueInfo } from '../../../src/formats/onnx/summary.js';
+import { ChannelGraph } from '../../../src/graph/channels/graph.js';
+import { type ChannelGroup, channelGroups } from '../../../src/graph/channels/groups.js';
+import { GraphEdit } from '../../../src/graph/edit.js';
+import { withModel } from '../../../src/operations/open.js';
+import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
+import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import { bytesFor } from '../../../src/operations/quantize/calibration/observed-model.js';
+import type { PruneReport } from '../../../src/operations/reports.js';
+import { testContext } from '../../support/context.js';
+import { schemaErrors } from '../../support/schema.js';
+
+const fixture = (name: string): string =>
+  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
+const CNN = fixture('trained/digits_cnn/model.onnx');
+const RESIDUAL = fixture('prune/residual.onnx');
+const TRANSFORMER = fixture('prune/transformer.onnx');
+const TEST = { inputs: fixture('trained/digits_cnn/test.npz'), labels: 'y' };
+const calibration = fixture('trained/digits_cnn/calib.npz');
+const context = testContext(1);
+const folder = mkdtempSync(path.join(tmpdir(), 'mlser-channels-'));
+const at = (name: string): string => path.join(folder, name);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const prune = (
+  input: string,
+  output: string,
+  options: Partial<PruneModelOptions> = {},
+): Promise<PruneReport> =>
+  pruneModel(
+    input,
+    at(output),
+    { method: 'channels', validate: 'run', device: 'cpu', force: true, ...options },
+    context,
+  );
+
+const left = ({ prune: { tensors } }: PruneReport): Record<string, number | undefined> =>
+  Object.fromEntries(tensors.map(({ name, channels }) => [name, channels?.after]));
+const reasons = ({ prune: { tensors } }: PruneReport): Record<string, string | undefined> =>
+  Object.fromEntries(tensors.map(({ name, reason }) => [name, reason]));
+
+/** Weights of half the units of every group that can be cut set to zero, in a file of its own. */
+async function withZeros(input: string, output: string): Promise<void> {
+  await withModel(input, context, async (opened) => {
+    const edit = await GraphEdit.open(opened.model);
+    const graph = await ChannelGraph.open(edit, await valueShapes(opened, undefined, context));
+    for (const group of channelGroups(graph))
+      if (group.reason === undefined && group.inexact === undefined) await clear(edit, group);
+    writeFileSync(at(output), await bytesFor(edit.finish(), false));
+  });
+}
+
+async function clear(edit: GraphEdit, { weights, units }: ChannelGroup): Promise<void> {
+  const gone = Math.round(units / 2);
+  for (const { value, axis, units: own } of weights) {
+    const tensor = edit.tensor(value);
+    if (!tensor) continue;
+    const { shape } = tensor.info;
+    const bytes = await readTensor(tensor);
+    const width = bytes.length / shape.reduce((all, size) => all * size, 1);
+    const inner = shape.slice(axis + 1).reduce((all, size) => all * size, 1);
+    for (let i = 0; i < bytes.length / width; i++)
+      // Every other one: neighbours are not cut together.
+      if (((own[Math.floor(i / inner) % own.length] ?? 0) % 2 === 1 ? 0 : units) < gone * 2)
+        bytes.fill(0, i * width, (i + 1) * width);
+    edit.replaceTensor(value, memoryTensor(tensor.info, bytes));
+  }
+}
+
+describe('trained models', () => {
+  it('30 % of the channels of the digits CNN cost at most two points, and less is stored', async () => {
+    const report = await prune(CNN, 'cnn.onnx', { calibration, ...TEST });
+    expect(schemaErrors('prune', report)).toEqual([]);
+    expect(report.validation).toMatchObject({ passed: true });
+    expect(report.accuracyDrop).toBeLessThanOrEqual(0.02);
+    expect(report.bytesIn / report.bytesOut).toBeGreaterThan(1.4);
+    expect(report.prune).toMatchObject({ importance: 'activation', scope: 'global', asked: 0.3 });
+    expect(left(report)).toEqual({
+      ...{ 'onnx::Conv_35': 8, 'onnx::Conv_38': 16, 'conv3.weight': 16, 'fc1.weight': 16, 'fc2.weight': 10 },
+    });
+    expect(reasons(report)['fc2.weight']).toBe('it reaches the output "logits"');
+  });
+
+  it('the same share of every layer, any number of channels', async () => {
+    const options = { scope: 'tensor', multipleOf: 1, calibration, ...TEST } as const;
+    const report = await prune(CNN, 'each.onnx', options);
+    expect(Object.values(left(report))).toEqual([6, 11, 17, 22, 10]);
+    expect(report.accuracyDrop).toBeLessThanOrEqual(0.02);
+  });
+
+  it('what is left makes up for what goes: better than by biases alone, and that better than not at all', async () => {
+    const accuracies: number[] = [];
+    for (const compensate of ['none', 'bias', 'weights'] as const) {
+      const options = { compensate, calibration, sparsity: 0.5, tolerance: 1e9, ...TEST };
+      accuracies.push((await prune(RESIDUAL, 'r.onnx', options)).validation.accuracy?.after ?? 0);
+    }
+    expect(accuracies).toEqual([...accuracies].sort((a, b) => a - b));
+    expect(accuracies[2]).toBeGreaterThan(0.95);
+  });
+
+  it('gives the same bytes at any number of threads', async () => {
+    await prune(RESIDUAL, 'one.onnx', { calibration, validate: 'none' });
+    const options = {
+      method: 'channels',
+      calibration,
+      validate: 'none',
+      device: 'cpu',
+      force: true,
+    } as const;
+    await pruneModel(RESIDUAL, at('two.onnx'), options, testContext(2));
+    expect(readFileSync(at('two.onnx')).equals(readFileSync(at('one.onnx')))).toBe(true);
+  });
+
+  it('--max-accuracy-drop spares groups', async () => {
+    const report = await prune(CNN, 'spared.onnx', { maxAccuracyDrop: 0.05, tolerance: 1e9, ...TEST });
+    expect(report.validation.passed).toBe(true);
+    expect(report.accuracyDrop).toBeLessThanOrEqual(0.05);
+    expect(report.findings.map(({ code }) => code)).toContain('KEPT_WHOLE');
+  });
+});
+
+describe('graphs of all kinds stay runnable', () => {
+  const graphs = [
+    ...['onnx/unet.ts17.onnx', 'onnx/t5_encoder.ts17.onnx', 'onnx/external_onefile/model.onnx'],
+    ...['onnx/ort_fused_bert.onnx', 'onnx/if_initializers.onnx'],
+  ];
+  it.each(graphs)('%s', async (name) => {
+    const options = { sparsity: 0.5, scope: 'tensor', multipleOf: 1, tolerance: 1e9 } as const;
+    const report = await prune(fixture(name), 'a.onnx', options);
+    expect(report.validation).toMatchObject({ passed: true, run: {} });
+    const cut = report.prune.tensors.filter(({ reason }) => reason === undefined);
+    expect(cut.length).toBeGreaterThan(0);
+    // Of a group that several weights make together it may be the others that lose channels.
+    expect(cut.some(({ channels }) => (channels?.after ?? 0) < (channels?.before ?? 0))).toBe(true);
+    expect(report.prune.storedBytes).toBeLessThan(report.prune.denseBytes);
+  });
+
+  it.each([RESIDUAL, TRANSFORMER])('every group by itself: %s', async (input) => {
+    const names = Object.entries(reasons(await prune(input, 'b.onnx', { dryRun: true })));
+    for (const [name, reason] of names) {
+      if (reason !== undefined) continue;
+      const options = { sparsity: 0.5, multipleOf: 1, tolerance: 1e9, only: (one: string) => one === name };
+      const report = await prune(input, 'b.onnx', options);
+      expect(report.validation.passed, name).toBe(true);
+      expect(
+        Object.entries(left(report)).filter(([one]) => one !== name && !names.some(([n]) => n === one)),
+      ).toEqual([]);
+    }
+  });
+
+  it('sizes that the graph notes are those of a run', async () => {
+    await prune(fixture('onnx/mlp.dynamo21.onnx'), 'noted.onnx', {
+      include: [/./],
+      multipleOf: 1,
+      tolerance: 1e9,
+    });
+    await withModel(at('noted.onnx'), context, async (opened) => {
+      const shapes = await valueShapes(opened, undefined, context);
+      const noted = notedShapes(opened.model);
+      expect(noted.length).toBeGreaterThan(0);
+      for (const { name, shape } of noted)
+        shape?.forEach((dim, axis) => {
+          if (typeof dim === 'number' && shapes.has(name)) expect(shapes.get(name)?.[axis], name).toBe(dim);
+        });
+    });
+  });
+});
+
+const notedShapes = ({ graph }: Model): readonly ReturnType<typeof valueInfo>[] =>
+  (graph ? (protoOf(graph).graph?.valueInfo ?? []) : []).map(valueInfo);
+
+describe('channels that do nothing', () => {
+  it.each([
+    'prune/residual.onnx',
+    'prune/transformer.onnx',
+    'onnx/cnn_bn_res.ts17.onnx',
+    'onnx/t5_encoder.ts17.onnx',
+  ])('go without a trace: %s', async (name) => {
+    await withZeros(fixture(name), 'zeros.onnx');
+    const options = { sparsity: 0.5, scope: 'tensor', multipleOf: 1, tolerance: 1e-5 } as const;
+    const report = await prune(at('zeros.onnx'), 'gone.onnx', options);
+    expect(report.findings.filter(({ severity }) => severity === 'error')).toEqual([]);
+    expect(report.validation.passed).toBe(true);
+    expect(report.prune.storedBytes).toBeLessThan(report.prune.denseBytes);
+  });
+});
+
+describe('what stays is named with its reason', () => {
+  it('norms over the channels, unless they are asked for', async () => {
+    const plain = await prune(fixture('onnx/mlp.dynamo21.onnx'), 'a.onnx', { dryRun: true });
+    expect(reasons(plain)['net.0.weight']).toMatch(/LayerNormalization .* mean and the variance/);
+    const asked = await prune(fixture('onnx/mlp.dynamo21.onnx'), 'a.onnx', {
+      include: [/./],
+      tolerance: 1e9,
+    });
+    expect(asked.validation.passed).toBe(true);
+    expect(left(asked)).toEqual({ 'net.0.weight': 24, 'net.3.weight': 16, 'net.6.weight': 10 });
+  });
+
+  it('sizes that the graph computes with', async () => {
+    const report = await prune(TRANSFORMER, 'a.onnx', { include: [/./], dryRun: true });
+    const [stream = ''] = Object.keys(reasons(report));
+    expect(reasons(report)[stream]).toMatch(/computes with the number of channels/);
+  });
+
+  it('operators that are not understood, and what was to stay', async () => {
+    const lstm = await prune(fixture('onnx/lstm.ts13.onnx'), 'a.onnx', { dryRun: true });
+    expect(lstm.findings.map(({ code }) => code)).toContain('NOTHING_PRUNED');
+    const kept = await prune(RESIDUAL, 'a.onnx', { keep: [/^up/], dryRun: true });
+    expect(reasons(kept)['up.0.weight']).toBe('it was to stay as it is');
+  });
+
+  it('heads go as a whole, and as many as fit', async () => {
+    const report = await prune(TRANSFORMER, 'a.onnx', { sparsity: 0.5, scope: 'tensor', dryRun: true });
+    const heads = report.prune.tensors.filter(({ units }) => units === 6);
+    expect(heads).toHaveLength(3);
+    for (const { channels, members } of heads) {
+      expect(channels).toEqual({ before: 24, after: 16 });
+      expect(members?.length).toBe(7);
+    }
+  });
+
+  it.each([
+    [{ importance: 'activation' }, 'E_USAGE', /samples/],
+    [{ compensate: 'weights' }, 'E_USAGE', /samples/],
+    [{ sparsity: 1.5 }, 'E_USAGE', /no share/],
+    [{ multipleOf: 0 }, 'E_USAGE', /multiple/],
+    [{ to: 'safetensors' }, 'E_UNSUPPORTED', /ONNX/],
+  ] as const)('%j is refused', async (options, code, message) => {
+    await expect(prune(CNN, 'a.onnx', options)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('options of other methods are told', async () => {
+    const report = await prune(CNN, 'a.onnx', { dryRun: true, threshold: 1, layers: [1] });
+    expect(report.findings.filter(({ code }) => code === 'OPTION_IGNORED')).toHaveLength(2);
+  });
+});

@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { memoryTensor } from '../../../src/core/tensor.js';
+import { repeatedBlocks } from '../../../src/graph/blocks/find.js';
+import { GraphEdit } from '../../../src/graph/edit.js';
+import { withModel } from '../../../src/operations/open.js';
+import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
+import { parseLayers } from '../../../src/operations/prune/layers/layer-list.js';
+import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import { bytesFor } from '../../../src/operations/quantize/calibration/observed-model.js';
+import type { PruneReport } from '../../../src/operations/reports.js';
+import { testContext } from '../../support/context.js';
+import { schemaErrors } from '../../support/schema.js';
+
+const fixture = (name: string): string =>
+  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
+const TRANSFORMER = fixture('prune/transformer.onnx');
+const BERT = fixture('onnx/external_onefile/model.onnx');
+const LM = fixture('safetensors/tied_lm_float16.safetensors');
+const TEST = { inputs: fixture('trained/digits_cnn/test.npz'), labels: 'y' };
+const calibration = fixture('trained/digits_cnn/calib.npz');
+const context = testContext(1);
+const folder = mkdtempSync(path.join(tmpdir(), 'mlser-layers-'));
+const at = (name: string): string => path.join(folder, name);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const prune = (
+  input: string,
+  output: string,
+  options: Partial<PruneModelOptions> = {},
+): Promise<PruneReport> =>
+  pruneModel(
+    input,
+    at(output),
+    { method: 'layers', validate: 'run', device: 'cpu', force: true, ...options },
+    context,
+  );
+
+const gone = ({ prune: { tensors } }: PruneReport): string[] =>
+  tensors.filter(({ channels }) => channels?.after === 0).map(({ name }) => name);
+
+describe('blocks of a graph', () => {
+  it('go by number', async () => {
+    const report = await prune(TRANSFORMER, 'a.onnx', { layers: [0, 2], tolerance: 1e9 });
+    expect(schemaErrors('prune', report)).toEqual([]);
+    expect(report.validation.passed).toBe(true);
+    expect(gone(report)).toEqual(['block 0', 'block 2']);
+    expect(report.prune.channels).toEqual({ before: 3, after: 1 });
+    expect(report.tensors.map(({ name }) => name).filter((name) => /layers\.[02]/.test(name))).toEqual([]);
+  });
+
+  it('that add nothing go without a trace', async () => {
+    await withModel(TRANSFORMER, context, async (opened) => {
+      const edit = await GraphEdit.open(opened.model);
+      const shapes = await valueShapes(opened, undefined, context);
+      const block = repeatedBlocks(edit, { shape: (value) => shapes.get(value) })[1];
+      // Whatever the block multiplies comes to nothing: the residual stream passes.
+      for (const name of block?.weights ?? []) {
+        const tensor = edit.tensor(name);
+        // Numbers by themselves are divided by, too.
+        if (tensor && tensor.info.shape.length > 0)
+          edit.replaceTensor(name, memoryTensor(tensor.info, new Uint8Array(tensor.byteLength)));
+      }
+      writeFileSync(at('idle.onnx'), await bytesFor(edit.finish(), false));
+    });
+    const report = await prune(at('idle.onnx'), 'b.onnx', { layers: [1], tolerance: 1e-6 });
+    expect(report.validation.passed).toBe(true);
+    expect(report.prune.storedBytes).toBeLessThan(report.prune.denseBytes);
+    await expect(prune(at('idle.onnx'), 'c.onnx', { layers: [0], tolerance: 1e-6 })).resolves.toMatchObject({
+      validation: { passed: false },
+    });
+  });
+
+  it('that change least are found from samples', async () => {
+    const report = await prune(TRANSFORMER, 'a.onnx', {
+      calibration,
+      sparsity: 0.3,
+      ...TEST,
+      tolerance: 1e9,
+    });
+    expect(gone(report)).toEqual(['block 2']);
+    const influence = report.prune.tensors.map((one) => one.influence ?? 0);
+    expect(influence).toEqual([...influence].sort((a, b) => b - a));
+    expect(report.accuracyDrop).toBeLessThan(0.05);
+  });
+
+  it('stay where accuracy would sink too far', async () => {
+    const options = { layers: [1, 2], maxAccuracyDrop: 0.05, tolerance: 1e9, ...TEST };
+    const report = await prune(TRANSFORMER, 'a.onnx', options);
+    expect(gone(report)).toEqual(['block 2']);
+    expect(report.accuracyDrop).toBeLessThanOrEqual(0.05);
+  });
+
+  it('of a BERT, whose norms come behind', async () => {
+    const report = await prune(BERT, 'bert.onnx', { layers: [0] });
+    expect(report.validation.passed).toBe(true);
+    expect(gone(report)).toEqual(['block 0']);
+  });
+
+  it('are not found where nothing repeats', async () => {
+    await expect(
+      prune(fixture('trained/digits_cnn/model.onnx'), 'a.onnx', { layers: [0] }),
+    ).rejects.toMatchObject({
+      code: 'E_UNSUPPORTED',
+    });
+  });
+});
+
+describe('blocks of weights without a graph', () => {
+  it('go by name, and the rest moves up', async () => {
+    const report = await prune(LM, 'lm.safetensors', { layers: [0] });
+    expect(schemaErrors('prune', report)).toEqual([]);
+    expect(report.validation.passed).toBe(true);
+    const [finding] = report.findings.filter(({ code }) => code === 'CONFIG_FOLLOWS');
+    expect(finding?.message).toContain('num_hidden_layers');
+    await withModel(LM, context, (before) =>
+      withModel(at('lm.safetensors'), context, async (after) => {
+        const names = after.model.tensors.map(({ info }) => info.name);
+        const numbered = names.filter((name) => /blocks\.\d/.test(name));
+        expect(numbered.length).toBeGreaterThan(0);
+        for (const name of numbered) expect(name).toMatch(/blocks\.0\./);
+        expect(names.length).toBe(before.model.tensors.length - numbered.length);
+      }),
+    );
+  });
+
+  it('have to be named', async () => {
+    await expect(prune(LM, 'a.safetensors')).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(prune(LM, 'a.safetensors', { layers: [7] })).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(prune(LM, 'a.safetensors', { layers: [0, 1] })).rejects.toMatchObject({ code: 'E_USAGE' });
+  });
+});
+
+describe('lists of blocks', () => {
+  it('are numbers and ranges', () => {
+    expect(parseLayers('20,21')).toEqual([20, 21]);
+    expect(parseLayers('3, 5-7,6')).toEqual([3, 5, 6, 7]);
+  });
+  it.each(['', 'a', '3-1', '1,,2', '-1'])('%j is none', (text) => {
+    expect(() => parseLayers(text)).toThrow(/no list of blocks/);
+  });
+});
