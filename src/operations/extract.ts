@@ -41,8 +41,10 @@ export async function runtimeTypes(
       context.threads,
     );
     const found = new Map<string, OnnxValueInfo>();
-    for (const { name, type, shape } of session.outputs)
-      if (type !== undefined) found.set(name, { name, dtype: dtypeOf(type), shape });
+    // The runtime says [] of what it does not even know the number of dimensions of.
+    for (const { name, type, shape = [] } of session.outputs)
+      if (type !== undefined)
+        found.set(name, { name, dtype: dtypeOf(type), shape: shape.length > 0 ? [...shape] : undefined });
     await session.release();
     const left = names.filter((name) => !found.has(name));
     if (left.length > 0) throw typesUnknown(left, 'the runtime says they are no tensors');

@@ -221,6 +221,18 @@ describe('reshapes', () => {
       ).ops,
     ).toBe('Neg');
   });
+  it('knows one open size by the others', async () => {
+    const views = [node('Reshape x there > a'), node('Reshape a back > b'), node('Neg b > y')];
+    const sizes = [i64('there', [-1, 2, 2]), i64('back', [-1, 4])];
+    const shapes = [
+      ['n', 4],
+      ['n', 4],
+    ] as const;
+    expect((await optimized(on(views, shapes, sizes), 'reshapes dead-code')).ops).toBe('Neg');
+    const other = [i64('there', [-1, 2, 2]), i64('back', [-1, 2])];
+    const left = await optimized(on(views, [shapes[0], ['m', 2]], other), 'reshapes dead-code');
+    expect(left.ops).toBe('Reshape Neg');
+  });
   it('leaves what may stretch or is not known', async () => {
     const expand = [node('Expand x shape > y')];
     const stretched = on(

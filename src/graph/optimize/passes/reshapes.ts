@@ -1,7 +1,7 @@
 import type { NodeProto } from '../../../formats/onnx/schema.js';
 import { inputOf, numberOf, outputOf } from '../../opset/attributes.js';
 import { axesOf } from '../axes.js';
-import { sameShape } from '../facts.js';
+import { type Fact, sameShape } from '../facts.js';
 import type { GraphPass } from '../pass.js';
 import { reshapeTarget } from '../reshape-target.js';
 import { opsetOf, rewritten } from '../rewritten.js';
@@ -32,22 +32,33 @@ async function simplify(graph: WorkGraph, node: NodeProto): Promise<boolean> {
   const [input, output] = [inputOf(node, 0), outputOf(node, 0)];
   if (input === undefined || output === undefined) return false;
   const shape = graph.fact(output).shape;
-  if (sameShape(shape, graph.fact(input).shape) || (await stretchesNothing(graph, node)))
+  const isView = graph.op(node) !== 'Expand';
+  if (isView ? sameOfAsMany(shape, graph.fact(input).shape) : await stretchesNothing(graph, node, shape))
     return graph.bypass(node, output, input);
-  const first = graph.op(node) === 'Expand' ? undefined : graph.maker(input, ...VIEWS);
+  const first = isView ? graph.maker(input, ...VIEWS) : undefined;
   const source = first && inputOf(first, 0);
   if (!first || source === undefined) return false;
-  if (sameShape(shape, graph.fact(source).shape) || (await undoes(graph, node, first)))
+  if (sameOfAsMany(shape, graph.fact(source).shape) || (await undoes(graph, node, first)))
     return graph.bypass(node, output, source);
   return opsetOf(graph) >= 5 && (await merge(graph, node, source));
 }
 
-/** Expand to ones: every size stays. */
-async function stretchesNothing(graph: WorkGraph, node: NodeProto): Promise<boolean> {
-  const rank = graph.fact(node.input[0]).shape?.length;
-  if (graph.op(node) !== 'Expand' || rank === undefined) return false;
+/** True if shapes of as many elements are the same: one size may be open if all others are numbers, which leave it no choice. */
+function sameOfAsMany(a: Fact['shape'], b: Fact['shape']): boolean {
+  if (sameShape(a, b)) return true;
+  if (a?.length === undefined || a.length !== b?.length) return false;
+  if (a.includes(0)) return false;
+  const others = a.flatMap((dim, i) => (typeof dim === 'number' && dim === b[i] ? [] : [[dim, b[i]]]));
+  return others.length === 1 && others.flat().every((dim) => typeof dim !== 'number');
+}
+
+/** Expand to the shape that a value has, or to ones: every size stays. */
+async function stretchesNothing(graph: WorkGraph, node: NodeProto, shape: Fact['shape']): Promise<boolean> {
+  const before = graph.fact(node.input[0]).shape;
+  if (sameShape(shape, before)) return true;
+  if (!before) return false;
   const sizes = (await graph.value(node.input[1]))?.numbers;
-  return sizes !== undefined && sizes.length <= rank && sizes.every((size) => size === 1);
+  return sizes !== undefined && sizes.length <= before.length && sizes.every((size) => size === 1);
 }
 
 /** Unsqueeze and Squeeze of the same axes, either way round: both count axes in the longer shape. */
