@@ -11,6 +11,8 @@ export interface AttentionMatch {
   readonly key: string;
   readonly value: string;
   readonly heads: number;
+  /** Of each head of queries and values. */
+  readonly width: number;
   /** What products of queries and keys are multiplied with. */
   readonly scale: number;
   readonly inner: readonly NodeProto[];
@@ -38,7 +40,12 @@ export async function attentionAround(
   const key = await headsOf(graph, right.value, [0, 2, 3, 1]);
   const value = await headsOf(graph, inputOf(weighted, 1), [0, 2, 1, 3]);
   if (!query || !key || !value || query.heads !== key.heads || query.heads !== value.heads) return undefined;
-  if (query.width !== key.width || !sameBatch(graph, query, key) || !sameBatch(graph, query, value))
+  if (
+    query.width !== key.width ||
+    query.width !== value.width ||
+    !sameBatch(graph, query, key) ||
+    !sameBatch(graph, query, value)
+  )
     return undefined;
   const joined = await joinedHeads(graph, weighted, query, value);
   if (!joined) return undefined;
@@ -47,6 +54,7 @@ export async function attentionAround(
     key: key.value,
     value: value.value,
     heads: query.heads,
+    width: query.width,
     scale: scores.factor * left.factor * right.factor,
     inner: [
       ...query.nodes,
@@ -71,7 +79,7 @@ interface Unscaled {
 }
 
 /** A value without the numbers it is multiplied with or divided by. */
-async function unscaled(graph: WorkGraph, value: string | undefined): Promise<Unscaled> {
+export async function unscaled(graph: WorkGraph, value: string | undefined): Promise<Unscaled> {
   const node = graph.maker(value, 'Mul', 'Div');
   for (const side of [1, 0] as const) {
     const other = node && inputOf(node, 1 - side);
