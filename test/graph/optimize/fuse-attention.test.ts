@@ -26,6 +26,8 @@ const initializers = [
   list('width', BigInt(WIDTH)),
   tensor('scale', [], [0.5]),
   tensor('mask', [1, 1, 6, 6]),
+  tensor('mask_each', [3, HEADS, 6, 6]),
+  tensor('narrow', [1, 1, 1, 6]),
 ];
 const graph = (
   nodes: readonly NodeDescription[],
@@ -98,6 +100,21 @@ describe('attention over one value', () => {
   });
 });
 
+const masked = (mask: string): readonly NodeDescription[] =>
+  core().flatMap((one) =>
+    one.outputs[0] === 'p'
+      ? [node('Add', [mask, 'scores'], 'masked'), node('Softmax', ['masked'], 'p')]
+      : [one],
+  );
+
+describe('attention with a mask', () => {
+  it.each(['mask', 'mask_each'])('of the sizes of the products is Attention (%s)', async (mask) => {
+    expect(await ops(graph([...projections, ...masked(mask)], [3, 6, SIZE]))).toEqual([
+      'com.microsoft::Attention',
+    ]);
+  });
+});
+
 describe('attention over several values', () => {
   const inputs = ['q', 'k', 'v'].map((name) => ({ name, dtype: 'f32' as const, shape: [2, 300, SIZE] }));
   it('is MultiHeadAttention where there are many places', async () => {
@@ -122,15 +139,10 @@ describe('attention is left alone', () => {
   const unchanged = async (nodes: readonly NodeDescription[], more: Partial<ModelDescription> = {}) => {
     expect((await optimized(graph(nodes, [4, 6, SIZE], more), [fuseAttention])).rewrites).toBe(0);
   };
-  it('with a mask', async () => {
-    await unchanged([
-      ...projections,
-      ...core().flatMap((one) =>
-        one.outputs[0] === 'p'
-          ? [node('Add', ['scores', 'mask'], 'masked'), node('Softmax', ['masked'], 'p')]
-          : [one],
-      ),
-    ]);
+  it('with a mask that is stretched along the places, or over values of several', async () => {
+    await unchanged([...projections, ...masked('narrow')]);
+    const inputs = ['q', 'k', 'v'].map((name) => ({ name, dtype: 'f32' as const, shape: [2, 6, SIZE] }));
+    await unchanged(masked('mask'), { inputs });
   });
 
   it('where places and batches are not surely kept, or heads are cut otherwise', async () => {
