@@ -102,7 +102,7 @@ const graphOf = ({ nodes, inputs = [], outputs, constants = [], values = [] }: G
     valueInfo: values.map(valueInfo),
   });
 
-const sampleBytes = async (sample: Sample): Promise<Uint8Array> =>
+export const sampleBytes = async (sample: Sample): Promise<Uint8Array> =>
   encodeToBytes(
     'ModelProto',
     create('ModelProto', {

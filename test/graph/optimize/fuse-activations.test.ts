@@ -39,6 +39,12 @@ describe('HardSigmoid', () => {
     ]);
   });
 
+  it('is not made of a Clip by itself, which the runtime merges with a Conv', async () => {
+    expect(await fused(graph([node('Clip', ['x', 'zero', 'one'], 'y')]))).toEqual(['Clip']);
+    const divided = [node('Clip', ['x', 'zero', 'six'], 'c'), node('Div', ['c', 'six'], 'y')];
+    expect(await fused(graph(divided))).toEqual(['Clip', 'Div']);
+  });
+
   it('has its limits in attributes before opset 11', async () => {
     const nodes = [
       node('Add', ['x', 'three'], 'u'),

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import type { DType } from '../../../src/core/dtype.js';
 import type { Model } from '../../../src/core/model.js';
 import { memoryTensor, type TensorSource } from '../../../src/core/tensor.js';
+import type { NodeProto } from '../../../src/formats/onnx/schema.js';
 import { protoOf } from '../../../src/formats/onnx/summary.js';
 import {
   encodeModel,
@@ -98,34 +99,56 @@ export interface Outcome {
   readonly rewrites: number;
   /** Operators afterwards, in order, with their domain where they have one. */
   readonly ops: readonly string[];
+  /** Those of the graphs inside it. */
+  readonly insides: readonly (readonly string[])[];
   readonly model: Model;
   readonly bytes: Uint8Array;
+}
+
+interface Settings {
+  readonly tolerance?: number;
+  /** Of open dimensions. */
+  readonly size?: number;
 }
 
 /** What passes make of a graph, and proof that the runtime gives the same for it and that they find nothing more. */
 export async function optimized(
   description: ModelDescription,
   passes: readonly Pass[],
-  { tolerance = 1e-5, size = 3 }: { readonly tolerance?: number; readonly size?: number } = {},
+  { tolerance = 1e-5, size = 3 }: Settings = {},
 ): Promise<Outcome> {
-  const before = await encodeModel(description);
+  const feeds = Object.fromEntries(
+    description.inputs.map(({ name, dtype, shape }, i) => [name, feed(dtype, shape, size, i)]),
+  );
+  return optimizedBytes(await encodeModel(description), feeds, passes, tolerance);
+}
+
+export async function optimizedBytes(
+  before: Uint8Array,
+  feeds: Readonly<Record<string, Tensor>>,
+  passes: readonly Pass[],
+  tolerance = 1e-5,
+): Promise<Outcome> {
   const context = { services, foldLimit: 1 << 20 };
   const { model, rewrites } = await runPasses(await openBytes(before), [...passes, deadCode], context);
   const bytes = await bytesOf(model);
   const again = await runPasses(await openBytes(bytes), [...passes, deadCode], context);
   expect([...again.rewrites.keys()], 'a second run finds nothing').toEqual([]);
-  const feeds = Object.fromEntries(
-    description.inputs.map(({ name, dtype, shape }, i) => [name, feed(dtype, shape, size, i)]),
-  );
   expect(difference(await run(before, feeds), await run(bytes, feeds))).toBeLessThanOrEqual(tolerance);
   const graph = model.graph && protoOf(model.graph).graph;
   return {
     rewrites: passes.reduce((sum, { name }) => sum + (rewrites.get(name) ?? 0), 0),
-    ops: (graph?.node ?? []).map(({ domain, opType }) => (domain ? `${domain}::${opType}` : (opType ?? ''))),
+    ops: opsOf(graph?.node ?? []),
+    insides: (graph?.node ?? []).flatMap(({ attribute }) =>
+      attribute.flatMap(({ g }) => (g ? [opsOf(g.node)] : [])),
+    ),
     model,
     bytes,
   };
 }
+
+const opsOf = (nodes: readonly NodeProto[]): readonly string[] =>
+  nodes.map(({ domain, opType }) => (domain ? `${domain}::${opType}` : (opType ?? '')));
 
 function feed(dtype: DType, shape: readonly (number | string)[], size: number, seed: number): Tensor {
   const dims = shape.map((dim) => (typeof dim === 'number' ? dim : size));

@@ -39,7 +39,8 @@ async function hardSigmoid(graph: WorkGraph, node: NodeProto): Promise<boolean> 
   for (const x of bases(graph, u)) {
     const inside = await polynomialOf(graph, u, x);
     const [b = 0, a = 0, ...more] = inside?.terms ?? [];
-    if (!inside || a === 0 || more.length > 0 || graph.fact(x).dtype !== 'f32') continue;
+    // A Clip by itself is what the runtime merges with a Conv.
+    if (!inside?.nodes.length || a === 0 || more.length > 0 || graph.fact(x).dtype !== 'f32') continue;
     const attributes = { alpha: a / high, beta: b / high };
     const inner = [...inside.nodes, node];
     if (high === 1) return fuse(graph, inside.nodes, node, { op: 'HardSigmoid', inputs: [x], attributes });

@@ -11,6 +11,10 @@ export interface AttentionMatch {
   readonly key: string;
   readonly value: string;
   readonly heads: number;
+  /** Of each head of queries and values. */
+  readonly width: number;
+  /** Added to the products: [batch or 1, heads or 1, places, places of the keys]. */
+  readonly mask?: string;
   /** What products of queries and keys are multiplied with. */
   readonly scale: number;
   readonly inner: readonly NodeProto[];
@@ -18,7 +22,7 @@ export interface AttentionMatch {
 }
 
 /**
- * Attention of several heads without a mask around its Softmax (Vaswani et al., "Attention Is All You Need"): three values
+ * Attention of several heads, perhaps with a mask that is added, around its Softmax (Vaswani et al., "Attention Is All You Need"): three values
  * are cut into heads (Reshape, Transpose), multiplied, and put together again.
  */
 export async function attentionAround(
@@ -27,7 +31,10 @@ export async function attentionAround(
 ): Promise<AttentionMatch | undefined> {
   const axis = numberOf(softmax, 'axis') ?? (opsetOf(graph) >= 13 ? -1 : 1);
   if (axis !== -1 && axis !== 3) return undefined;
-  const scores = await unscaled(graph, inputOf(softmax, 0));
+  const masked = graph.maker(inputOf(softmax, 0), 'Add');
+  const side = masked && (await productBehind(graph, inputOf(masked, 0))) ? 0 : 1;
+  const scores = await unscaled(graph, masked ? inputOf(masked, side) : inputOf(softmax, 0));
+  const mask = masked && inputOf(masked, 1 - side);
   const product = graph.maker(scores.value, 'MatMul');
   const weighted = graph.soleTaker(outputOf(softmax, 0));
   if (!product || !weighted || graph.op(weighted) !== 'MatMul') return undefined;
@@ -38,8 +45,14 @@ export async function attentionAround(
   const key = await headsOf(graph, right.value, [0, 2, 3, 1]);
   const value = await headsOf(graph, inputOf(weighted, 1), [0, 2, 1, 3]);
   if (!query || !key || !value || query.heads !== key.heads || query.heads !== value.heads) return undefined;
-  if (query.width !== key.width || !sameBatch(graph, query, key) || !sameBatch(graph, query, value))
+  if (
+    query.width !== key.width ||
+    query.width !== value.width ||
+    !sameBatch(graph, query, key) ||
+    !sameBatch(graph, query, value)
+  )
     return undefined;
+  if (masked && !masks(graph, mask, query, key)) return undefined;
   const joined = await joinedHeads(graph, weighted, query, value);
   if (!joined) return undefined;
   return {
@@ -47,6 +60,8 @@ export async function attentionAround(
     key: key.value,
     value: value.value,
     heads: query.heads,
+    width: query.width,
+    ...(mask === undefined ? {} : { mask }),
     scale: scores.factor * left.factor * right.factor,
     inner: [
       ...query.nodes,
@@ -56,12 +71,25 @@ export async function attentionAround(
       ...right.nodes,
       product,
       ...scores.nodes,
+      ...(masked ? [masked] : []),
       softmax,
       weighted,
       joined.transpose,
     ],
     last: joined.reshape,
   };
+}
+
+const productBehind = async (graph: WorkGraph, name: string | undefined): Promise<boolean> =>
+  graph.maker((await unscaled(graph, name)).value, 'MatMul') !== undefined;
+
+/** A mask of just the sizes that the products have, but for the batch and the heads: more the runtime does not stretch. */
+function masks(graph: WorkGraph, mask: string | undefined, query: Heads, key: Heads): boolean {
+  const { dtype, shape } = graph.fact(mask);
+  if (dtype !== 'f32' || shape?.length !== 4) return false;
+  const [batch, places] = graph.fact(query.value).shape ?? [];
+  const wanted = [batch, query.heads, places, graph.fact(key.value).shape?.[1]];
+  return shape.every((dim, i) => (dim === 1 && i < 2) || (dim !== undefined && dim === wanted[i]));
 }
 
 interface Unscaled {
@@ -71,7 +99,7 @@ interface Unscaled {
 }
 
 /** A value without the numbers it is multiplied with or divided by. */
-async function unscaled(graph: WorkGraph, value: string | undefined): Promise<Unscaled> {
+export async function unscaled(graph: WorkGraph, value: string | undefined): Promise<Unscaled> {
   const node = graph.maker(value, 'Mul', 'Div');
   for (const side of [1, 0] as const) {
     const other = node && inputOf(node, 1 - side);
