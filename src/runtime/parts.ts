@@ -5,7 +5,7 @@ import type { NumberArray, Value } from './values.js';
  * Large outputs cross the channel in parts: of a message as a whole each side would hold two more copies, one of them in
  * pieces.
  */
-export const PART_BYTES = 16 << 20;
+export const PART_BYTES = 4 << 20;
 
 type Output = readonly [string, Value];
 

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { PART_BYTES } from '../../src/runtime/parts.js';
 import { type Runtime, startRuntime } from '../../src/runtime/process.js';
 import type { Value } from '../../src/runtime/values.js';
 import { aborting, CPU, doubling, graph } from './models.js';
@@ -27,7 +28,7 @@ describe('the runtime in a child process', () => {
     runtime = startRuntime();
     const session = await runtime.create({ bytes: await doubling(['n']) }, CPU, 'doubling');
     // Two whole parts and some of a third.
-    const values = Float32Array.from({ length: 2 * 4 * 2 ** 20 + 3 }, (_, i) => Math.sin(i));
+    const values = Float32Array.from({ length: (2 * PART_BYTES) / 4 + 3 }, (_, i) => Math.sin(i));
     const feeds = new Map<string, Value>([['x', { type: 'float32', dims: [values.length], data: values }]]);
     for (let i = 0; i < 2; i++) {
       const { dims, data } = (await session.run(feeds)).outputs.get('y') ?? {};
