@@ -4,6 +4,7 @@
  */
 import { processMemory } from '../io/process-memory.js';
 import { holdFeeds, measureRuns } from './measure.js';
+import { partsOf, withoutParts } from './parts.js';
 import { endProfile } from './profile.js';
 import type { Answer, Request, Response } from './protocol.js';
 import { createSession, loadRuntime, releaseSession, runSession } from './session.js';
@@ -31,18 +32,34 @@ async function answer(request: Request): Promise<Answer> {
   }
 }
 
-const send = (response: Response): void => {
-  process.send?.(response);
-};
+/** Resolves once it is on its way, so that what is large does not pile up. */
+const send = (response: Response): Promise<void> =>
+  new Promise((resolve) => {
+    if (process.send) process.send(response, () => resolve());
+    else resolve();
+  });
+
+async function sendAnswer(id: number, found: Answer): Promise<void> {
+  if (found.op !== 'run') {
+    await send({ id, ok: true, answer: found });
+    return;
+  }
+  for (const part of partsOf(found.outputs)) await send({ id, part });
+  await send({ id, ok: true, answer: { ...found, outputs: withoutParts(found.outputs) } });
+}
 
 // Strictly one after the other: a session is not released while it runs.
 let queue: Promise<void> = Promise.resolve();
 process.on('message', (request: Request) => {
   queue = queue.then(async () => {
     try {
-      send({ id: request.id, ok: true, answer: await answer(request) });
+      await sendAnswer(request.id, await answer(request));
     } catch (error) {
-      send({ id: request.id, ok: false, message: error instanceof Error ? error.message : String(error) });
+      await send({
+        id: request.id,
+        ok: false,
+        message: error instanceof Error ? error.message : String(error),
+      });
     }
   });
 });

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MlserError } from '../errors.js';
 import { builtFile } from '../kernels/location.js';
+import { Parts } from './parts.js';
 import type {
   Answer,
   Backend,
@@ -152,6 +153,7 @@ interface Child {
 
 interface Pending {
   readonly during: string;
+  readonly parts: Parts;
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
@@ -197,9 +199,13 @@ function spawnChild(): Child {
   });
   process_.on('message', (response: Response) => {
     const waiting = pending.get(response.id);
+    if ('part' in response) {
+      waiting?.parts.take(response.part);
+      return;
+    }
     pending.delete(response.id);
     if (pending.size === 0) hold(process_, false);
-    if (response.ok) waiting?.resolve(response.answer);
+    if (response.ok) waiting?.resolve(wholeAnswer(response.answer, waiting.parts));
     else waiting?.reject(refused(waiting.during, response.message));
   });
   hold(process_, false);
@@ -220,7 +226,7 @@ function spawnChild(): Child {
       hold(process_, true);
       try {
         return await new Promise<Answer>((resolve, reject) => {
-          pending.set(id, { during, resolve, reject });
+          pending.set(id, { during, parts: new Parts(), resolve, reject });
           process_.send({ id, ...request }, (error) => {
             // A dead child also ends in 'close', which knows the signal: that message is the better one.
             if (error && !gone) setTimeout(() => pending.get(id)?.reject(error), 1000).unref();
@@ -256,6 +262,9 @@ function forget(child: ChildProcess): void {
   children.delete(child);
   if (children.size === 0) process.off('exit', killAll);
 }
+
+const wholeAnswer = (answer: Answer, parts: Parts): Answer =>
+  answer.op === 'run' ? { ...answer, outputs: parts.whole(answer.outputs) } : answer;
 
 /** Only a pending request keeps our process alive, never an idle child. */
 function hold(child: ChildProcess, on: boolean): void {

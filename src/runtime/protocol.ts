@@ -123,6 +123,17 @@ export type Answer =
   | { readonly op: 'memory'; readonly memory: MemoryUse }
   | { readonly op: 'backends'; readonly backends: readonly Backend[] };
 
+/** Some bytes of an output of a run; the answer comes behind the last one. */
+export interface ValuePart {
+  /** Its place among the outputs. */
+  readonly output: number;
+  readonly offset: number;
+  /** Bytes of the whole output. */
+  readonly total: number;
+  readonly bytes: Uint8Array;
+}
+
 export type Response =
+  | { readonly id: number; readonly part: ValuePart }
   | { readonly id: number; readonly ok: true; readonly answer: Answer }
   | { readonly id: number; readonly ok: false; readonly message: string };

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { PART_BYTES } from '../../src/runtime/parts.js';
 import { type Runtime, startRuntime } from '../../src/runtime/process.js';
 import type { Value } from '../../src/runtime/values.js';
 import { aborting, CPU, doubling, graph } from './models.js';
@@ -21,6 +22,22 @@ describe('the runtime in a child process', () => {
     expect(outputs.get('y')).toEqual({ type: 'float32', dims: [3], data: Float32Array.of(2, 5, -6) });
     await session.release();
     await expect(session.run(x(1))).rejects.toMatchObject({ code: 'E_RUNTIME' });
+  });
+
+  it('large outputs, which come in parts, are those that small ones would be', async () => {
+    runtime = startRuntime();
+    const session = await runtime.create({ bytes: await doubling(['n']) }, CPU, 'doubling');
+    // Two whole parts and some of a third.
+    const values = Float32Array.from({ length: (2 * PART_BYTES) / 4 + 3 }, (_, i) => Math.sin(i));
+    const feeds = new Map<string, Value>([['x', { type: 'float32', dims: [values.length], data: values }]]);
+    for (let i = 0; i < 2; i++) {
+      const { dims, data } = (await session.run(feeds)).outputs.get('y') ?? {};
+      expect(dims).toEqual([values.length]);
+      if (!(data instanceof Float32Array)) throw new Error('another type');
+      const wanted = values.map((one) => one + one);
+      expect(Buffer.from(data.buffer).equals(Buffer.from(wanted.buffer))).toBe(true);
+    }
+    expect((await session.run(x(1))).outputs.get('y')?.data).toEqual(Float32Array.of(2));
   });
 
   it('hands on what the runtime says when it refuses', async () => {

@@ -171,7 +171,7 @@ describe('names and places', () => {
     const data = (name: string): string[] =>
       readdirSync(path.join(folder, 'onnx')).filter((file) => file.startsWith(`${name}.onnx_data`));
     const first = await preset(BERT, folder, split);
-    const chunks = first.externalData['model_int8.onnx'] ?? 0;
+    const { 'model_int8.onnx': chunks = 0 } = first.externalData;
     expect(chunks).toBeGreaterThan(2);
     expect(data('model_int8')).toHaveLength(chunks);
     // What two variants share is copied, and each has data files of its own.

@@ -133,11 +133,17 @@ async function windowSums(
   window: readonly GramRequest[],
 ): Promise<Map<string, Float64Array>> {
   const sources = new Map(window.flatMap((request) => request.sources.map((one) => [one.id, one] as const)));
-  const sums = new Map(window.map(({ key, size }) => [key, new Float64Array(size * size)]));
+  const sums = new Map<string, Float64Array>();
   await runAll(running, multiplying(running.model, [...sources.values()]), (made, times) => {
     [...sources.keys()].forEach((id, index) => {
-      for (const { key, sources: own } of window)
-        if (own.some((one) => one.id === id)) addTo(sums.get(key), made.get(gramName(index)), times);
+      const product = made.get(gramName(index));
+      const takers = window.filter(({ sources: own }) => own.some((one) => one.id === id));
+      takers.forEach(({ key, size }, i) => {
+        const known = sums.get(key);
+        if (known) addTo(known, product, times);
+        else if (times === 1 && i === takers.length - 1) sums.set(key, checked(product, size * size));
+        else addTo(put(sums, key, size), product, times);
+      });
     });
   });
   return sums;
@@ -188,10 +194,19 @@ async function runAll(
   }
 }
 
-function addTo(sums: Float64Array | undefined, product: Value | undefined, times: number): void {
-  if (!sums || !(product?.data instanceof Float64Array) || product.data.length !== sums.length)
-    throw new Error('a product of another size was made');
-  const { data } = product;
+function put(sums: Map<string, Float64Array>, key: string, size: number): Float64Array {
+  const zeros = new Float64Array(size * size);
+  sums.set(key, zeros);
+  return zeros;
+}
+
+function checked(product: Value | undefined, length: number): Float64Array {
+  if (product?.data instanceof Float64Array && product.data.length === length) return product.data;
+  throw new Error('a product of another size was made');
+}
+
+function addTo(sums: Float64Array, product: Value | undefined, times: number): void {
+  const data = checked(product, sums.length);
   for (let i = 0; i < sums.length; i++) sums[i] = (sums[i] ?? 0) + times * (data[i] ?? 0);
 }
 
