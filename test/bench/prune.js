@@ -111,7 +111,7 @@ function packed(model) {
   return ['| zeros | .mlck | smaller than dense |', '|--:|--:|--:|', ...rows, ''];
 }
 
-/** Methods that the classifiers are pruned by; `null`: the format of the row is ONNX. */
+/** What the classifiers are pruned by. */
 const SMALL = [
   ['magnitude', ['--sparsity', '0.3']],
   ['magnitude', ['--sparsity', '0.5']],
@@ -124,7 +124,17 @@ const SMALL = [
   ['low-rank', ['--energy', '0.9']],
   ['channels', ['--sparsity', '0.3']],
   ['channels', ['--sparsity', '0.5']],
+  ['channels', ['--sparsity', '0.3', '--calibration']],
+  ['channels', ['--sparsity', '0.5', '--calibration']],
 ];
+
+/** The share of zeros, or of channels that are gone. */
+const goneOf = ({ method, sparsity, channels }) =>
+  channels
+    ? `${channels.before - channels.after} of ${channels.before} channels`
+    : method === 'low-rank'
+      ? '–'
+      : `${(100 * sparsity).toFixed(1)} %`;
 
 /** Methods that this build has. */
 const METHODS = execFileSync(process.execPath, [cli, 'prune', '--help'], { encoding: 'utf8' });
@@ -138,7 +148,8 @@ function small(name) {
   const models = { source };
   const rows = SMALL.filter(([method]) => METHODS.includes(method)).map(([method, args], i) => {
     const graph = at(`z${i}.onnx`);
-    const how = ['--method', method, ...args];
+    const samples = args.includes('--calibration') ? [path.join(folder, 'calib.npz')] : [];
+    const how = ['--method', method, ...args, ...samples];
     const made = json('prune', source, graph, ...how, ...proof);
     models[`z${i}`] = graph;
     const zeros = !['low-rank', 'channels'].includes(method);
@@ -156,7 +167,7 @@ function small(name) {
     const cosine = made.validation.run.outputs[0]?.cosine ?? Number.NaN;
     return `| ${[
       title,
-      points(made.prune.sparsity),
+      goneOf(made.prune),
       points(made.validation.accuracy.after),
       (1 - cosine).toExponential(1),
       `${(made.bytesOut / 1000).toFixed(1)} kB`,
@@ -169,7 +180,7 @@ function small(name) {
   return [
     `### ${name}: ONNX ${(sizeOf(source) / 1000).toFixed(1)} kB, safetensors ${(dense / 1000).toFixed(1)} kB, ${before}, ${latency.source.toFixed(3)} ms a run`,
     '',
-    '| method | zeros | accuracy | 1 − cosine | ONNX | latency | .mlck | smaller than dense |',
+    '| method | gone | accuracy | 1 − cosine | ONNX | latency | .mlck | smaller than dense |',
     '|---|--:|--:|--:|--:|--:|--:|--:|',
     ...lines,
     '',

@@ -24,7 +24,7 @@ import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 
 /** Methods of pruning that can be asked for one weight alone. */
-const PRUNED = ['magnitude', 'threshold', 'n:m', 'low-rank'] as const;
+const PRUNED = ['magnitude', 'threshold', 'n:m', 'low-rank', 'channels'] as const;
 
 interface SensitivityFlags extends Omit<QuantizeFlags, 'method'> {
   readonly method?: (typeof PRUNED)[number] | (typeof RANGE_METHODS)[number];
@@ -45,12 +45,12 @@ export function sensitivity(program: Command, cli: Cli): void {
       ),
     wordFlag(
       '--method <name>',
-      'pruning: magnitude, threshold, n:m, low-rank; with --scheme, how ranges are chosen: minmax, percentile, …',
+      'pruning: magnitude, threshold, n:m, low-rank, channels; with --scheme, how ranges are chosen: minmax, percentile, …',
       [...PRUNED, ...RANGE_METHODS],
     ),
   )
     .optionsGroup('How, with a method of pruning:')
-    .addOption(numberFlag('--sparsity <share>', 'magnitude: share that becomes zero (default 0.5)'))
+    .addOption(numberFlag('--sparsity <share>', 'magnitude, channels: share that goes (default 0.5, 0.3)'))
     .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes'))
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours (default 2:4)')
     .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
@@ -101,7 +101,7 @@ async function reportOf(
   const { pruneSensitivity } = await import('../../operations/prune/sensitivity.js');
   const { parsePattern } = await import('../../operations/prune/methods.js');
   const wanted: PruneModelOptions = {
-    ...given(options, 'inputs', 'labels', 'include', 'exclude', 'keep'),
+    ...given(options, 'inputs', 'labels', 'include', 'exclude', 'keep', 'calibration'),
     ...given(options, 'sparsity', 'threshold', 'rank', 'energy'),
     ...(options.pattern === undefined ? {} : { pattern: parsePattern(options.pattern) }),
     ...{ method: pruned, validate: 'run', device: options.device },

@@ -8,7 +8,7 @@ import { candidatesOf } from './choose.js';
 import { factorable, needsGraph } from './factored.js';
 import { prunedTensors, putsZeros } from './methods.js';
 import { type PruneModelOptions, pruneOpened } from './prune.js';
-import { asGraph, withTrials } from './trials.js';
+import { asGraph, type Trial, withTrials } from './trials.js';
 
 /**
  * The loss of every weight when it alone is pruned, ranked: which ones to keep. A graph is run for each of them; of weights
@@ -45,8 +45,9 @@ const NOT_RUN = finding(
   'it has no graph that could be run: weights are ranked by their own error',
 );
 
-function methodText({ method, sparsity = 0.5, threshold, pattern, rank, energy }: PruneModelOptions): string {
-  if (method === 'magnitude') return `magnitude ${sparsity}`;
+function methodText({ method, sparsity, threshold, pattern, rank, energy }: PruneModelOptions): string {
+  if (method === 'magnitude') return `magnitude ${sparsity ?? 0.5}`;
+  if (method === 'channels') return `channels ${sparsity ?? 0.3}`;
   if (method === 'threshold') return `threshold ${threshold ?? ''}`;
   if (method === 'n:m') return `n:m ${pattern?.keep ?? 2}:${pattern?.of ?? 4}`;
   return rank === undefined ? `${method} energy ${energy ?? 0.95}` : `${method} rank ${rank}`;
@@ -58,12 +59,10 @@ async function byRuns(
   scheme: string,
   context: WorkContext,
 ): Promise<LayerLoss[]> {
-  const names = putsZeros(options)
-    ? candidatesOf(opened.model, options).map(({ tensor }) => tensor.info.name)
-    : (await factorable(opened.model, options)).weights.map(({ tensor }) => tensor.info.name);
-  context.progress.stage('layers', names.length);
-  return withTrials(opened, options, context, pruneOpened, (trial) =>
-    layerLosses(
+  return withTrials(opened, options, context, pruneOpened, async (trial) => {
+    const names = await namesOf(opened, options, trial);
+    context.progress.stage('layers', names.length);
+    return layerLosses(
       async (only) => {
         const report = await trial(asGraph({ only }), '.onnx');
         context.progress.advance(1);
@@ -71,8 +70,22 @@ async function byRuns(
       },
       scheme,
       names,
-    ),
-  );
+    );
+  });
+}
+
+/** Weights, or groups of channels by the weight that makes them, that can be pruned alone. */
+async function namesOf(
+  { model }: OpenedModel,
+  options: PruneModelOptions,
+  trial: Trial,
+): Promise<readonly string[]> {
+  if (options.method === 'channels') {
+    const { prune } = await trial(asGraph({}), '.onnx');
+    return prune.tensors.flatMap(({ name, reason }) => (reason === undefined ? [name] : []));
+  }
+  if (putsZeros(options)) return candidatesOf(model, options).map(({ tensor }) => tensor.info.name);
+  return (await factorable(model, options)).weights.map(({ tensor }) => tensor.info.name);
 }
 
 /** Bytes of weights are those that they take as zeros or factors. */

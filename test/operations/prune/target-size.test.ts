@@ -142,6 +142,16 @@ describe('sensitivity to pruning', () => {
     expect(errors).toEqual([...errors].sort((a, b) => a - b));
   });
 
+  it('knows groups of channels', async () => {
+    const report = await pruneSensitivity(
+      trained('digits_mlp/model.onnx'),
+      { ...options, method: 'channels', sparsity: 0.5 },
+      testContext(1),
+    );
+    expect(report.layers.map(({ name }) => name).sort()).toEqual(['1.weight', '4.weight']);
+    for (const { bytesIn, bytesOut } of report.layers) expect(bytesOut).toBeLessThan(bytesIn);
+  });
+
   it('refuses to factor what has no graph', async () => {
     await expect(
       pruneSensitivity(
