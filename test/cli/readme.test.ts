@@ -16,8 +16,8 @@ const commands = blocks
   });
 
 const root = mkdtempSync(path.join(tmpdir(), 'mlser-readme-'));
-for (const folder of ['fixtures/trained', 'fixtures/deltas', 'fixtures/onnx', 'fixtures/transformers'])
-  cpSync(folder, path.join(root, folder), { recursive: true });
+for (const folder of ['trained', 'deltas', 'onnx', 'transformers', 'prune', 'safetensors'])
+  cpSync(`fixtures/${folder}`, path.join(root, 'fixtures', folder), { recursive: true });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const bin = path.resolve('bin/mlser.js');
 const run = (command: string) =>

@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { rectifiedMean } from '../../src/graph/channels/norm-means.js';
+import { outputVariances, reconstructed } from '../../src/kernels/reconstruct.js';
+
+/** XᵀX with a column of ones. */
+function gramOf(rows: readonly (readonly number[])[]): Float64Array {
+  const size = (rows[0]?.length ?? 0) + 1;
+  const gram = new Float64Array(size * size);
+  for (const row of rows) {
+    const x = [...row, 1];
+    for (let i = 0; i < size; i++)
+      for (let j = 0; j < size; j++)
+        gram[i * size + j] = (gram[i * size + j] ?? 0) + (x[i] ?? 0) * (x[j] ?? 0);
+  }
+  return gram;
+}
+
+/** A sequence that looks random and is the same each time. */
+function noise(count: number, seed: number): number[] {
+  let state = seed;
+  return Array.from({ length: count }, () => {
+    state = (state * 48271) % 2147483647;
+    return state / 2147483647 - 0.5;
+  });
+}
+
+const a = noise(400, 7);
+const b = noise(400, 11);
+const matrix = Float64Array.of(1, 2, 3, -1, 0.5, 4);
+
+describe('reconstructed', () => {
+  it('puts what follows from the rest into the rest and the bias', () => {
+    // The third column is twice the first and 5 more: damping leaves a per cent of it undone.
+    const rows = a.map((x, i) => [x * 10, (b[i] ?? 0) * 10, x * 20 + 5]);
+    const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
+    const found = reconstructed(fed, (column) => column < 2, true);
+    const expected = [1 + 3 * 2, 2, 0, -1 + 4 * 2, 0.5, 0];
+    found?.matrix.forEach((x, i) => {
+      expect(Math.abs(x - (expected[i] ?? 0))).toBeLessThan(0.1);
+    });
+    expect(found?.bias[0]).toBeCloseTo(15, 0);
+    expect(found?.bias[1]).toBeCloseTo(20, 0);
+  });
+
+  it('leaves everything as it is where nothing but zeros goes', () => {
+    const rows = a.map((x, i) => [x, b[i] ?? 0, 0]);
+    const found = reconstructed({ matrix, outputs: 2, columns: 3, gram: gramOf(rows) }, (c) => c < 2, true);
+    expect([...(found?.matrix ?? [])]).toEqual([1, 2, 0, -1, 0.5, 0]);
+    expect([...(found?.bias ?? [])]).toEqual([0, 0]);
+  });
+
+  it('knows when samples say nothing', () => {
+    const nothing = { matrix, outputs: 2, columns: 3, gram: gramOf([[0, 0, 0]]) };
+    expect(reconstructed(nothing, (c) => c < 2, true)).toBeUndefined();
+  });
+});
+
+describe('outputVariances', () => {
+  it('are those of what a unit adds to the outputs', () => {
+    const rows = a.map((x, i) => [x + 9, b[i] ?? 0, 3]);
+    const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
+    const found = outputVariances(fed, [0, 0, 1], 2);
+    const variance = (values: readonly number[]): number => {
+      const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+      return values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length;
+    };
+    const both = [0, 1].map((o) =>
+      variance(rows.map(([x = 0, y = 0]) => x * (matrix[o * 3] ?? 0) + y * (matrix[o * 3 + 1] ?? 0))),
+    );
+    expect(found[0]).toBeCloseTo((both[0] ?? 0) + (both[1] ?? 0), 6);
+    expect(found[1]).toBeCloseTo(0, 9);
+  });
+});
+
+describe('rectifiedMean', () => {
+  it('is that of a normal distribution without its negative half', () => {
+    expect(rectifiedMean(0, 1)).toBeCloseTo(1 / Math.sqrt(2 * Math.PI), 6);
+    expect(rectifiedMean(10, 1)).toBeCloseTo(10, 6);
+    expect(rectifiedMean(-10, 1)).toBeCloseTo(0, 6);
+    // By adding it up.
+    let sum = 0;
+    for (let x = 0; x < 8; x += 1e-4) sum += x * Math.exp(-((x - 0.7) ** 2) / (2 * 1.3 ** 2)) * 1e-4;
+    expect(rectifiedMean(0.7, 1.3)).toBeCloseTo(sum / (1.3 * Math.sqrt(2 * Math.PI)), 4);
+  });
+  it('without a deviation is the value itself', () => {
+    expect([rectifiedMean(2, 0), rectifiedMean(-2, 0)]).toEqual([2, 0]);
+  });
+});
