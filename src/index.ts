@@ -45,6 +45,7 @@ export { applyDeltas } from './operations/delta/apply.js';
 export { createDelta, type DeltaOptions, squashDeltas } from './operations/delta/create.js';
 export { logDelta } from './operations/delta/log.js';
 export { type PruneOptions, pruneRun } from './operations/delta/prune.js';
+export type * from './operations/delta/report.js';
 export { verifyDelta } from './operations/delta/verify.js';
 export { type DiffOptions, diffModels } from './operations/diff.js';
 export { type InspectOptions, inspectModel } from './operations/inspect.js';
@@ -61,12 +62,14 @@ export { parseRecipe, type Recipe, type RecipeOptions, readRecipe } from './oper
 export type { PipelineReport, StepEntry } from './operations/pipeline/report.js';
 export { PRUNE_METHODS, type PruneMethod, type PruneScope } from './operations/prune/names.js';
 export { type PruneModelOptions, pruneModel } from './operations/prune/prune.js';
+export type * from './operations/prune/report.js';
 export { type PresetOptions, quantizePreset } from './operations/quantize/preset.js';
 export {
   type CalibrationMethod,
   type QuantizeOptions,
   quantizeModel,
 } from './operations/quantize/quantize.js';
+export type * from './operations/quantize/report.js';
 export { sensitivityOf } from './operations/quantize/sensitivity.js';
 export { type ReduceOptions, reduceModel } from './operations/reduce/reduce.js';
 export type { ReducedNode, ReduceReport, Reduction } from './operations/reduce/report.js';

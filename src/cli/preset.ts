@@ -1,5 +1,5 @@
 import type { Finding } from '../errors.js';
-import type { PresetReport } from '../operations/reports.js';
+import type { PresetReport } from '../operations/quantize/report.js';
 import { presetOf } from './preset-options.js';
 import type { QuantizeFlags } from './quantize-options.js';
 import { checkWritable, sideFiles, writeSideFiles } from './report-files.js';

@@ -1,22 +1,26 @@
 import type { BenchReport, Roof } from '../../src/operations/bench/report.js';
-import type { OptimizeReport, PassList } from '../../src/operations/optimize/report.js';
-import type { PipelineReport } from '../../src/operations/pipeline/report.js';
-import type { ReduceReport } from '../../src/operations/reduce/report.js';
 import type {
-  CheckReport,
-  ChecksumReport,
   DeltaAddReport,
   DeltaCreateReport,
   DeltaLogReport,
   DeltaPruneReport,
   DeltaVerifyReport,
+} from '../../src/operations/delta/report.js';
+import type { OptimizeReport, PassList } from '../../src/operations/optimize/report.js';
+import type { PipelineReport } from '../../src/operations/pipeline/report.js';
+import type { PruneReport } from '../../src/operations/prune/report.js';
+import type {
+  PresetReport,
+  QuantizeReport,
+  SensitivityReport,
+} from '../../src/operations/quantize/report.js';
+import type { ReduceReport } from '../../src/operations/reduce/report.js';
+import type {
+  CheckReport,
+  ChecksumReport,
   DiffReport,
   InspectReport,
   MetaReport,
-  PresetReport,
-  PruneReport,
-  QuantizeReport,
-  SensitivityReport,
   ValidateReport,
   WriteReport,
 } from '../../src/operations/reports.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { MlserError } from '../../errors.js';
 import type { PruneModelOptions } from '../../operations/prune/prune.js';
-import type { SensitivityReport } from '../../operations/reports.js';
+import type { SensitivityReport } from '../../operations/quantize/report.js';
 import {
   deviceOption,
   integerFlag,

@@ -1,4 +1,4 @@
-import type { PresetReport } from '../../operations/reports.js';
+import type { PresetReport } from '../../operations/quantize/report.js';
 import { html } from '../escape.js';
 import { duration, figure, percent, size } from '../render/numbers.js';
 import { htmlTable, page, section, tiles } from './page.js';

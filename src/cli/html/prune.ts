@@ -1,4 +1,4 @@
-import type { PruneReport } from '../../operations/reports.js';
+import type { PruneReport } from '../../operations/prune/report.js';
 import { html } from '../escape.js';
 import { percent, size } from '../render/numbers.js';
 import { htmlTable, section, tiles } from './page.js';

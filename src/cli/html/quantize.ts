@@ -1,4 +1,4 @@
-import type { QuantizeReport } from '../../operations/reports.js';
+import type { QuantizeReport } from '../../operations/quantize/report.js';
 import { html } from '../escape.js';
 import { figure, grouped, size } from '../render/numbers.js';
 import { section, tiles } from './page.js';

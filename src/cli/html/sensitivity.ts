@@ -1,4 +1,4 @@
-import type { SensitivityReport } from '../../operations/reports.js';
+import type { SensitivityReport } from '../../operations/quantize/report.js';
 import { html } from '../escape.js';
 import { duration, figure, grouped, percent, size } from '../render/numbers.js';
 import { htmlTable, page, section, tiles } from './page.js';

@@ -1,9 +1,5 @@
-import type {
-  DeltaAddReport,
-  DeltaCreateReport,
-  TensorAction,
-  WriteReport,
-} from '../../operations/reports.js';
+import type { DeltaAddReport, DeltaCreateReport } from '../../operations/delta/report.js';
+import type { TensorAction, WriteReport } from '../../operations/reports.js';
 import { html } from '../escape.js';
 import { isDeltaReport } from '../render/delta.js';
 import { duration, figure, grouped, percent, shape, size } from '../render/numbers.js';

@@ -4,7 +4,7 @@ import type {
   DeltaLogReport,
   DeltaPruneReport,
   DeltaVerifyReport,
-} from '../../operations/reports.js';
+} from '../../operations/delta/report.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';

@@ -1,4 +1,4 @@
-import type { PresetReport, VariantEntry } from '../../operations/reports.js';
+import type { PresetReport, VariantEntry } from '../../operations/quantize/report.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { findingLines } from './findings.js';

@@ -1,4 +1,5 @@
-import type { PrunedTensorEntry, PruneReport, WriteReport } from '../../operations/reports.js';
+import type { PrunedTensorEntry, PruneReport } from '../../operations/prune/report.js';
+import type { WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { figure, percent, size } from './numbers.js';

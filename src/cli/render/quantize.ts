@@ -1,4 +1,5 @@
-import type { QuantizeReport, WriteReport } from '../../operations/reports.js';
+import type { QuantizeReport } from '../../operations/quantize/report.js';
+import type { WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { figure, size } from './numbers.js';

@@ -1,4 +1,4 @@
-import type { SensitivityReport } from '../../operations/reports.js';
+import type { SensitivityReport } from '../../operations/quantize/report.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { bar } from './charts.js';

@@ -1,25 +1,22 @@
 import type { DType } from '../../core/dtype.js';
 import { memoryTensor, type TensorSource } from '../../core/tensor.js';
 import { domainOf } from '../../formats/onnx/check-node.js';
-import { onnxTypeOf } from '../../formats/onnx/dtypes.js';
-import {
-  create,
-  type GraphProto,
-  type NodeProto,
-  type SparseTensorProto,
-  type TensorProto,
-  type ValueInfoProto,
+import type {
+  GraphProto,
+  NodeProto,
+  SparseTensorProto,
+  TensorProto,
+  ValueInfoProto,
 } from '../../formats/onnx/schema.js';
 import { valueInfo } from '../../formats/onnx/summary.js';
-import { internalTensor } from '../../formats/onnx/tensor-data.js';
-import { tensorFacts } from '../../formats/onnx/tensor-facts.js';
 import { type NodeDescription, nodeProto } from '../build.js';
 import type { ConstantNumbers } from '../opset/adapter.js';
 import { type Constant, constantBytes, readConstant } from '../opset/constant-value.js';
 import type { FreshNames } from '../opset/constants-made.js';
 import type { Scope } from '../opset/scope.js';
-import { plainConstant } from './constant-node.js';
+import { constantOf } from './constant-node.js';
 import { type Fact, factOf, joined } from './facts.js';
+import { initializerMessage } from './initializer-message.js';
 import { NodeList } from './node-list.js';
 import { sortedNodes } from './sorted.js';
 import { describedValues } from './value-infos.js';
@@ -104,15 +101,9 @@ export class WorkGraph {
   /** A Constant becomes an initializer: so constants are found in one place. */
   async #lift(node: NodeProto): Promise<boolean> {
     const [output] = node.output;
-    if (node.opType !== 'Constant' || !this.shop.isOperator(node) || domainOf(node.domain) !== '' || !output)
-      return false;
-    const value = node.attribute.find(({ name }) => name === 'value')?.t;
-    const tensor = value
-      ? await internalTensor(value, tensorFacts(value, output, 'graph'))
-      : plainConstant(node, output);
-    if (!tensor) return false;
-    this.#tensors.set(output, { ...tensor, info: { ...tensor.info, name: output } });
-    return true;
+    const tensor = output && this.op(node) === 'Constant' ? await constantOf(node, output) : undefined;
+    if (tensor) this.#tensors.set(tensor.info.name, tensor);
+    return tensor !== undefined;
   }
 
   // Nodes
@@ -418,17 +409,7 @@ export class WorkGraph {
   }
 
   #message(name: string, tensor: TensorSource): TensorProto {
-    const { dtype, shape } = tensor.info;
-    const dataType = onnxTypeOf(dtype)?.id;
-    const before = this.#messages.get(name);
-    const same =
-      before?.dataType === dataType &&
-      before?.dims.length === shape.length &&
-      before.dims.every((dim, i) => Number(dim) === shape[i]);
-    const message =
-      before && same
-        ? before
-        : create('TensorProto', { name, dims: shape.map(BigInt), ...(dataType ? { dataType } : {}) });
+    const message = initializerMessage(name, tensor.info, this.#messages.get(name));
     this.shop.sources.set(message, tensor);
     return message;
   }

@@ -6,11 +6,12 @@ import { resolveTarget } from '../../io/target.js';
 import { BASED, CODEC_NAMES } from '../../kernels/codecs/numbers.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
-import type { CodecTotals, DeltaCreateReport, TensorAction } from '../reports.js';
+import type { TensorAction } from '../reports.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { refuseUnused } from './apply.js';
 import type { LossyOptions } from './lossy-words.js';
 import { hintOf, planDelta } from './plan.js';
+import type { CodecTotals, DeltaCreateReport } from './report.js';
 
 export interface DeltaOptions extends OutputOptions, LossyOptions {
   readonly codecs?: CodecChoice;

@@ -9,10 +9,10 @@ import { checkWeights } from '../../validate/weights.js';
 import { hashModel } from '../hashes.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModels } from '../open.js';
-import type { DeltaCreateReport } from '../reports.js';
 import { filesOf, type OutputOptions } from '../write.js';
 import { DIALECTS, type Dialect, dialectById } from './dialects/index.js';
 import { hashesOf } from './plan.js';
+import type { DeltaCreateReport } from './report.js';
 
 /** @throws E_USAGE naming the dialects. */
 export function foreignDialect(id: string): Dialect {

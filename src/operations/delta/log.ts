@@ -1,7 +1,7 @@
 import type { WorkContext } from '../../core/format.js';
 import { tensorBytesOf } from '../inspect.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
-import type { DeltaLogEntry, DeltaLogReport } from '../reports.js';
+import type { DeltaLogEntry, DeltaLogReport } from './report.js';
 import { isRunFolder, readRun } from './run-index.js';
 
 /** The steps of a run folder, or the chain of deltas below a file, the oldest first. */

@@ -2,7 +2,7 @@ import type { WorkContext } from '../../core/format.js';
 import { type Finding, isMlserError } from '../../errors.js';
 import { hashModel } from '../hashes.js';
 import { type OpenContext, withModel } from '../open.js';
-import type { DeltaVerifyReport } from '../reports.js';
+import type { DeltaVerifyReport } from './report.js';
 import { isRunFolder, readRun } from './run-index.js';
 
 type Check = DeltaVerifyReport['checks'][number];

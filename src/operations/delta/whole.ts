@@ -1,9 +1,9 @@
 import type { StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import { tensorBytesOf } from '../inspect.js';
 import type { OpenedModel } from '../open.js';
-import type { DeltaCreateReport } from '../reports.js';
 import { writeModel } from '../write.js';
 import { actionsOf, changesOf, codecsOf, contentOf, type DeltaOptions } from './create.js';
+import type { DeltaCreateReport } from './report.js';
 
 /** As that of a delta, without a base. */
 export type WholeReport = Omit<DeltaCreateReport, 'base'> & { readonly base: null };

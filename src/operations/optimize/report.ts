@@ -1,5 +1,6 @@
 import type { Level } from '../../graph/optimize/pass.js';
-import type { SpeedReport, WriteReport } from '../reports.js';
+import type { SpeedReport } from '../quantize/report.js';
+import type { WriteReport } from '../reports.js';
 import type { RuntimeLevel } from './levels.js';
 
 /** What one pass did. */

@@ -3,7 +3,7 @@ import { type Finding, finding } from '../../errors.js';
 import { withoutGraph } from '../drop-graph.js';
 import { hashModel } from '../hashes.js';
 import type { OpenContext } from '../open.js';
-import type { SpeedReport } from '../reports.js';
+import type { SpeedReport } from '../quantize/report.js';
 import { writeModel } from '../write.js';
 import type { PipelineOptions, Whole } from './pipeline.js';
 import { withProvenance } from './provenance.js';

@@ -1,6 +1,7 @@
 import type { Finding } from '../../errors.js';
 import type { ValidationReport } from '../../validate/report.js';
-import type { SpeedReport, WriteReport } from '../reports.js';
+import type { SpeedReport } from '../quantize/report.js';
+import type { WriteReport } from '../reports.js';
 import type { Figures } from './step-kind.js';
 
 /** What became of one step. */

@@ -8,10 +8,11 @@ import { compareTensors } from '../../kernels/compare.js';
 import type { FactorDone, FactorJob } from '../../kernels/factor/factor-matrix.js';
 import { isPrunedType } from '../../kernels/prune/keys.js';
 import type { ScratchTensors } from '../../kernels/quantize/scratch-tensors.js';
-import type { PrunedTensorEntry, TensorAction } from '../reports.js';
+import type { TensorAction } from '../reports.js';
 import { selects } from '../selection.js';
 import { candidatesOf } from './choose.js';
 import type { PruneModelOptions } from './prune.js';
+import type { PrunedTensorEntry } from './report.js';
 
 /** The shorter side of a matrix: the work grows with its third power (2048: about a minute). */
 const MOST_SIDE = 2048;

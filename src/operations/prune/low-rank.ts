@@ -6,11 +6,12 @@ import { factorAll } from '../../kernels/factor/parallel.js';
 import { ScratchTensors } from '../../kernels/quantize/scratch-tensors.js';
 import type { OpenedModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { PruneReport, TensorAction } from '../reports.js';
+import type { TensorAction } from '../reports.js';
 import { writeModel } from '../write.js';
 import { type Factored, factorable, jobOf, keep, needsGraph } from './factored.js';
 import { misplaced } from './methods.js';
 import type { PruneModelOptions } from './prune.js';
+import type { PruneReport } from './report.js';
 
 /** Splits the matrices of a graph, those of its convolutions too, in two where that saves, and proves the outcome as `pruneModel` does. */
 export async function factorModel(

@@ -6,7 +6,6 @@ import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { PrunedTensorEntry, PruneReport } from '../reports.js';
 import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
@@ -18,6 +17,7 @@ import {
   prunedTensors,
   putsZeros,
 } from './methods.js';
+import type { PrunedTensorEntry, PruneReport } from './report.js';
 import { sparseInitializers } from './sparse-initializers.js';
 import { type StoredSize, storedSizes } from './stored-sizes.js';
 
@@ -62,6 +62,10 @@ export async function pruneOpenedModel(
   context: WorkContext,
 ): Promise<PruneReport> {
   const { targetSize, maxAccuracyDrop, labels } = options;
+  if (targetSize !== undefined && (options.method === 'channels' || options.method === 'layers')) {
+    const { meetShare } = await import('./target-share.js');
+    return meetShare(opened, output, { ...options, targetSize }, context, pruneOpened);
+  }
   if (targetSize !== undefined) {
     const { meetSize } = await import('./target-size.js');
     return meetSize(opened, output, { ...options, targetSize }, context, pruneOpened);
@@ -83,11 +87,11 @@ export async function pruneOpened(
 ): Promise<PruneReport> {
   if (options.method === 'channels') {
     const { pruneChannels } = await import('./channels/channels.js');
-    return pruneChannels(opened, output, options, context);
+    return pruneChannels(opened, output, options, context, mostBytes);
   }
   if (options.method === 'layers') {
     const { pruneLayers } = await import('./layers/layers.js');
-    return pruneLayers(opened, output, options, context);
+    return pruneLayers(opened, output, options, context, mostBytes);
   }
   if (!putsZeros(options)) {
     const { factorModel } = await import('./low-rank.js');

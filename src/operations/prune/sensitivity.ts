@@ -3,11 +3,13 @@ import { finding } from '../../errors.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { type LayerLoss, layerLosses } from '../quantize/layers.js';
-import type { PruneReport, SensitivityReport, WriteReport } from '../reports.js';
+import type { SensitivityReport } from '../quantize/report.js';
+import type { WriteReport } from '../reports.js';
 import { candidatesOf } from './choose.js';
 import { factorable, needsGraph } from './factored.js';
 import { prunedTensors, putsZeros } from './methods.js';
 import { type PruneModelOptions, pruneOpened } from './prune.js';
+import type { PruneReport } from './report.js';
 import { asGraph, type Trial, withTrials } from './trials.js';
 
 /**

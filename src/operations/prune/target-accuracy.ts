@@ -1,8 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import { finding } from '../../errors.js';
 import type { OpenedModel } from '../open.js';
-import type { PruneReport } from '../reports.js';
 import type { PruneModelOptions } from './prune.js';
+import type { PruneReport } from './report.js';
 import { asGraph, type Prune, withTrials } from './trials.js';
 
 /** Names that a message shows. */

@@ -4,8 +4,8 @@ import type { OpenedModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import { layerLosses, lossOf } from '../quantize/layers.js';
 import { type Layer, pointsOf, shown } from '../quantize/points.js';
-import type { PruneReport } from '../reports.js';
 import type { PruneModelOptions } from './prune.js';
+import type { PruneReport } from './report.js';
 import { asGraph, type Prune, type Trial, withTrials } from './trials.js';
 import { weightErrors } from './weight-errors.js';
 
@@ -66,10 +66,10 @@ export async function meetSize(
 const levelText = (level: number, { method }: PruneModelOptions): string =>
   method === 'low-rank' ? `energy ${level}` : `${Math.round(level * 1000) / 10} %`;
 
-const met = (bytes: number, target: number): Finding =>
+export const met = (bytes: number, target: number): Finding =>
   finding('info', 'TARGET_SIZE', 'model', `it has ${bytes} bytes; ${target} were allowed`);
 
-const tooSmall = (target: number, least: number, { id, title }: FormatDescriptor): MlserError =>
+export const tooSmall = (target: number, least: number, { id, title }: FormatDescriptor): MlserError =>
   new MlserError(
     'E_UNSUPPORTED',
     `the model cannot become as small as ${target} bytes as ${title}: ${least} at least`,
@@ -92,7 +92,7 @@ function ladder({ method, sparsity, rank, energy }: PruneModelOptions): readonly
   }
   const what = rank === undefined ? `the method ${method}` : '--rank';
   throw new MlserError('E_USAGE', `--target-size and ${what} both say how much goes`, {
-    hint: 'take --method magnitude or low-rank, without --rank',
+    hint: 'take --method magnitude, low-rank (without --rank), channels or layers',
   });
 }
 

@@ -1,8 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import { joinPath, scratchFolder } from '../../io/disk.js';
 import type { OpenedModel } from '../open.js';
-import type { PruneReport } from '../reports.js';
 import type { PruneModelOptions } from './prune.js';
+import type { PruneReport } from './report.js';
 
 export type Prune = (
   opened: OpenedModel,

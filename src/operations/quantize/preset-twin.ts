@@ -1,10 +1,11 @@
 import * as path from 'node:path';
 import type { WorkContext } from '../../core/format.js';
 import { type OpenContext, withModel } from '../open.js';
-import type { VariantEntry, WriteReport } from '../reports.js';
+import type { WriteReport } from '../reports.js';
 import { writeModel } from '../write.js';
 import type { PresetOptions } from './preset.js';
 import { writeOptionsOf } from './quantize.js';
+import type { VariantEntry } from './report.js';
 import { CHUNK_BYTES, chunksOf, type NamedVariant } from './transformers-js.js';
 
 /**

@@ -4,10 +4,11 @@ import { type Finding, finding, isMlserError, MlserError } from '../../errors.js
 import { isSameFile, makeFolder } from '../../io/disk.js';
 import { checkTarget, resolveTarget } from '../../io/target.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
-import type { PresetReport, QuantizeReport, VariantEntry, WriteReport } from '../reports.js';
+import type { WriteReport } from '../reports.js';
 import { writeModel } from '../write.js';
 import { twinEntry } from './preset-twin.js';
 import { type QuantizeOptions, quantizeOpened, refuseQuantized, writeOptionsOf } from './quantize.js';
+import type { PresetReport, QuantizeReport, VariantEntry } from './report.js';
 import {
   CHUNK_BYTES,
   chunksOf,

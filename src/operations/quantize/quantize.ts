@@ -8,13 +8,14 @@ import { recordsAsTensor } from '../../transforms/quantized-record.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
-import type { QuantizeReport, SpeedReport, TensorAction } from '../reports.js';
+import type { TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { applyAll, assignmentsOf, type Override } from './assign.js';
 import { rangesFor } from './ranges.js';
 import { checkRefinement, feedsFor } from './refinements.js';
+import type { QuantizeReport, SpeedReport } from './report.js';
 
 export type CalibrationMethod = 'minmax' | 'percentile' | 'entropy' | 'mse';
 

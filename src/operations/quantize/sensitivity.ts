@@ -1,9 +1,9 @@
 import type { WorkContext } from '../../core/format.js';
 import { type OpenContext, withModel } from '../open.js';
-import type { SensitivityReport } from '../reports.js';
 import { layerLosses, withTrials } from './layers.js';
 import { type QuantizeOptions, quantizedNames, quantizeOpened, withFeeds } from './quantize.js';
 import { checkRefinement } from './refinements.js';
+import type { SensitivityReport } from './report.js';
 
 /** The loss of every weight when it alone is quantized, ranked: which ones to keep. */
 export const sensitivityOf = (

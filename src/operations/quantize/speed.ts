@@ -12,7 +12,7 @@ import type { Values } from '../../runtime/values.js';
 import { findFeeds } from '../../validate/find-feeds.js';
 import { inputsOf, type Runnable, runnable } from '../../validate/runnable.js';
 import { type OpenedModel, withModel } from '../open.js';
-import type { SpeedReport } from '../reports.js';
+import type { SpeedReport } from './report.js';
 
 /** Runs before the ones that count, and the time that these may take. */
 const WARM_UP = 3;

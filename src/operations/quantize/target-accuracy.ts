@@ -1,10 +1,10 @@
 import type { WorkContext } from '../../core/format.js';
 import { finding } from '../../errors.js';
 import type { OpenedModel } from '../open.js';
-import type { QuantizeReport } from '../reports.js';
 import { exactly, type Override } from './assign.js';
 import { layerLosses, withTrials } from './layers.js';
 import { type QuantizeOptions, quantizedNames, quantizeOpened } from './quantize.js';
+import type { QuantizeReport } from './report.js';
 
 /** Names that a message shows. */
 const SHOWN = 5;

@@ -1,11 +1,11 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { OpenedModel } from '../open.js';
-import type { QuantizeReport } from '../reports.js';
 import { exactly, type Override } from './assign.js';
 import { layerLosses, lossOf, withTrials } from './layers.js';
 import { type Layer, pointsOf, shown } from './points.js';
 import { type QuantizeOptions, quantizedNames, quantizeOpened, weightLosses } from './quantize.js';
+import type { QuantizeReport } from './report.js';
 import { schemeById } from './schemes.js';
 
 /** What a weight may become where no scheme is named, from the mildest to the boldest. */

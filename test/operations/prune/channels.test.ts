@@ -12,8 +12,8 @@ import { GraphEdit } from '../../../src/graph/edit.js';
 import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { bytesFor } from '../../../src/operations/quantize/calibration/observed-model.js';
-import type { PruneReport } from '../../../src/operations/reports.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

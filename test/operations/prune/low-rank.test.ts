@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { encodeModel, type NodeDescription, type TensorDescription } from '../../../src/graph/build.js';
 import { withModel } from '../../../src/operations/open.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
-import type { PruneReport } from '../../../src/operations/reports.js';
+import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

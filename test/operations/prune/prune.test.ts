@@ -9,7 +9,7 @@ import { statTensors } from '../../../src/kernels/statistics.js';
 import { convertModel } from '../../../src/operations/convert.js';
 import { withModel, withModels } from '../../../src/operations/open.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
-import type { PruneReport } from '../../../src/operations/reports.js';
+import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { pruneSensitivity } from '../../../src/operations/prune/sensitivity.js';
-import type { PruneReport } from '../../../src/operations/reports.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { protoOf } from '../../../src/formats/onnx/summary.js';
 import { withModel } from '../../../src/operations/open.js';
 import { type QuantizeOptions, quantizeModel } from '../../../src/operations/quantize/quantize.js';
-import type { QuantizeReport } from '../../../src/operations/reports.js';
+import type { QuantizeReport } from '../../../src/operations/quantize/report.js';
 import { converted, feed, floats, linesOf, node, resultsOf, type Sample } from '../../graph/half-support.js';
 import { testContext } from '../../support/context.js';
 import { codes, modelOf, tensor, write } from '../../validate/support.js';

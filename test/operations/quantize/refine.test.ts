@@ -5,8 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { memoryTensor } from '../../../src/core/tensor.js';
 import { encodeModel, type ModelDescription } from '../../../src/graph/build.js';
 import { type QuantizeOptions, quantizeModel } from '../../../src/operations/quantize/quantize.js';
+import type { QuantizeReport } from '../../../src/operations/quantize/report.js';
 import { sensitivityOf } from '../../../src/operations/quantize/sensitivity.js';
-import type { QuantizeReport } from '../../../src/operations/reports.js';
 import { testContext } from '../../support/context.js';
 import { codes, modelOf, scratch, write } from '../../validate/support.js';
 

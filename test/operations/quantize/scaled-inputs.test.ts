@@ -8,7 +8,7 @@ import type { Prepared, QuantizeSettings } from '../../../src/graph/quantize/typ
 import { withModel } from '../../../src/operations/open.js';
 import { layerFeeds } from '../../../src/operations/quantize/calibration/grams.js';
 import { type QuantizeOptions, quantizeModel } from '../../../src/operations/quantize/quantize.js';
-import type { QuantizeReport } from '../../../src/operations/reports.js';
+import type { QuantizeReport } from '../../../src/operations/quantize/report.js';
 import { f32, fed, opsOf, settings, Workshop } from '../../graph/quantize/static-support.js';
 import { testContext } from '../../support/context.js';
 import { codes, modelOf, write } from '../../validate/support.js';

@@ -6,7 +6,7 @@ import { env, ModelRegistry, type PipelineType, pipeline } from '@huggingface/tr
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { quantizePreset } from '../../../src/operations/quantize/preset.js';
-import type { PresetReport } from '../../../src/operations/reports.js';
+import type { PresetReport } from '../../../src/operations/quantize/report.js';
 import { testContext } from '../../support/context.js';
 
 /** The client itself loads what the preset writes, from a folder and without a network. */

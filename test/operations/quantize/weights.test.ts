@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type QuantizeOptions, quantizeModel } from '../../../src/operations/quantize/quantize.js';
-import type { QuantizeReport } from '../../../src/operations/reports.js';
+import type { QuantizeReport } from '../../../src/operations/quantize/report.js';
 import { testContext } from '../../support/context.js';
 
 const TRAINED = fileURLToPath(new URL('../../../fixtures/trained/', import.meta.url));

@@ -1,7 +1,7 @@
 import { parsePattern } from '../../prune/methods.js';
 import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../prune/names.js';
 import { pruneOpenedModel } from '../../prune/prune.js';
-import type { PruneReport } from '../../reports.js';
+import type { PruneReport } from '../../prune/report.js';
 import { choice, file, flag, integer, list, number, parsed, patterns, size } from '../fields.js';
 import { writingStep } from '../step-kind.js';
 

@@ -9,12 +9,12 @@ import { GraphEdit } from '../../../graph/edit.js';
 import { ScratchTensors } from '../../../kernels/quantize/scratch-tensors.js';
 import type { OpenedModel } from '../../open.js';
 import { outputFormat } from '../../output.js';
-import type { PrunedTensorEntry, PruneReport } from '../../reports.js';
 import { selects } from '../../selection.js';
 import { writeModel } from '../../write.js';
 import { misplaced, sparsityOf } from '../methods.js';
 import type { Importance, PruneScope } from '../names.js';
 import type { PruneModelOptions } from '../prune.js';
+import type { PrunedTensorEntry, PruneReport } from '../report.js';
 import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
 import { compensated } from './compensate.js';
 import { Grams } from './grams.js';
@@ -46,6 +46,7 @@ export async function pruneChannels(
   output: string,
   options: PruneModelOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<PruneReport> {
   const { model } = opened;
   const target = (await outputFormat(output, options.to)).descriptor;
@@ -77,6 +78,7 @@ export async function pruneChannels(
             cut.has(info.name) && before.get(info.name) !== info.shape.join() ? 'prune' : 'adjust',
           ]),
         ),
+        ...(mostBytes === undefined ? {} : { mostBytes }),
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
         output,
         options,

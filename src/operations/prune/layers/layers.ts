@@ -8,11 +8,11 @@ import { GraphEdit } from '../../../graph/edit.js';
 import { graphDropped, withoutGraph } from '../../drop-graph.js';
 import type { OpenedModel } from '../../open.js';
 import { outputFormat } from '../../output.js';
-import type { PrunedTensorEntry, PruneReport } from '../../reports.js';
 import { writeModel } from '../../write.js';
 import { valueShapes } from '../channels/value-shapes.js';
 import { misplaced, sparsityOf } from '../methods.js';
 import type { PruneModelOptions } from '../prune.js';
+import type { PrunedTensorEntry, PruneReport } from '../report.js';
 import { namedBlocks, withoutBlocks } from './drop-tensors.js';
 import { blockInfluence } from './influence.js';
 import { checkLayers } from './layer-list.js';
@@ -41,6 +41,7 @@ export async function pruneLayers(
   output: string,
   options: PruneModelOptions,
   context: WorkContext,
+  mostBytes?: number,
 ): Promise<PruneReport> {
   const target = (await outputFormat(output, options.to)).descriptor;
   const { model } = opened;
@@ -56,6 +57,7 @@ export async function pruneLayers(
       ...(model.graph && target.keeps.graph
         ? { rewritten: true, changed: new Set(plan.intended.tensors.map(({ info }) => info.name)) }
         : {}),
+      ...(mostBytes === undefined ? {} : { mostBytes }),
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
       output,
       options,
