@@ -66,7 +66,8 @@ function timed(
   return withArrays(inputs, async (file) => {
     const { path } = await target.files.open(target.files.main);
     if (path === undefined) return undefined;
-    const settings = { providers: providersOf(device), threads: context.threads, lean: false };
+    // As callers have it: threads that sleep between operators make small models several times slower.
+    const settings = { providers: providersOf(device), threads: context.threads, lean: false, spin: true };
     const session = await runtime.create(
       { path },
       optimizedTo === undefined ? settings : { ...settings, optimizedTo },
