@@ -269,6 +269,16 @@ describe('no-ops', () => {
   ): Promise<string> =>
     (await optimized(on([...nodes, node('Sqrt h > y')], shapes, initializers), 'no-ops dead-code')).ops;
 
+  it('a scale of ones, but not that of a normalization, which the runtime takes as one operator', async () => {
+    const ones = f32('c', [1, 1, 1, 1]);
+    expect(await remains([node('Mul x c > h')], [ones])).toBe('Sqrt');
+    expect(await remains([node('Exp x > e'), node('Div x e > q'), node('Mul c q > h')], [ones])).toBe(
+      'Exp Div Mul Sqrt',
+    );
+    expect(
+      await remains([node('Exp x > e'), node('Div x e > q'), node('Mul c q > h')], [f32('c', [1], [])]),
+    ).toBe('Exp Div Sqrt');
+  });
   it('arithmetic with what changes nothing', async () => {
     expect(await remains([node('Mul x c > h')], [f32('c', [1, 1, 1, 1])])).toBe('Sqrt');
     expect(await remains([node('Mul c x > h')], [f32('c', [1], [])])).toBe('Sqrt');

@@ -13,7 +13,7 @@ export const ARITHMETIC: Rules = {
     (await neutral(graph, node, 0, isNoAddend)) ?? (await neutral(graph, node, 1, isNoAddend)),
   Sub: (graph, node) => neutral(graph, node, 0, (value) => all(value, (n) => Object.is(n, 0))),
   Mul: async (graph, node) =>
-    (await neutral(graph, node, 0, isOne)) ?? (await neutral(graph, node, 1, isOne)),
+    (await neutral(graph, node, 0, isFactorOne)) ?? (await neutral(graph, node, 1, isFactorOne)),
   Div: (graph, node) => neutral(graph, node, 0, isOne),
   Pow: (graph, node) => neutral(graph, node, 0, isOne),
   And: async (graph, node) =>
@@ -28,6 +28,12 @@ const all = ({ numbers }: Constant, test: (n: number) => boolean): boolean =>
   numbers.length > 0 && numbers.every(test);
 const isOne: Test = (value) => all(value, (n) => n === 1);
 const isZero: Test = (value) => all(value, (n) => n === 0);
+/**
+ * A scale of ones over a quotient or a product is that of a normalization (a new one has only ones): the runtime makes one
+ * operator of it with its scale, and several without (T5 encoder: 3 % slower).
+ */
+const isFactorOne: Test = (value, graph, other) =>
+  all(value, (n) => n === 1) && (value.numbers.length === 1 || !graph.maker(other, 'Div', 'Mul'));
 /** -0 + 0 is 0: floats stay as they are with -0 only, or where they cannot be -0. */
 const isNoAddend: Test = (value, graph, other) => {
   const exact = value.integers.length > 0 || graph.maker(other, ...NEVER_NEGATIVE_ZERO) !== undefined;
