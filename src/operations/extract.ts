@@ -6,7 +6,7 @@ import { type Cut, extract, untyped } from '../graph/extract.js';
 import type { InputFiles } from '../io/files.js';
 import { startRuntime } from '../runtime/process.js';
 import { dtypeOf } from '../runtime/values.js';
-import { openChanged } from './quantize/calibration/observe.js';
+import { openChanged } from './open-changed.js';
 
 /**
  * The part of a graph between named values (`graph/extract.ts`), as a model that can be written: types that neither

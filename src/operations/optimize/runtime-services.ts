@@ -7,9 +7,9 @@ import { joinPath, openDisk } from '../../io/disk.js';
 import { createScratch } from '../../io/scratch-file.js';
 import type { Runtime } from '../../runtime/process.js';
 import { dtypeOf, type Value, type ValueInfo } from '../../runtime/values.js';
+import { withOutputs } from '../observed-model.js';
 import type { OpenedModel } from '../open.js';
-import { openChanged } from '../quantize/calibration/observe.js';
-import { withOutputs } from '../quantize/calibration/observed-model.js';
+import { openChanged } from '../open-changed.js';
 
 /** Larger results are kept in a file. */
 const IN_MEMORY_BYTES = 1 << 20;

@@ -1,6 +1,6 @@
 import type { Values } from '../../runtime/values.js';
 import { type Value, valueBytes } from '../../runtime/values.js';
-import { onlyInputs } from '../quantize/calibration/observe.js';
+import { onlyInputs } from '../open-changed.js';
 import { isRefusal } from '../trace/first-failing.js';
 import type { Taps } from '../trace/taps.js';
 

@@ -4,7 +4,7 @@ import { trim } from '../../runtime/feed-source.js';
 import { type Comparison, compareOutput, nonFinite, type OutputComparison } from '../../runtime/metrics.js';
 import type { Session } from '../../runtime/process.js';
 import { isFloatType, type Value, type Values } from '../../runtime/values.js';
-import { onlyInputs } from '../quantize/calibration/observe.js';
+import { onlyInputs } from '../open-changed.js';
 import type { Matches } from './match.js';
 import type { Taps } from './taps.js';
 

@@ -1,6 +1,7 @@
 import type { FeedSource } from '../../runtime/feed-source.js';
 import { toNumbers, type Value } from '../../runtime/values.js';
-import { onlyInputs, windowsOf } from '../quantize/calibration/observe.js';
+import { onlyInputs } from '../open-changed.js';
+import { windowsOf } from '../quantize/calibration/observe.js';
 import type { Taps } from './taps.js';
 
 /** Elements of a value that stand for all of it, evenly spread. */

@@ -10,9 +10,9 @@ import type { ArrayFile } from '../../runtime/arrays.js';
 import type { ActualDevice } from '../../runtime/devices.js';
 import type { Runtime, Session } from '../../runtime/process.js';
 import { type ValueInfo, type Values, valueType } from '../../runtime/values.js';
+import { measuring, shapeName } from '../observed-model.js';
+import { onlyInputs, openChanged } from '../open-changed.js';
 import { type Measured, measure, sizesOf } from '../quantize/calibration/measure.js';
-import { onlyInputs, openChanged } from '../quantize/calibration/observe.js';
-import { measuring, shapeName } from '../quantize/calibration/observed-model.js';
 
 /** A graph whose inner values are looked at while it runs, without the runtime's optimizations. */
 export class Taps {

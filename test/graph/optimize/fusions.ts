@@ -16,7 +16,7 @@ import { type Fact, factOf } from '../../../src/graph/optimize/facts.js';
 import type { Pass, Services } from '../../../src/graph/optimize/pass.js';
 import { deadCode } from '../../../src/graph/optimize/passes/dead-code.js';
 import { runPasses } from '../../../src/graph/optimize/run-passes.js';
-import { withOutputs } from '../../../src/operations/quantize/calibration/observed-model.js';
+import { withOutputs } from '../../../src/operations/observed-model.js';
 import { dtypeOf, type ValueType } from '../../../src/runtime/values.js';
 import { bytesOf, difference, openBytes } from '../opset-support.js';
 

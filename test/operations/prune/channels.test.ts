@@ -9,11 +9,11 @@ import { protoOf, valueInfo } from '../../../src/formats/onnx/summary.js';
 import { ChannelGraph } from '../../../src/graph/channels/graph.js';
 import { type ChannelGroup, channelGroups } from '../../../src/graph/channels/groups.js';
 import { GraphEdit } from '../../../src/graph/edit.js';
+import { bytesFor } from '../../../src/operations/observed-model.js';
 import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
-import { bytesFor } from '../../../src/operations/quantize/calibration/observed-model.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

@@ -6,12 +6,12 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { memoryTensor } from '../../../src/core/tensor.js';
 import { repeatedBlocks } from '../../../src/graph/blocks/find.js';
 import { GraphEdit } from '../../../src/graph/edit.js';
+import { bytesFor } from '../../../src/operations/observed-model.js';
 import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
 import { parseLayers } from '../../../src/operations/prune/layers/layer-list.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
-import { bytesFor } from '../../../src/operations/quantize/calibration/observed-model.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 

@@ -17,8 +17,8 @@ import { feedsFromFile } from '../../../runtime/feed-source.js';
 import { startRuntime } from '../../../runtime/process.js';
 import { toNumbers, type Values } from '../../../runtime/values.js';
 import { inputsOf } from '../../../validate/runnable.js';
-import { onlyInputs, openChanged } from '../../quantize/calibration/observe.js';
-import { withOutputs } from '../../quantize/calibration/observed-model.js';
+import { withOutputs } from '../../observed-model.js';
+import { onlyInputs, openChanged } from '../../open-changed.js';
 
 /** Samples in one batch, whose statistics its norms use. */
 const BATCH = 256;

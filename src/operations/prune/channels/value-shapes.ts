@@ -9,9 +9,9 @@ import { type Session, startRuntime } from '../../../runtime/process.js';
 import { toNumbers, type Values } from '../../../runtime/values.js';
 import { findFeeds } from '../../../validate/find-feeds.js';
 import { inputsOf } from '../../../validate/runnable.js';
+import { measuring, shapeName } from '../../observed-model.js';
 import type { OpenedModel } from '../../open.js';
-import { onlyInputs, openChanged } from '../../quantize/calibration/observe.js';
-import { measuring, shapeName } from '../../quantize/calibration/observed-model.js';
+import { onlyInputs, openChanged } from '../../open-changed.js';
 
 /**
  * How large the values of the main graph are in one run, on one sample of `data` or on made-up inputs. A run knows what

@@ -7,9 +7,9 @@ import { feedsFromFile } from '../../../runtime/feed-source.js';
 import { startRuntime } from '../../../runtime/process.js';
 import { toNumbers, type Value } from '../../../runtime/values.js';
 import { inputsOf } from '../../../validate/runnable.js';
+import { withOutputs } from '../../observed-model.js';
 import type { OpenedModel } from '../../open.js';
-import { onlyInputs, openChanged } from '../../quantize/calibration/observe.js';
-import { withOutputs } from '../../quantize/calibration/observed-model.js';
+import { onlyInputs, openChanged } from '../../open-changed.js';
 
 /** TensorProto.DataType of f32. */
 const FLOAT = 1n;

@@ -2,7 +2,7 @@ import type { Model } from '../../../core/model.js';
 import type { NodeProto } from '../../../formats/onnx/schema.js';
 import { type NodeDescription, nodeProto } from '../../../graph/build.js';
 import type { GramSource } from '../../../graph/quantize/types.js';
-import { withOutputs } from './observed-model.js';
+import { withOutputs } from '../../observed-model.js';
 
 /** What the output is called that holds the Gram matrix of a source, by its place among the sources. */
 export const gramName = (index: number): string => `mlser_gram_${index}`;

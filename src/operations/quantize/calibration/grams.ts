@@ -7,6 +7,8 @@ import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
 import type { FeedSource, Slice } from '../../../runtime/feed-source.js';
 import { type Runtime, startRuntime } from '../../../runtime/process.js';
 import type { Value, Values } from '../../../runtime/values.js';
+import { measuring } from '../../observed-model.js';
+import { onlyInputs, openChanged } from '../../open-changed.js';
 import {
   gramName,
   largestName,
@@ -17,8 +19,6 @@ import {
   sumName,
 } from './gram-model.js';
 import { measure } from './measure.js';
-import { onlyInputs, openChanged } from './observe.js';
-import { measuring } from './observed-model.js';
 
 /** Bytes of the matrices that are added up in one pass over the samples; at least one matrix. */
 const WINDOW_BYTES = 128 << 20;

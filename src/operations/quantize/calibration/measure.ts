@@ -8,7 +8,7 @@ import { toNumbers, type ValueInfo, type Values } from '../../../runtime/values.
 import { findFeeds } from '../../../validate/find-feeds.js';
 import { cutsWrongly } from '../../../validate/run.js';
 import { inputsOf } from '../../../validate/runnable.js';
-import { shapeName } from './observed-model.js';
+import { shapeName } from '../../observed-model.js';
 
 export interface Measured {
   readonly feeds: FeedSource;

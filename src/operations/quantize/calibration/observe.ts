@@ -1,22 +1,17 @@
 import type { WorkContext } from '../../../core/format.js';
 import { LIMITS } from '../../../core/limits.js';
 import type { Model } from '../../../core/model.js';
-import { isMlserError, MlserError } from '../../../errors.js';
 import type { InputFiles } from '../../../io/files.js';
 import { type ArrayFile, withArrays } from '../../../runtime/arrays.js';
-import { type ActualDevice, providersOf } from '../../../runtime/devices.js';
 import { type FeedSource, trim } from '../../../runtime/feed-source.js';
-import { type Runtime, type Session, startRuntime } from '../../../runtime/process.js';
-import type { ModelReference } from '../../../runtime/protocol.js';
-import { toNumbers, type Values } from '../../../runtime/values.js';
-import { isRefusedPath } from '../../../validate/open-session.js';
+import { type Runtime, startRuntime } from '../../../runtime/process.js';
+import { toNumbers } from '../../../runtime/values.js';
+import { measuring, observing } from '../../observed-model.js';
+import { onlyInputs, openChanged } from '../../open-changed.js';
 import { type Measured, measure } from './measure.js';
-import { bytesFor, measuring, observing } from './observed-model.js';
 
 /** Bytes of all values of a window, in one run. */
 const WINDOW_BYTES = 64 << 20;
-/** Weights of models whose files the runtime cannot open by itself, which are handed over in memory. */
-const IN_MEMORY_BYTES = 256 << 20;
 
 type Take = (name: string, values: ArrayLike<number>) => void;
 
@@ -106,41 +101,6 @@ async function runWindow(
 
 const isInput = ({ graph }: Model, name: string): boolean =>
   graph?.inputs.some((input) => input.name === name) ?? false;
-
-/** A part of the graph may not take every input. */
-export const onlyInputs = (session: Session, feeds: Values): Values =>
-  new Map([...feeds].filter(([name]) => session.inputs.some((input) => input.name === name)));
-
-export async function openChanged(
-  { model, files }: Pick<ObserveRequest, 'model' | 'files'>,
-  runtime: Runtime,
-  changed: Model,
-  threads: number,
-  device: ActualDevice = 'cpu',
-): Promise<Session> {
-  const create = (reference: ModelReference, lean: boolean): Promise<Session> =>
-    runtime.create(reference, { providers: providersOf(device), threads, lean }, files.label);
-  // Some f16 graphs are refused by the runtime (1.30) without its optimizations, and taken with them.
-  const opened = (reference: ModelReference): Promise<Session> =>
-    create(reference, true).catch((error: unknown) => {
-      if (!isMlserError(error) || error.code !== 'E_RUNTIME' || isRefusedPath(error)) throw error;
-      return create(reference, false);
-    });
-  const { folder } = files;
-  if (folder !== undefined && model.format === 'onnx')
-    try {
-      return await opened({ bytes: await bytesFor(changed, true), folder });
-    } catch (error) {
-      if (!isRefusedPath(error)) throw error;
-    }
-  const bytes = changed.tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
-  if (bytes > IN_MEMORY_BYTES)
-    throw new MlserError('E_UNSUPPORTED', `${files.label}: too large to be calibrated from where it lies`, {
-      details: { input: files.label, bytes },
-      hint: 'copy the model to a local folder first',
-    });
-  return opened({ bytes: await bytesFor(changed, false) });
-}
 
 /** Consecutive values that fit into a window; at least one each. */
 export function windowsOf(

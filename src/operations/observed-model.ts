@@ -1,8 +1,8 @@
-import { type Model, tensorMap } from '../../../core/model.js';
-import { create, type NodeProto } from '../../../formats/onnx/schema.js';
-import { skeletonBytes } from '../../../formats/onnx/skeleton.js';
-import { protoOf, summarize } from '../../../formats/onnx/summary.js';
-import { nodeProto } from '../../../graph/build.js';
+import { type Model, tensorMap } from '../core/model.js';
+import { create, type NodeProto } from '../formats/onnx/schema.js';
+import { skeletonBytes } from '../formats/onnx/skeleton.js';
+import { protoOf, summarize } from '../formats/onnx/summary.js';
+import { nodeProto } from '../graph/build.js';
 
 /** The model with other outputs: the values named, as they are. Nodes that these do not need are left out. */
 export function observing(model: Model, names: readonly string[]): Model {
