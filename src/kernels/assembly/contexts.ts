@@ -182,3 +182,13 @@ export function contextMap(groups: i32, work: usize): void {
     store<u32>(work + ROWS + (<usize>e << 2), <u32>g);
   }
 }
+
+/** The contexts of 16 exponents: how many of the first exponents after context 0 lie at or below each. */
+// @ts-ignore: decorator
+@inline
+export function rowsOf(exps: v128, groups: i32, work: usize): v128 {
+  let rows = i8x16.splat(0);
+  const last = work + STARTS + 4 + <usize>groups;
+  for (let start = work + STARTS + 5; start < last; start++) rows = i8x16.sub(rows, i8x16.ge_u(exps, v128.load8_splat(start)));
+  return rows;
+}

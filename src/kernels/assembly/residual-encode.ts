@@ -6,11 +6,11 @@
 //
 // Stored: u8 number of contexts K (1 to 16); K − 1 bytes: the first exponent of contexts 1 … K − 1; K code tables
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
-import { classOf, lowBits, magnitude } from './classes';
-import { contextMap, groupExponents, isSampled, joint, largestClass } from './contexts';
+import { lowBits } from './classes';
+import { groupExponents, isSampled, joint, largestClass, rowsOf } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
-import { CLASSES, CODES, JOINT, LENGTHS, ROWS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
+import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
 
 /**
  * Makes the codes for `n` elements of `width` bytes (1, 2 or 4) against as many of the base. Gives the bytes that
@@ -25,7 +25,6 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   else if (width == 2) joint<i16>(n, diffs, exps, work);
   else joint<i8>(n, diffs, exps, work);
   const groups = groupExponents(work);
-  contextMap(groups, work);
   if (isSampled(n, width)) {
     // What the sample does not have may come all the same.
     const most = <usize>largestClass(n, width, diffs);
@@ -51,44 +50,106 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   return bytes + <i32>(bits >> 3);
 }
 
-/** Code, sign and low bits of a difference in the context at `codes`: bits | length << 48. */
-// @ts-ignore: decorator
-@inline
-function written(d: i32, codes: usize): u64 {
-  const m = magnitude(d);
-  const c = classOf(m);
-  const code = <u64>load<u32>(codes + (<usize>c << 2));
-  const low = lowBits(c);
-  const length = code >> 16;
-  const value = (<u64>(<u32>d >> 31) | (<u64>(m & ((1 << low) - 1)) << 1)) << length;
-  return (code & 0xffff) | value | ((length + <u64>low + <u64>(m != 0)) << 48);
+/**
+ * What to write for a class, 16 bytes for each of 16 × 128: u64 K, u16 2^(length of the code), u8 bits with sign and low
+ * bits. Of a magnitude m and a sign s, K + (2 m + s) 2^length is the code, the sign and the low bits: K is the code less
+ * what the highest bits of m add.
+ */
+function writingTables(groups: i32, work: usize): void {
+  for (let g: usize = 0; g < <usize>groups; g++)
+    for (let c: u32 = 0; c < <u32>CLASSES; c++) {
+      const code = load<u32>(work + CODES + (g << 9) + (<usize>c << 2));
+      const length = <u64>(code >> 16);
+      const low = lowBits(c);
+      const base = c < 4 ? c : (4 | (c & 3)) << low;
+      const entry = work + SHORT + (g << 11) + (<usize>c << 4);
+      store<u64>(entry, <u64>(code & 0xffff) - (<u64>(base << 1) << length));
+      store<u16>(entry, <u16>(<u64>1 << length), 8);
+      store<u8>(entry, <u8>(length + <u64>low + <u64>(c != 0)), 10);
+    }
 }
 
-/** Differences of −128 … 127 with all their bits, as `written` gives them. */
-function writingTables(groups: i32, work: usize): void {
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const codes = work + CODES + (g << 9);
-    const table = work + SHORT + (g << 11);
-    for (let d = -128; d < 128; d++) store<u64>(table + (<usize>(d + 128) << 3), written(d, codes));
+/** 2 m + s of four differences (modulo 2^32) go to `to`. Gives their classes. */
+// @ts-ignore: decorator
+@inline
+function signedClasses(d: v128, wide: bool, to: usize): v128 {
+  const m = i32x4.abs(d);
+  v128.store(to, v128.or(i32x4.shl(m, 1), i32x4.shr_u(d, 31)));
+  // The exponent and two bits of the mantissa, as f32 has them. Cut before, so that nothing is rounded up.
+  const cut = wide ? v128.andnot(m, v128.and(i32x4.gt_u(m, i32x4.splat(0xffffff)), i32x4.splat(255))) : m;
+  const bits = v128.and(i32x4.shr_u(f32x4.convert_i32x4_s(cut), 21), i32x4.splat(1023));
+  const from4 = i32x4.sub(bits, i32x4.splat(512));
+  return i32x4.max_s(from4, i32x4.min_u(m, i32x4.splat(4)));
+}
+
+/** Elements at a time: what is prepared for them stays in the nearest cache. */
+const BLOCK: usize = 512;
+/** u32 × (BLOCK + 16): 2 m + s; u16 × (BLOCK + 16): where in the tables. */
+const PLACES: usize = 4 * (BLOCK + 16);
+const PREPARED: usize = 6 * (BLOCK + 16);
+
+/** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
+function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, groups: i32, work: usize, to: usize): void {
+  for (let k: usize = 0; k < count; k += 16) {
+    const values = to + (k << 2);
+    const at = diffs + (i + k) * sizeof<T>();
+    let low: v128;
+    let high: v128;
+    if (sizeof<T>() == 4) {
+      low = i16x8.narrow_i32x4_u(signedClasses(v128.load(at), true, values), signedClasses(v128.load(at, 16), true, values + 16));
+      high = i16x8.narrow_i32x4_u(signedClasses(v128.load(at, 32), true, values + 32), signedClasses(v128.load(at, 48), true, values + 48));
+    } else {
+      let x: v128;
+      let y: v128;
+      if (sizeof<T>() == 2) {
+        x = v128.load(at);
+        y = v128.load(at, 16);
+      } else {
+        x = i16x8.extend_low_i8x16_s(v128.load(at));
+        y = i16x8.extend_high_i8x16_s(v128.load(at));
+      }
+      low = i16x8.narrow_i32x4_u(
+        signedClasses(i32x4.extend_low_i16x8_s(x), false, values),
+        signedClasses(i32x4.extend_high_i16x8_s(x), false, values + 16),
+      );
+      high = i16x8.narrow_i32x4_u(
+        signedClasses(i32x4.extend_low_i16x8_s(y), false, values + 32),
+        signedClasses(i32x4.extend_high_i16x8_s(y), false, values + 48),
+      );
+    }
+    const rows = rowsOf(v128.load(exps + i + k), groups, work);
+    const places = to + PLACES + (k << 1);
+    v128.store(places, v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11)));
+    v128.store(places, v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11)), 16);
   }
 }
 
+/** What the element of that number in a block makes, at most 41 bits; `bitsAt` of it are to be written. */
 // @ts-ignore: decorator
 @inline
-function writtenAt<T>(i: usize, diffs: usize, exps: usize, work: usize): u64 {
-  const row = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
-  const d = <i32>load<T>(diffs + i * sizeof<T>());
-  if (sizeof<T>() < 4 && <u32>(d + 128) < 256)
-    return load<u64>(work + SHORT + 1024 + (row << 11) + <usize>(d << 3));
-  return written(d, work + CODES + (row << 9));
+function entryAt(k: usize, block: usize, tables: usize): usize {
+  return tables + <usize>load<u16>(block + (k << 1), PLACES);
+}
+// @ts-ignore: decorator
+@inline
+function valueAt(k: usize, block: usize, entry: usize): u64 {
+  return load<u64>(entry) + <u64>load<u32>(block + (k << 2)) * <u64>load<u16>(entry, 8);
+}
+// @ts-ignore: decorator
+@inline
+function bitsAt(entry: usize): u64 {
+  return <u64>load<u8>(entry, 10);
 }
 
-const VALUE: u64 = 0xffffffffffff;
 /** Where the second stream of a pair ended. */
 let secondEnd: usize = 0;
 
 /** Two streams at a time, so that neither waits for itself: the second one goes to `aside`. Gives the end of the first. */
 function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): usize {
+  const groups = <i32>load<u32>(work + STARTS);
+  const tables = work + SHORT;
+  const block0 = work + BLOCKS;
+  const block1 = block0 + PREPARED;
   let to0 = out;
   let to1 = aside;
   let acc0: u64 = 0;
@@ -97,55 +158,66 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
   let bits1: u64 = 0;
   let i = from;
   let j = middle;
-  // Two short ones go out together: 7 bits that are left over, and 25 each at most.
-  while (sizeof<T>() < 4 && j + 1 < end) {
-    const x = writtenAt<T>(i, diffs, exps, work);
-    const y = writtenAt<T>(j, diffs, exps, work);
-    const u = writtenAt<T>(i + 1, diffs, exps, work);
-    const v = writtenAt<T>(j + 1, diffs, exps, work);
-    i += 2;
-    j += 2;
-    acc0 |= (x & VALUE) << bits0;
-    acc1 |= (y & VALUE) << bits1;
-    bits0 += x >> 48;
-    bits1 += y >> 48;
-    acc0 |= (u & VALUE) << bits0;
-    acc1 |= (v & VALUE) << bits1;
-    bits0 += u >> 48;
-    bits1 += v >> 48;
-    store<u64>(to0, acc0);
-    store<u64>(to1, acc1);
-    to0 += <usize>(bits0 >> 3);
-    to1 += <usize>(bits1 >> 3);
-    acc0 >>= bits0 & ~7;
-    acc1 >>= bits1 & ~7;
-    bits0 &= 7;
-    bits1 &= 7;
-  }
-  while (j < end) {
-    const x = writtenAt<T>(i++, diffs, exps, work);
-    const y = writtenAt<T>(j++, diffs, exps, work);
-    acc0 |= (x & VALUE) << bits0;
-    acc1 |= (y & VALUE) << bits1;
-    bits0 += x >> 48;
-    bits1 += y >> 48;
-    store<u64>(to0, acc0);
-    store<u64>(to1, acc1);
-    to0 += <usize>(bits0 >> 3);
-    to1 += <usize>(bits1 >> 3);
-    acc0 >>= bits0 & ~7;
-    acc1 >>= bits1 & ~7;
-    bits0 &= 7;
-    bits1 &= 7;
-  }
   while (i < middle) {
-    const x = writtenAt<T>(i++, diffs, exps, work);
-    acc0 |= (x & VALUE) << bits0;
-    bits0 += x >> 48;
-    store<u64>(to0, acc0);
-    to0 += <usize>(bits0 >> 3);
-    acc0 >>= bits0 & ~7;
-    bits0 &= 7;
+    // The second stream is the shorter one, if by a few.
+    const count = min(BLOCK, middle - i);
+    const both = min(count, end - j);
+    prepare<T>(i, count, diffs, exps, groups, work, block0);
+    prepare<T>(j, both, diffs, exps, groups, work, block1);
+    let k: usize = 0;
+    // Two short ones go out together: 7 bits that are left over, and 25 each at most.
+    while (sizeof<T>() < 4 && k + 1 < both) {
+      const x = entryAt(k, block0, tables);
+      const y = entryAt(k, block1, tables);
+      acc0 |= valueAt(k, block0, x) << bits0;
+      acc1 |= valueAt(k, block1, y) << bits1;
+      bits0 += bitsAt(x);
+      bits1 += bitsAt(y);
+      const u = entryAt(k + 1, block0, tables);
+      const v = entryAt(k + 1, block1, tables);
+      acc0 |= valueAt(k + 1, block0, u) << bits0;
+      acc1 |= valueAt(k + 1, block1, v) << bits1;
+      bits0 += bitsAt(u);
+      bits1 += bitsAt(v);
+      store<u64>(to0, acc0);
+      store<u64>(to1, acc1);
+      to0 += <usize>(bits0 >> 3);
+      to1 += <usize>(bits1 >> 3);
+      acc0 >>= bits0 & ~7;
+      acc1 >>= bits1 & ~7;
+      bits0 &= 7;
+      bits1 &= 7;
+      k += 2;
+    }
+    while (k < both) {
+      const x = entryAt(k, block0, tables);
+      const y = entryAt(k, block1, tables);
+      acc0 |= valueAt(k, block0, x) << bits0;
+      acc1 |= valueAt(k, block1, y) << bits1;
+      bits0 += bitsAt(x);
+      bits1 += bitsAt(y);
+      store<u64>(to0, acc0);
+      store<u64>(to1, acc1);
+      to0 += <usize>(bits0 >> 3);
+      to1 += <usize>(bits1 >> 3);
+      acc0 >>= bits0 & ~7;
+      acc1 >>= bits1 & ~7;
+      bits0 &= 7;
+      bits1 &= 7;
+      k++;
+    }
+    while (k < count) {
+      const x = entryAt(k, block0, tables);
+      acc0 |= valueAt(k, block0, x) << bits0;
+      bits0 += bitsAt(x);
+      store<u64>(to0, acc0);
+      to0 += <usize>(bits0 >> 3);
+      acc0 >>= bits0 & ~7;
+      bits0 &= 7;
+      k++;
+    }
+    i += count;
+    j += both;
   }
   if (bits0 > 0) store<u8>(to0++, <u8>acc0);
   if (bits1 > 0) store<u8>(to1++, <u8>acc1);
@@ -163,7 +235,7 @@ export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, ou
     to += storeLengths(work + SUMS + (g << 9), work + LENGTHS + (g << 7), CLASSES, to);
   const head = to;
   to += 12;
-  if (width < 4) writingTables(groups, work);
+  writingTables(groups, work);
   const all = <usize>n;
   const quarter = (all + 3) >> 2;
   for (let q: usize = 0; q < 4; q += 2) {

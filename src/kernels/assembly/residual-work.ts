@@ -12,9 +12,10 @@ export const CODES: usize = 273408; // 16 × 128 × u32
 export const SCRATCH: usize = 281600; // 4 KiB
 export const STARTS: usize = 285696; // u32: number of contexts; u8 × 16: first exponents
 export const TABLES: usize = 286720; // 16 × 2048 × u16: classes
-export const SHORT: usize = 352256; // 16 × 2048 × u16: whole differences; or 16 × 256 × u64 to write with
+export const SHORT: usize = 352256; // 16 × 2048 × u16: whole differences; or 16 × 128 × 16 bytes to write with
 export const CLASS_BASE: usize = 417792; // u32 × 128
 export const CLASS_BITS: usize = 418304; // u8 × 128: raw bits with the sign
 export const CLASS_MASK: usize = 418432; // u32 × 128: of the low bits
+export const BLOCKS: usize = 418944; // what is prepared of a few elements, 64 KiB
 /** In a table of whole differences: not short enough. */
 export const LONG: u32 = 15;
