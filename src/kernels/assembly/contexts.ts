@@ -1,7 +1,7 @@
 // Which exponents of the base share a code: counts of classes by exponent, and the joining of neighbours.
 // Reference: ../reference/contexts.ts.
 import { classOf, magnitude } from './classes';
-import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, ROWS, STARTS, SUMS, TABLES } from './residual-work';
+import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, STARTS, SUMS, TABLES } from './residual-work';
 
 /** Of large chunks of two- and four-byte elements 1024 are counted of each 4096 (four bytes) or 8192 (two). */
 const SAMPLED: i32 = 131072;
@@ -173,14 +173,6 @@ function lossOf(rows: usize, costs: usize, spare: usize, g: i32): i64 {
   memory.copy(spare, row, 512);
   add(spare, row + 512);
   return entropyOf(spare) - load<i64>(costs + (<usize>g << 3)) - load<i64>(costs + (<usize>(g + 1) << 3));
-}
-
-export function contextMap(groups: i32, work: usize): void {
-  let g = 0;
-  for (let e = 0; e < 256; e++) {
-    while (g + 1 < groups && <i32>load<u8>(work + STARTS + 5 + g) <= e) g++;
-    store<u32>(work + ROWS + (<usize>e << 2), <u32>g);
-  }
 }
 
 /** The contexts of 16 exponents: how many of the first exponents after context 0 lie at or below each. */
