@@ -123,16 +123,14 @@ export interface KernelExports {
     out: number,
     work: number,
   ) => number;
-  readonly paletteOf: (src: number, count: number, width: number, values: number, work: number) => number;
-  readonly paletteIndices: (
+  readonly paletteOf: (
     src: number,
     count: number,
     width: number,
     values: number,
-    found: number,
-    out: number,
+    indices: number,
     work: number,
-  ) => void;
+  ) => number;
   readonly paletteElements: (
     indices: number,
     count: number,

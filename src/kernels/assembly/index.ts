@@ -8,7 +8,7 @@ export { planeDecode, planeEncode, planeModel, planeSample } from './plane-codes
 export { residualDecode } from './residual-decode';
 export { residualEncode, residualModel } from './residual-encode';
 export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
-export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
+export { paletteElements, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
 export { levelsRun, nbitsRun, packBytes, turnF32 } from './runs';
 export { columnEnds, halfErrors, linearRow, nbitsBlock, rowEnds } from './quantize';

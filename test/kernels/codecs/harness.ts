@@ -172,13 +172,13 @@ export function paletteEncode(
 ): { readonly values: bigint[]; readonly indices: Uint8Array | undefined } | undefined {
   const n = bytes.length / width;
   const src = put(raw, bytes);
-  const found = kernels.paletteOf(src, n, width, c.at, work);
-  if (found === 0) return undefined;
-  const values = [...new BigUint64Array(c.bytes.slice(0, found * 8).buffer)];
-  const indices = guarded(b, n, 0, (out) => {
-    kernels.paletteIndices(src, n, width, c.at, found, out, work);
+  let found = 0;
+  const indices = guarded(b, n, 16, (out) => {
+    found = kernels.paletteOf(src, n, width, c.at, out, work);
     return true;
   });
+  if (found === 0) return undefined;
+  const values = [...new BigUint64Array(c.bytes.slice(0, found * 8).buffer)];
   return { values, indices };
 }
 
