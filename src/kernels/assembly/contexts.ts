@@ -1,7 +1,7 @@
 // Which exponents of the base share a code: counts of classes by exponent, and the joining of neighbours.
 // Reference: ../reference/contexts.ts.
 import { classOf, magnitude } from './classes';
-import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, STARTS, SUMS, TABLES } from './residual-work';
+import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, ROWS, STARTS, SUMS, TABLES } from './residual-work';
 
 /** Of large chunks of two- and four-byte elements 1024 are counted of each 4096 (four bytes) or 8192 (two). */
 const SAMPLED: i32 = 131072;
@@ -175,12 +175,36 @@ function lossOf(rows: usize, costs: usize, spare: usize, g: i32): i64 {
   return entropyOf(spare) - load<i64>(costs + (<usize>g << 3)) - load<i64>(costs + (<usize>(g + 1) << 3));
 }
 
-/** The contexts of 16 exponents: how many of the first exponents after context 0 lie at or below each. */
+/** Before the first exponents of contexts 1 … K − 1: their number below the last one, and how many vectors hold that. */
+let rowsFrom: i32 = 0;
+let rowsRange: i32 = 0;
+let rowsBytes: usize = 0;
+
+/** Makes the table that `rowsOf` reads: contexts of the exponents from the one before that of context 1 to the last first one. */
+export function rowTable(groups: i32, work: usize): void {
+  rowsBytes = 0;
+  if (groups < 2) return;
+  const starts = work + STARTS + 4;
+  rowsFrom = <i32>load<u8>(starts, 1) - 1;
+  rowsRange = <i32>load<u8>(starts + <usize>groups - 1) - rowsFrom;
+  rowsBytes = (<usize>rowsRange + 16) & ~15;
+  let g = 0;
+  for (let e = 0; e <= rowsRange; e++) {
+    while (g + 1 < groups && <i32>load<u8>(starts + 1 + g) <= rowsFrom + e) g++;
+    store<u8>(work + ROWS + <usize>e, <u8>g);
+  }
+}
+
+/** The contexts of 16 exponents. */
 // @ts-ignore: decorator
 @inline
-export function rowsOf(exps: v128, groups: i32, work: usize): v128 {
+export function rowsOf(exps: v128, work: usize): v128 {
+  let places = i8x16.min_u(i8x16.sub_sat_u(exps, i8x16.splat(<i8>rowsFrom)), i8x16.splat(<i8>rowsRange));
   let rows = i8x16.splat(0);
-  const last = work + STARTS + 4 + <usize>groups;
-  for (let start = work + STARTS + 5; start < last; start++) rows = i8x16.sub(rows, i8x16.ge_u(exps, v128.load8_splat(start)));
+  // A place outside of a vector gives 0.
+  for (let at: usize = 0; at < rowsBytes; at += 16) {
+    rows = v128.or(rows, i8x16.swizzle(v128.load(work + ROWS + at), places));
+    places = i8x16.sub(places, i8x16.splat(16));
+  }
   return rows;
 }

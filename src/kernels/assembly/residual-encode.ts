@@ -7,7 +7,7 @@
 // Stored: u8 number of contexts K (1 to 16); K − 1 bytes: the first exponent of contexts 1 … K − 1; K code tables
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
 import { lowBits } from './classes';
-import { groupExponents, isSampled, joint, largestClass, rowsOf } from './contexts';
+import { groupExponents, isSampled, joint, largestClass, rowsOf, rowTable } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
 import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
@@ -83,13 +83,14 @@ function signedClasses(d: v128, wide: bool, to: usize): v128 {
 }
 
 /** Elements at a time: what is prepared for them stays in the nearest cache. */
-const BLOCK: usize = 512;
-/** u32 × (BLOCK + 16): 2 m + s; u16 × (BLOCK + 16): where in the tables. */
-const PLACES: usize = 4 * (BLOCK + 16);
-const PREPARED: usize = 6 * (BLOCK + 16);
+const BLOCK: usize = 256;
+/** u32 × (BLOCK + 16) each: 2 m + s, and where what to write for the class lies. */
+const ENTRIES: usize = 4 * (BLOCK + 16);
+const PREPARED: usize = 2 * ENTRIES;
 
 /** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
-function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, groups: i32, work: usize, to: usize): void {
+function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usize, to: usize): void {
+  const tables = i32x4.splat(<i32>(work + SHORT));
   for (let k: usize = 0; k < count; k += 16) {
     const values = to + (k << 2);
     const at = diffs + (i + k) * sizeof<T>();
@@ -117,27 +118,25 @@ function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, groups: i
         signedClasses(i32x4.extend_high_i16x8_s(y), false, values + 48),
       );
     }
-    const rows = rowsOf(v128.load(exps + i + k), groups, work);
-    const places = to + PLACES + (k << 1);
-    v128.store(places, v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11)));
-    v128.store(places, v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11)), 16);
+    const rows = rowsOf(v128.load(exps + i + k), work);
+    const at8 = v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11));
+    const at16 = v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11));
+    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at8)), ENTRIES);
+    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at8)), ENTRIES + 16);
+    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at16)), ENTRIES + 32);
+    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at16)), ENTRIES + 48);
   }
 }
 
-/** What the element of that number in a block makes, at most 41 bits; `bitsAt` of it are to be written. */
+/** What a prepared element makes, at most 41 bits; `bitsOf` of it are to be written. */
 // @ts-ignore: decorator
 @inline
-function entryAt(k: usize, block: usize, tables: usize): usize {
-  return tables + <usize>load<u16>(block + (k << 1), PLACES);
+function valueOf(x: u32, entry: usize): u64 {
+  return load<u64>(entry) + <u64>x * <u64>load<u16>(entry, 8);
 }
 // @ts-ignore: decorator
 @inline
-function valueAt(k: usize, block: usize, entry: usize): u64 {
-  return load<u64>(entry) + <u64>load<u32>(block + (k << 2)) * <u64>load<u16>(entry, 8);
-}
-// @ts-ignore: decorator
-@inline
-function bitsAt(entry: usize): u64 {
+function bitsOf(entry: usize): u64 {
   return <u64>load<u8>(entry, 10);
 }
 
@@ -146,10 +145,7 @@ let secondEnd: usize = 0;
 
 /** Two streams at a time, so that neither waits for itself: the second one goes to `aside`. Gives the end of the first. */
 function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): usize {
-  const groups = <i32>load<u32>(work + STARTS);
-  const tables = work + SHORT;
-  const block0 = work + BLOCKS;
-  const block1 = block0 + PREPARED;
+  const block = work + BLOCKS;
   let to0 = out;
   let to1 = aside;
   let acc0: u64 = 0;
@@ -162,23 +158,24 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
     // The second stream is the shorter one, if by a few.
     const count = min(BLOCK, middle - i);
     const both = min(count, end - j);
-    prepare<T>(i, count, diffs, exps, groups, work, block0);
-    prepare<T>(j, both, diffs, exps, groups, work, block1);
-    let k: usize = 0;
+    prepare<T>(i, count, diffs, exps, work, block);
+    prepare<T>(j, both, diffs, exps, work, block + PREPARED);
+    let at = block;
+    const paired = block + ((both & ~1) << 2);
     // Two short ones go out together: 7 bits that are left over, and 25 each at most.
-    while (sizeof<T>() < 4 && k + 1 < both) {
-      const x = entryAt(k, block0, tables);
-      const y = entryAt(k, block1, tables);
-      acc0 |= valueAt(k, block0, x) << bits0;
-      acc1 |= valueAt(k, block1, y) << bits1;
-      bits0 += bitsAt(x);
-      bits1 += bitsAt(y);
-      const u = entryAt(k + 1, block0, tables);
-      const v = entryAt(k + 1, block1, tables);
-      acc0 |= valueAt(k + 1, block0, u) << bits0;
-      acc1 |= valueAt(k + 1, block1, v) << bits1;
-      bits0 += bitsAt(u);
-      bits1 += bitsAt(v);
+    while (sizeof<T>() < 4 && at < paired) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      bits0 += bitsOf(x);
+      bits1 += bitsOf(y);
+      const u = <usize>load<u32>(at, ENTRIES + 4);
+      const v = <usize>load<u32>(at, PREPARED + ENTRIES + 4);
+      acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED + 4), v) << bits1;
+      bits0 += bitsOf(u);
+      bits1 += bitsOf(v);
       store<u64>(to0, acc0);
       store<u64>(to1, acc1);
       to0 += <usize>(bits0 >> 3);
@@ -187,15 +184,15 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       acc1 >>= bits1 & ~7;
       bits0 &= 7;
       bits1 &= 7;
-      k += 2;
+      at += 8;
     }
-    while (k < both) {
-      const x = entryAt(k, block0, tables);
-      const y = entryAt(k, block1, tables);
-      acc0 |= valueAt(k, block0, x) << bits0;
-      acc1 |= valueAt(k, block1, y) << bits1;
-      bits0 += bitsAt(x);
-      bits1 += bitsAt(y);
+    while (at < block + (both << 2)) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      bits0 += bitsOf(x);
+      bits1 += bitsOf(y);
       store<u64>(to0, acc0);
       store<u64>(to1, acc1);
       to0 += <usize>(bits0 >> 3);
@@ -204,17 +201,17 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       acc1 >>= bits1 & ~7;
       bits0 &= 7;
       bits1 &= 7;
-      k++;
+      at += 4;
     }
-    while (k < count) {
-      const x = entryAt(k, block0, tables);
-      acc0 |= valueAt(k, block0, x) << bits0;
-      bits0 += bitsAt(x);
+    while (at < block + (count << 2)) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      bits0 += bitsOf(x);
       store<u64>(to0, acc0);
       to0 += <usize>(bits0 >> 3);
       acc0 >>= bits0 & ~7;
       bits0 &= 7;
-      k++;
+      at += 4;
     }
     i += count;
     j += both;
@@ -236,6 +233,7 @@ export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, ou
   const head = to;
   to += 12;
   writingTables(groups, work);
+  rowTable(groups, work);
   const all = <usize>n;
   const quarter = (all + 3) >> 2;
   for (let q: usize = 0; q < 4; q += 2) {

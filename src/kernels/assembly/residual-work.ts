@@ -7,6 +7,7 @@ export const NARROW_CLASSES: i32 = 64;
 export const MAX_CONTEXTS: i32 = 16;
 export const JOINT: usize = 0; // 256 exponents × 128 × u32
 export const JOINT2: usize = 131072; // the same, for every other element
+export const ROWS: usize = 262144; // u8 × 272: contexts of exponents
 export const SUMS: usize = 263168; // 16 × 128 × u32
 export const LENGTHS: usize = 271360; // 16 × 128
 export const CODES: usize = 273408; // 16 × 128 × u32
