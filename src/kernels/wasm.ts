@@ -64,6 +64,7 @@ export interface KernelExports {
   readonly statisticsF16: Reduce;
   readonly compareF32: (a: number, b: number, count: number, out: number) => void;
   readonly planeModel: (src: number, count: number, work: number) => number;
+  readonly sampleElements: (src: number, count: number, width: number, out: number) => number;
   readonly planeSample: (src: number, count: number, work: number) => number;
   readonly planeEncode: (src: number, count: number, out: number, work: number) => number;
   readonly planeDecode: (src: number, end: number, count: number, out: number, work: number) => number;

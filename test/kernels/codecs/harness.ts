@@ -69,7 +69,8 @@ export function planeEncode(plane: Uint8Array): Coded {
 }
 
 export function planeSample(plane: Uint8Array): number {
-  return kernels.planeSample(put(raw, plane), plane.length, planeWork);
+  const sampled = kernels.sampleElements(put(raw, plane), plane.length, 1, a.at);
+  return kernels.planeSample(a.at, sampled, planeWork);
 }
 
 export function planeDecode(bytes: Uint8Array, n: number): Uint8Array | undefined {
