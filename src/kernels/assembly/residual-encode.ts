@@ -6,8 +6,8 @@
 //
 // Stored: u8 number of contexts K (1 to 16); K − 1 bytes: the first exponent of contexts 1 … K − 1; K code tables
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
-import { lowBits } from './classes';
-import { groupExponents, isSampled, joint, largestClass, rowsOf, rowTable } from './contexts';
+import { classOf, fourClasses, fourDifferences, lowBits } from './classes';
+import { groupExponents, isSampled, joint, rowsOf, rowTable } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
 import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
@@ -19,7 +19,7 @@ import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } 
  */
 export function residualModel(src: usize, base: usize, n: i32, width: i32, shift: i32, diffs: usize, exps: usize, work: usize): i32 {
   memory.fill(work + JOINT, 0, 262144);
-  differences(src, base, n, width, shift != 0, diffs);
+  const largest = differences(src, base, n, width, shift != 0, diffs);
   exponents(base, n, width, shift, exps);
   if (width == 4) joint<i32>(n, diffs, exps, work);
   else if (width == 2) joint<i16>(n, diffs, exps, work);
@@ -27,7 +27,7 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   const groups = groupExponents(work);
   if (isSampled(n, width)) {
     // What the sample does not have may come all the same.
-    const most = <usize>largestClass(n, width, diffs);
+    const most = <usize>classOf(largest);
     for (let g: usize = 0; g < <usize>groups; g++)
       for (let c: usize = 0; c <= most; c++) {
         const cell = work + SUMS + (g << 9) + (c << 2);
@@ -72,14 +72,11 @@ function writingTables(groups: i32, work: usize): void {
 /** 2 m + s of four differences (modulo 2^32) go to `to`. Gives their classes. */
 // @ts-ignore: decorator
 @inline
-function signedClasses(d: v128, wide: bool, to: usize): v128 {
+function signedClasses<T>(at: usize, to: usize): v128 {
+  const d = fourDifferences<T>(at);
   const m = i32x4.abs(d);
   v128.store(to, v128.or(i32x4.shl(m, 1), i32x4.shr_u(d, 31)));
-  // The exponent and two bits of the mantissa, as f32 has them. Cut before, so that nothing is rounded up.
-  const cut = wide ? v128.andnot(m, v128.and(i32x4.gt_u(m, i32x4.splat(0xffffff)), i32x4.splat(255))) : m;
-  const bits = v128.and(i32x4.shr_u(f32x4.convert_i32x4_s(cut), 21), i32x4.splat(1023));
-  const from4 = i32x4.sub(bits, i32x4.splat(512));
-  return i32x4.max_s(from4, i32x4.min_u(m, i32x4.splat(4)));
+  return fourClasses<T>(m);
 }
 
 /** Elements at a time: what is prepared for them stays in the nearest cache. */
@@ -91,33 +88,12 @@ const PREPARED: usize = 2 * ENTRIES;
 /** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
 function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usize, to: usize): void {
   const tables = i32x4.splat(<i32>(work + SHORT));
+  const four: usize = 4 * sizeof<T>();
   for (let k: usize = 0; k < count; k += 16) {
     const values = to + (k << 2);
     const at = diffs + (i + k) * sizeof<T>();
-    let low: v128;
-    let high: v128;
-    if (sizeof<T>() == 4) {
-      low = i16x8.narrow_i32x4_u(signedClasses(v128.load(at), true, values), signedClasses(v128.load(at, 16), true, values + 16));
-      high = i16x8.narrow_i32x4_u(signedClasses(v128.load(at, 32), true, values + 32), signedClasses(v128.load(at, 48), true, values + 48));
-    } else {
-      let x: v128;
-      let y: v128;
-      if (sizeof<T>() == 2) {
-        x = v128.load(at);
-        y = v128.load(at, 16);
-      } else {
-        x = i16x8.extend_low_i8x16_s(v128.load(at));
-        y = i16x8.extend_high_i8x16_s(v128.load(at));
-      }
-      low = i16x8.narrow_i32x4_u(
-        signedClasses(i32x4.extend_low_i16x8_s(x), false, values),
-        signedClasses(i32x4.extend_high_i16x8_s(x), false, values + 16),
-      );
-      high = i16x8.narrow_i32x4_u(
-        signedClasses(i32x4.extend_low_i16x8_s(y), false, values + 32),
-        signedClasses(i32x4.extend_high_i16x8_s(y), false, values + 48),
-      );
-    }
+    const low = i16x8.narrow_i32x4_u(signedClasses<T>(at, values), signedClasses<T>(at + four, values + 16));
+    const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, values + 32), signedClasses<T>(at + 3 * four, values + 48));
     const rows = rowsOf(v128.load(exps + i + k), work);
     const at8 = v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11));
     const at16 = v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11));
