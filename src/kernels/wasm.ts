@@ -64,6 +64,7 @@ export interface KernelExports {
   readonly statisticsF16: Reduce;
   readonly compareF32: (a: number, b: number, count: number, out: number) => void;
   readonly planeModel: (src: number, count: number, work: number) => number;
+  readonly sampleElements: (src: number, count: number, width: number, out: number) => number;
   readonly planeSample: (src: number, count: number, work: number) => number;
   readonly planeEncode: (src: number, count: number, out: number, work: number) => number;
   readonly planeDecode: (src: number, end: number, count: number, out: number, work: number) => number;
@@ -123,16 +124,14 @@ export interface KernelExports {
     out: number,
     work: number,
   ) => number;
-  readonly paletteOf: (src: number, count: number, width: number, values: number, work: number) => number;
-  readonly paletteIndices: (
+  readonly paletteOf: (
     src: number,
     count: number,
     width: number,
     values: number,
-    found: number,
-    out: number,
+    indices: number,
     work: number,
-  ) => void;
+  ) => number;
   readonly paletteElements: (
     indices: number,
     count: number,

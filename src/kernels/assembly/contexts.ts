@@ -1,30 +1,10 @@
 // Which exponents of the base share a code: counts of classes by exponent, and the joining of neighbours.
 // Reference: ../reference/contexts.ts.
-import { classOf, magnitude } from './classes';
-import { CLASSES, JOINT, JOINT2, MAX_CONTEXTS, ROWS, STARTS, SUMS, TABLES } from './residual-work';
+import { fourClasses, fourDifferences } from './classes';
+import { BLOCKS, CLASSES, JOINT, JOINT2, MAX_CONTEXTS, ROWS, STARTS, SUMS, TABLES } from './residual-work';
 
 /** Of large chunks of two- and four-byte elements 1024 are counted of each 4096 (four bytes) or 8192 (two). */
 const SAMPLED: i32 = 131072;
-
-/** The class of the largest difference. Reads up to a vector past the end. */
-export function largestClass(n: i32, width: i32, diffs: usize): u32 {
-  const wide = (<usize>n * <usize>width) & ~15;
-  let most = i32x4.splat(0);
-  if (width == 4)
-    for (let i: usize = 0; i < wide; i += 16) most = i32x4.max_u(most, i32x4.abs(v128.load(diffs + i)));
-  else
-    for (let i: usize = 0; i < wide; i += 16) most = i16x8.max_u(most, i16x8.abs(v128.load(diffs + i)));
-  let largest: u32 = 0;
-  if (width == 4) {
-    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
-    for (let i = <usize>wide >> 2; i < <usize>n; i++) largest = max(largest, magnitude(load<i32>(diffs + (i << 2))));
-  } else {
-    most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
-    largest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
-    for (let i = <usize>wide >> 1; i < <usize>n; i++) largest = max(largest, magnitude(<i32>load<i16>(diffs + (i << 1))));
-  }
-  return classOf(largest);
-}
 
 // @ts-ignore: decorator
 @inline
@@ -43,25 +23,42 @@ export function joint<T>(n: i32, diffs: usize, exps: usize, work: usize): void {
   mergeCounts(work);
 }
 
+/** Elements at a time of which the cells are found at once. */
+const BLOCK: usize = 1024;
+
 function count<T>(from: i32, end: i32, diffs: usize, exps: usize, work: usize): void {
-  // Two tables: equal neighbours do not wait for each other.
-  const n = <usize>end;
-  let i = <usize>from;
-  const even = i + ((n - i) & ~1);
-  while (i < even) {
-    const c0 = classOf(magnitude(<i32>load<T>(diffs + i * sizeof<T>())));
-    const cell0 = work + JOINT + (<usize>load<u8>(exps + i) << 9) + (<usize>c0 << 2);
-    store<u32>(cell0, load<u32>(cell0) + 1);
-    const c1 = classOf(magnitude(<i32>load<T>(diffs + (i + 1) * sizeof<T>())));
-    const cell1 = work + JOINT2 + (<usize>load<u8>(exps + i + 1) << 9) + (<usize>c1 << 2);
-    store<u32>(cell1, load<u32>(cell1) + 1);
-    i += 2;
+  const four: usize = 4 * sizeof<T>();
+  const cells = work + BLOCKS; // u16 each: exponent << 7 | class
+  for (let i = <usize>from; i < <usize>end; i += BLOCK) {
+    const n = min(BLOCK, <usize>end - i);
+    for (let k: usize = 0; k < n; k += 16) {
+      const at = diffs + (i + k) * sizeof<T>();
+      const low = i16x8.narrow_i32x4_u(classesAt<T>(at), classesAt<T>(at + four));
+      const high = i16x8.narrow_i32x4_u(classesAt<T>(at + 2 * four), classesAt<T>(at + 3 * four));
+      const e = v128.load(exps + i + k);
+      const to = cells + (k << 1);
+      v128.store(to, v128.or(low, i16x8.shl(i16x8.extend_low_i8x16_u(e), 7)));
+      v128.store(to, v128.or(high, i16x8.shl(i16x8.extend_high_i8x16_u(e), 7)), 16);
+    }
+    // Two tables: equal neighbours do not wait for each other.
+    let at = cells;
+    const even = cells + ((n & ~1) << 1);
+    for (; at < even; at += 4) {
+      const cell0 = work + (<usize>load<u16>(at) << 2);
+      store<u32>(cell0, load<u32>(cell0, JOINT) + 1, JOINT);
+      const cell1 = work + (<usize>load<u16>(at, 2) << 2);
+      store<u32>(cell1, load<u32>(cell1, JOINT2) + 1, JOINT2);
+    }
+    if (n & 1) {
+      const cell = work + (<usize>load<u16>(at) << 2);
+      store<u32>(cell, load<u32>(cell, JOINT) + 1, JOINT);
+    }
   }
-  if (i < n) {
-    const c = classOf(magnitude(<i32>load<T>(diffs + i * sizeof<T>())));
-    const cell = work + JOINT + (<usize>load<u8>(exps + i) << 9) + (<usize>c << 2);
-    store<u32>(cell, load<u32>(cell) + 1);
-  }
+}
+// @ts-ignore: decorator
+@inline
+function classesAt<T>(at: usize): v128 {
+  return fourClasses<T>(i32x4.abs(fourDifferences<T>(at)));
 }
 
 function mergeCounts(work: usize): void {
@@ -106,8 +103,9 @@ export function groupExponents(work: usize): i32 {
   let total: u32 = 0;
   for (let e = 0; e < 256; e++) {
     const row = rows + (<usize>e << 9);
-    let sum: u32 = 0;
-    for (let c: usize = 0; c < <usize>CLASSES << 2; c += 4) sum += load<u32>(row + c);
+    let sums = v128.load(row);
+    for (let c: usize = 16; c < <usize>CLASSES << 2; c += 16) sums = i32x4.add(sums, v128.load(row + c));
+    const sum = <u32>i32x4.extract_lane(sums, 0) + <u32>i32x4.extract_lane(sums, 1) + <u32>i32x4.extract_lane(sums, 2) + <u32>i32x4.extract_lane(sums, 3);
     if (sum == 0) continue;
     total += sum;
     if (groups != e) memory.copy(rows + (<usize>groups << 9), row, 512);
@@ -175,10 +173,36 @@ function lossOf(rows: usize, costs: usize, spare: usize, g: i32): i64 {
   return entropyOf(spare) - load<i64>(costs + (<usize>g << 3)) - load<i64>(costs + (<usize>(g + 1) << 3));
 }
 
-export function contextMap(groups: i32, work: usize): void {
+/** Before the first exponents of contexts 1 … K − 1: their number below the last one, and how many vectors hold that. */
+let rowsFrom: i32 = 0;
+let rowsRange: i32 = 0;
+let rowsBytes: usize = 0;
+
+/** Makes the table that `rowsOf` reads: contexts of the exponents from the one before that of context 1 to the last first one. */
+export function rowTable(groups: i32, work: usize): void {
+  rowsBytes = 0;
+  if (groups < 2) return;
+  const starts = work + STARTS + 4;
+  rowsFrom = <i32>load<u8>(starts, 1) - 1;
+  rowsRange = <i32>load<u8>(starts + <usize>groups - 1) - rowsFrom;
+  rowsBytes = (<usize>rowsRange + 16) & ~15;
   let g = 0;
-  for (let e = 0; e < 256; e++) {
-    while (g + 1 < groups && <i32>load<u8>(work + STARTS + 5 + g) <= e) g++;
-    store<u32>(work + ROWS + (<usize>e << 2), <u32>g);
+  for (let e = 0; e <= rowsRange; e++) {
+    while (g + 1 < groups && <i32>load<u8>(starts + 1 + g) <= rowsFrom + e) g++;
+    store<u8>(work + ROWS + <usize>e, <u8>g);
   }
+}
+
+/** The contexts of 16 exponents. */
+// @ts-ignore: decorator
+@inline
+export function rowsOf(exps: v128, work: usize): v128 {
+  let places = i8x16.min_u(i8x16.sub_sat_u(exps, i8x16.splat(<i8>rowsFrom)), i8x16.splat(<i8>rowsRange));
+  let rows = i8x16.splat(0);
+  // A place outside of a vector gives 0.
+  for (let at: usize = 0; at < rowsBytes; at += 16) {
+    rows = v128.or(rows, i8x16.swizzle(v128.load(work + ROWS + at), places));
+    places = i8x16.sub(places, i8x16.splat(16));
+  }
+  return rows;
 }

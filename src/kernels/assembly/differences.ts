@@ -1,4 +1,5 @@
 // Elements as ordered integers, their differences to those of a base, and the exponents of the base.
+import { magnitude } from './classes';
 
 // The ordered integer of a float: all bits turned over if it is negative, else the sign bit. Integers are as they are
 // (`shift` 0): only differences count. `shift`: bits right of the exponent in an element shifted left by one.
@@ -39,18 +40,35 @@ function disordered1(o: v128, floats: bool): v128 {
   return v128.xor(o, v128.or(v128.not(i8x16.shr_s(o, 7)), i8x16.splat(<i8>0x80)));
 }
 
-/** Differences to the base, as many bytes as the elements. Reads and writes up to a vector past the end. */
-export function differences(src: usize, base: usize, n: i32, width: i32, floats: bool, out: usize): void {
+/**
+ * Differences to the base, as many bytes as the elements. Gives the largest magnitude of those of two and four bytes.
+ * Reads and writes up to a vector past the end.
+ */
+export function differences(src: usize, base: usize, n: i32, width: i32, floats: bool, out: usize): u32 {
   const bytes = <usize>n * <usize>width;
-  if (width == 4)
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, i32x4.sub(ordered4(v128.load(src + i), floats), ordered4(v128.load(base + i), floats)));
-  else if (width == 2)
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, i16x8.sub(ordered2(v128.load(src + i), floats), ordered2(v128.load(base + i), floats)));
-  else
+  const whole = bytes & ~15;
+  let most = i32x4.splat(0);
+  let largest: u32 = 0;
+  if (width == 4) {
+    for (let i: usize = 0; i < bytes; i += 16) {
+      const d = i32x4.sub(ordered4(v128.load(src + i), floats), ordered4(v128.load(base + i), floats));
+      v128.store(out + i, d);
+      if (i < whole) most = i32x4.max_u(most, i32x4.abs(d));
+    }
+    for (let i = whole; i < bytes; i += 4) largest = max(largest, magnitude(load<i32>(out + i)));
+  } else if (width == 2) {
+    for (let i: usize = 0; i < bytes; i += 16) {
+      const d = i16x8.sub(ordered2(v128.load(src + i), floats), ordered2(v128.load(base + i), floats));
+      v128.store(out + i, d);
+      if (i < whole) most = i16x8.max_u(most, i16x8.abs(d));
+    }
+    for (let i = whole; i < bytes; i += 2) largest = max(largest, magnitude(<i32>load<i16>(out + i)));
+    most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
+  } else
     for (let i: usize = 0; i < bytes; i += 16)
       v128.store(out + i, i8x16.sub(ordered1(v128.load(src + i), floats), ordered1(v128.load(base + i), floats)));
+  const rest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
+  return max(largest, rest);
 }
 
 /** The inverse: `out` holds differences and is given the elements. */

@@ -145,21 +145,36 @@ export function huffmanCodes(lengths: usize, n: i32, codes: usize): bool {
   return true;
 }
 
-/** Reading table, u16 each: length | symbol << 4; every code of `codes` at all places that end in it. */
-export function huffmanTable(codes: usize, n: i32, table: usize): void {
-  for (let i = 0; i < SLOTS; i++) store<u16>(table + (<usize>i << 1), <u16>LIMIT);
-  for (let s = 0; s < n; s++) {
-    const entry = load<u32>(codes + (<usize>s << 2));
-    const length = entry >> 16;
-    if (length == 0) continue;
-    for (let i = entry & 0xffff; i < <u32>SLOTS; i += 1 << length)
-      store<u16>(table + (<usize>i << 1), <u16>(length | (<u32>s << 4)));
+/**
+ * Reading table, u16 each: length | symbol << 4; every code of `codes` at all places that end in it. Where `raws` is not
+ * 0 (u8 of at most 64 symbols: bits that follow the code), length and those bits << 10 too.
+ */
+export function huffmanTable(codes: usize, n: i32, table: usize, raws: usize): void {
+  const none = <u16>entryOf(<u32>LIMIT, 0, raws);
+  store<u16>(table, none);
+  store<u16>(table, none, 2);
+  // The table of all codes of a length, twice, is that of the next length without its codes.
+  for (let length: u32 = 1; length <= <u32>LIMIT; length++) {
+    const half: usize = 1 << length;
+    if (length > 1) memory.copy(table + half, table, half);
+    for (let s = 0; s < n; s++) {
+      const code = load<u32>(codes + (<usize>s << 2));
+      if (code >> 16 == length) store<u16>(table + (<usize>(code & 0xffff) << 1), <u16>entryOf(length, s, raws));
+    }
   }
 }
 
+// @ts-ignore: decorator
+@inline
+function entryOf(length: u32, symbol: i32, raws: usize): u32 {
+  const total = raws == 0 ? 0 : length + <u32>load<u8>(raws + <usize>symbol);
+  return length | (<u32>symbol << 4) | (total << 10);
+}
+
 /** A table whose only code is no bits long. */
-export function fillTable(symbol: i32, table: usize): void {
-  for (let i = 0; i < SLOTS; i++) store<u16>(table + (<usize>i << 1), <u16>(symbol << 4));
+export function fillTable(symbol: i32, table: usize, raws: usize): void {
+  const entry = <u16>entryOf(0, symbol, raws);
+  for (let i = 0; i < SLOTS; i++) store<u16>(table + (<usize>i << 1), entry);
 }
 
 /**
@@ -197,8 +212,8 @@ export function onlySymbol(): i32 {
   return only;
 }
 
-/** Reads stored lengths and makes the reading table. Gives the bytes read, 0 if they are none. `scratch`: 8 bytes a symbol. */
-export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch: usize): i32 {
+/** Reads stored lengths and makes the reading table (`raws` as there). Gives the bytes read, 0 if they are none. `scratch`: 8 bytes a symbol. */
+export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch: usize, raws: usize = 0): i32 {
   if (src + 2 > end) return 0;
   const first = <i32>load<u8>(src);
   const last = <i32>load<u8>(src + 1);
@@ -206,7 +221,7 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
   if (first > last || last >= n) return 0;
   if (first == last) {
     only = first;
-    fillTable(first, table);
+    fillTable(first, table, raws);
     return 2;
   }
   const bytes = 2 + (last - first + 2) / 2;
@@ -218,6 +233,6 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
     store<u8>(lengths + s, ((s - first) & 1) == 0 ? pair & 15 : pair >> 4);
   }
   if (!huffmanCodes(lengths, n, scratch)) return 0;
-  huffmanTable(scratch, n, table);
+  huffmanTable(scratch, n, table, raws);
   return bytes;
 }

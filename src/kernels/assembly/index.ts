@@ -4,11 +4,11 @@ export { joinPlanes2, joinPlanes4, joinPlanes8, splitPlanes2, splitPlanes4, spli
 export { statisticsBf16, statisticsF16, statisticsF32 } from './statistics';
 export { compareF32 } from './compare';
 export { cast16ByTable, castF32ByTable, widenTo16ByTable, widenTo32ByTable } from './tables';
-export { planeDecode, planeEncode, planeModel, planeSample } from './plane-codes';
+export { planeDecode, planeEncode, planeModel, planeSample, sampleElements } from './plane-codes';
 export { residualDecode } from './residual-decode';
 export { residualEncode, residualModel } from './residual-encode';
 export { countDiffering, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
-export { paletteElements, paletteIndices, paletteOf, xorBytes } from './palette';
+export { paletteElements, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
 export { levelsRun, nbitsRun, packBytes, turnF32 } from './runs';
 export { columnEnds, halfErrors, linearRow, nbitsBlock, rowEnds } from './quantize';

@@ -1,77 +1,93 @@
 // Chunks of few distinct values: a table of them, ascending as unsigned integers, and an index byte an element.
 // Reference: ../reference/palette.ts.
 
-/** Finds at most 256 distinct elements of `width` 2, 4 or 8 bytes (u64 each, ascending, at `values`). 0 if there are more. `work`: 8 KiB. */
-export function paletteOf(src: usize, n: i32, width: i32, values: usize, work: usize): i32 {
-  // Open addressing: 1024 slots of u32, an index + 1 into `values`.
-  memory.fill(work, 0, 4096);
+/** A hash table in `work`: 1024 × u64 values, 1024 × u16 numbers of values from 1, in the order in which they were found. */
+const SLOTS: usize = 1024;
+const NUMBERS: usize = 8 * SLOTS;
+/** u8 × 256: the number of a value when all are sorted. */
+const RANKS: usize = NUMBERS + 2 * SLOTS;
+const PLACES: usize = RANKS + 256;
+
+/**
+ * Finds at most 256 distinct elements of `width` 2, 4 or 8 bytes (u64 each, ascending, at `values`), and writes the index
+ * of every element among them (a byte each) to `out`. 0 if there are more. `work`: 12 KiB. `out` may be written to 16
+ * bytes past its end.
+ */
+export function paletteOf(src: usize, n: i32, width: i32, values: usize, out: usize, work: usize): i32 {
+  memory.fill(work, 0, NUMBERS + 2 * SLOTS);
+  // An empty slot must not look as if it held the value that belongs there: 0 does to slot 0 alone.
+  store<u64>(work, 1);
+  const found =
+    width == 4
+      ? number<u32>(src, n, values, out, work)
+      : width == 2
+        ? number<u16>(src, n, values, out, work)
+        : number<u64>(src, n, values, out, work);
+  if (found > 1) {
+    sortValues(values, found, work);
+    rank(out, n, found, work);
+  }
+  return found;
+}
+
+/** Numbers values as they come, from 0. Most are where their hash says: whatever comes next, that branch is foreseen. */
+// @ts-ignore: decorator
+@inline
+function number<T>(src: usize, n: i32, values: usize, out: usize, work: usize): i32 {
   let found = 0;
-  let last: u64 = ~(<u64>0);
-  let any = false;
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const x = element(src, i, width);
-    if (any && x == last) continue;
-    last = x;
-    any = true;
+  const end = src + <usize>n * sizeof<T>();
+  for (; src < end; src += sizeof<T>(), out++) {
+    const x = <u64>load<T>(src);
     let slot = hashOf(x);
-    for (;;) {
-      const index = load<u32>(work + (slot << 2));
-      if (index == 0) {
+    if (load<u64>(work + (slot << 3)) != x) {
+      let number = load<u16>(work + (slot << 1), NUMBERS);
+      while (number != 0 && load<u64>(work + (slot << 3)) != x) {
+        slot = (slot + 1) & (SLOTS - 1);
+        number = load<u16>(work + (slot << 1), NUMBERS);
+      }
+      if (number == 0) {
         if (found == 256) return 0;
         store<u64>(values + (<usize>found << 3), x);
-        store<u32>(work + (slot << 2), <u32>++found);
-        break;
+        store<u64>(work + (slot << 3), x);
+        store<u16>(work + (slot << 1), <u16>++found, NUMBERS);
       }
-      if (load<u64>(values + (<usize>(index - 1) << 3)) == x) break;
-      slot = (slot + 1) & 1023;
     }
-  }
-  // Insertion sort: few values.
-  for (let i = 1; i < found; i++) {
-    const x = load<u64>(values + (<usize>i << 3));
-    let j = i;
-    while (j > 0 && load<u64>(values + (<usize>(j - 1) << 3)) > x) {
-      store<u64>(values + (<usize>j << 3), load<u64>(values + (<usize>(j - 1) << 3)));
-      j--;
-    }
-    store<u64>(values + (<usize>j << 3), x);
+    store<u8>(out, <u8>(load<u16>(work + (slot << 1), NUMBERS) - 1));
   }
   return found;
 }
 
 // @ts-ignore: decorator
 @inline
-function element(src: usize, i: usize, width: i32): u64 {
-  if (width == 4) return <u64>load<u32>(src + (i << 2));
-  if (width == 2) return <u64>load<u16>(src + (i << 1));
-  return load<u64>(src + (i << 3));
-}
-// @ts-ignore: decorator
-@inline
 function hashOf(x: u64): usize {
   return <usize>((x * 0x9e3779b97f4a7c15) >> 54);
 }
 
-/** The index of every element in the `found` values (a byte each). */
-export function paletteIndices(src: usize, n: i32, width: i32, values: usize, found: i32, out: usize, work: usize): void {
-  memory.fill(work, 0, 4096);
-  for (let v = 0; v < found; v++) {
-    let slot = hashOf(load<u64>(values + (<usize>v << 3)));
-    while (load<u32>(work + (slot << 2)) != 0) slot = (slot + 1) & 1023;
-    store<u32>(work + (slot << 2), <u32>v + 1);
-  }
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const x = element(src, i, width);
-    let slot = hashOf(x);
-    for (;;) {
-      const index = load<u32>(work + (slot << 2)) - 1;
-      if (load<u64>(values + (<usize>index << 3)) == x) {
-        store<u8>(out + i, <u8>index);
-        break;
-      }
-      slot = (slot + 1) & 1023;
+/** Insertion sort: few values. RANKS: where the ones found first, second, … went. */
+function sortValues(values: usize, found: i32, work: usize): void {
+  const places = work + PLACES;
+  for (let i: usize = 0; i < <usize>found; i++) {
+    const x = load<u64>(values + (i << 3));
+    let j = i;
+    while (j > 0 && load<u64>(values + ((j - 1) << 3)) > x) {
+      store<u64>(values + (j << 3), load<u64>(values + ((j - 1) << 3)));
+      store<u8>(places + j, load<u8>(places + j - 1));
+      j--;
     }
+    store<u64>(values + (j << 3), x);
+    store<u8>(places + j, <u8>i);
   }
+  for (let i: usize = 0; i < <usize>found; i++) store<u8>(work + RANKS + <usize>load<u8>(places + i), <u8>i);
+}
+
+/** Numbers in the order of finding become those in the order of values. */
+function rank(numbers: usize, n: i32, found: i32, work: usize): void {
+  const ranks = work + RANKS;
+  const end = numbers + <usize>n;
+  if (found <= 16) {
+    const table = v128.load(ranks);
+    for (let i = numbers; i < end; i += 16) v128.store(i, i8x16.swizzle(table, v128.load(i)));
+  } else for (let i = numbers; i < end; i++) store<u8>(i, load<u8>(ranks + <usize>load<u8>(i)));
 }
 
 /** Elements from indices; false if an index has no value. `values` as u64. */

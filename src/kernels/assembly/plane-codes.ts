@@ -56,23 +56,41 @@ export function planeModel(src: usize, n: i32, work: usize): i32 {
   return <i32>(bits >> 3) + 16 + storedLengthBytes(counts, 256);
 }
 
-/** Bytes of a sample of the plane, for a first look: every 16th block of 256. In 1/256 of a bit a symbol. */
+/** Elements of a large plane that a first look leaves out between two blocks of 256 that it takes, and those. */
+const SAMPLE_STEP: i32 = 4096;
+const SAMPLE_BLOCK: i32 = 256;
+
+// @ts-ignore: decorator
+@inline
+function sampleStep(n: i32): i32 {
+  return n > 65536 ? SAMPLE_STEP : SAMPLE_BLOCK;
+}
+
+/**
+ * The elements of `width` bytes whose planes `planeSample` would look at, side by side: so that only those need be split
+ * into planes. Gives their number.
+ */
+export function sampleElements(src: usize, n: i32, width: i32, out: usize): i32 {
+  const step = sampleStep(n);
+  let to = out;
+  for (let from = 0; from < n; from += step) {
+    const bytes = <usize>(min(n, from + SAMPLE_BLOCK) - from) * <usize>width;
+    memory.copy(to, src + <usize>from * <usize>width, bytes);
+    to += bytes;
+  }
+  return <i32>(to - out) / width;
+}
+
+/** What `plane` of the sample takes as Huffman codes. In 1/256 of a bit a symbol. */
 export function planeSample(src: usize, n: i32, work: usize): i32 {
   const counts = work + COUNTS;
-  memory.fill(counts, 0, 1024);
-  let seen: u32 = 0;
-  const step: i32 = n > 65536 ? 4096 : 256;
-  for (let from = 0; from < n; from += step) {
-    const to = min(n, from + 256);
-    for (let i = from; i < to; i++) bump(counts, <usize>load<u8>(src + i));
-    seen += <u32>(to - from);
-  }
+  count4(src, n, counts);
   const used = huffmanLengths(counts, 256, work + LENGTHS, work + SCRATCH);
   if (used < 2) return 0;
   let bits: u64 = 0;
   for (let s: usize = 0; s < 256; s++)
     bits += <u64>load<u32>(counts + (s << 2)) * <u64>load<u8>(work + LENGTHS + s);
-  return <i32>((bits << 8) / <u64>seen);
+  return <i32>((bits << 8) / <u64>n);
 }
 
 /** Writes the plane that `planeModel` saw last. Gives the bytes written. */

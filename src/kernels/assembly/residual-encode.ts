@@ -6,11 +6,11 @@
 //
 // Stored: u8 number of contexts K (1 to 16); K − 1 bytes: the first exponent of contexts 1 … K − 1; K code tables
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
-import { classOf, lowBits, magnitude } from './classes';
-import { contextMap, groupExponents, isSampled, joint, largestClass } from './contexts';
+import { classOf, fourClasses, fourDifferences, lowBits } from './classes';
+import { groupExponents, isSampled, joint, rowsOf, rowTable } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
-import { CLASSES, CODES, JOINT, LENGTHS, ROWS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
+import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
 
 /**
  * Makes the codes for `n` elements of `width` bytes (1, 2 or 4) against as many of the base. Gives the bytes that
@@ -19,16 +19,15 @@ import { CLASSES, CODES, JOINT, LENGTHS, ROWS, SCRATCH, SHORT, STARTS, SUMS } fr
  */
 export function residualModel(src: usize, base: usize, n: i32, width: i32, shift: i32, diffs: usize, exps: usize, work: usize): i32 {
   memory.fill(work + JOINT, 0, 262144);
-  differences(src, base, n, width, shift != 0, diffs);
+  const largest = differences(src, base, n, width, shift != 0, diffs);
   exponents(base, n, width, shift, exps);
   if (width == 4) joint<i32>(n, diffs, exps, work);
   else if (width == 2) joint<i16>(n, diffs, exps, work);
   else joint<i8>(n, diffs, exps, work);
   const groups = groupExponents(work);
-  contextMap(groups, work);
   if (isSampled(n, width)) {
     // What the sample does not have may come all the same.
-    const most = <usize>largestClass(n, width, diffs);
+    const most = <usize>classOf(largest);
     for (let g: usize = 0; g < <usize>groups; g++)
       for (let c: usize = 0; c <= most; c++) {
         const cell = work + SUMS + (g << 9) + (c << 2);
@@ -51,44 +50,78 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   return bytes + <i32>(bits >> 3);
 }
 
-/** Code, sign and low bits of a difference in the context at `codes`: bits | length << 48. */
-// @ts-ignore: decorator
-@inline
-function written(d: i32, codes: usize): u64 {
-  const m = magnitude(d);
-  const c = classOf(m);
-  const code = <u64>load<u32>(codes + (<usize>c << 2));
-  const low = lowBits(c);
-  const length = code >> 16;
-  const value = (<u64>(<u32>d >> 31) | (<u64>(m & ((1 << low) - 1)) << 1)) << length;
-  return (code & 0xffff) | value | ((length + <u64>low + <u64>(m != 0)) << 48);
+/**
+ * What to write for a class, 16 bytes for each of 16 × 128: u64 K, u16 2^(length of the code), u8 bits with sign and low
+ * bits. Of a magnitude m and a sign s, K + (2 m + s) 2^length is the code, the sign and the low bits: K is the code less
+ * what the highest bits of m add.
+ */
+function writingTables(groups: i32, work: usize): void {
+  for (let g: usize = 0; g < <usize>groups; g++)
+    for (let c: u32 = 0; c < <u32>CLASSES; c++) {
+      const code = load<u32>(work + CODES + (g << 9) + (<usize>c << 2));
+      const length = <u64>(code >> 16);
+      const low = lowBits(c);
+      const base = c < 4 ? c : (4 | (c & 3)) << low;
+      const entry = work + SHORT + (g << 11) + (<usize>c << 4);
+      store<u64>(entry, <u64>(code & 0xffff) - (<u64>(base << 1) << length));
+      store<u16>(entry, <u16>(<u64>1 << length), 8);
+      store<u8>(entry, <u8>(length + <u64>low + <u64>(c != 0)), 10);
+    }
 }
 
-/** Differences of −128 … 127 with all their bits, as `written` gives them. */
-function writingTables(groups: i32, work: usize): void {
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const codes = work + CODES + (g << 9);
-    const table = work + SHORT + (g << 11);
-    for (let d = -128; d < 128; d++) store<u64>(table + (<usize>(d + 128) << 3), written(d, codes));
+/** 2 m + s of four differences (modulo 2^32) go to `to`. Gives their classes. */
+// @ts-ignore: decorator
+@inline
+function signedClasses<T>(at: usize, to: usize): v128 {
+  const d = fourDifferences<T>(at);
+  const m = i32x4.abs(d);
+  v128.store(to, v128.or(i32x4.shl(m, 1), i32x4.shr_u(d, 31)));
+  return fourClasses<T>(m);
+}
+
+/** Elements at a time: what is prepared for them stays in the nearest cache. */
+const BLOCK: usize = 256;
+/** u32 × (BLOCK + 16) each: 2 m + s, and where what to write for the class lies. */
+const ENTRIES: usize = 4 * (BLOCK + 16);
+const PREPARED: usize = 2 * ENTRIES;
+
+/** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
+function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usize, to: usize): void {
+  const tables = i32x4.splat(<i32>(work + SHORT));
+  const four: usize = 4 * sizeof<T>();
+  for (let k: usize = 0; k < count; k += 16) {
+    const values = to + (k << 2);
+    const at = diffs + (i + k) * sizeof<T>();
+    const low = i16x8.narrow_i32x4_u(signedClasses<T>(at, values), signedClasses<T>(at + four, values + 16));
+    const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, values + 32), signedClasses<T>(at + 3 * four, values + 48));
+    const rows = rowsOf(v128.load(exps + i + k), work);
+    const at8 = v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11));
+    const at16 = v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11));
+    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at8)), ENTRIES);
+    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at8)), ENTRIES + 16);
+    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at16)), ENTRIES + 32);
+    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at16)), ENTRIES + 48);
   }
 }
 
+/** What a prepared element makes, at most 41 bits; `bitsOf` of it are to be written. */
 // @ts-ignore: decorator
 @inline
-function writtenAt<T>(i: usize, diffs: usize, exps: usize, work: usize): u64 {
-  const row = <usize>load<u32>(work + ROWS + (<usize>load<u8>(exps + i) << 2));
-  const d = <i32>load<T>(diffs + i * sizeof<T>());
-  if (sizeof<T>() < 4 && <u32>(d + 128) < 256)
-    return load<u64>(work + SHORT + 1024 + (row << 11) + <usize>(d << 3));
-  return written(d, work + CODES + (row << 9));
+function valueOf(x: u32, entry: usize): u64 {
+  return load<u64>(entry) + <u64>x * <u64>load<u16>(entry, 8);
+}
+// @ts-ignore: decorator
+@inline
+function bitsOf(entry: usize): u64 {
+  return <u64>load<u8>(entry, 10);
 }
 
-const VALUE: u64 = 0xffffffffffff;
 /** Where the second stream of a pair ended. */
 let secondEnd: usize = 0;
 
 /** Two streams at a time, so that neither waits for itself: the second one goes to `aside`. Gives the end of the first. */
 function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): usize {
+  const block = work + BLOCKS;
   let to0 = out;
   let to1 = aside;
   let acc0: u64 = 0;
@@ -97,55 +130,67 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
   let bits1: u64 = 0;
   let i = from;
   let j = middle;
-  // Two short ones go out together: 7 bits that are left over, and 25 each at most.
-  while (sizeof<T>() < 4 && j + 1 < end) {
-    const x = writtenAt<T>(i, diffs, exps, work);
-    const y = writtenAt<T>(j, diffs, exps, work);
-    const u = writtenAt<T>(i + 1, diffs, exps, work);
-    const v = writtenAt<T>(j + 1, diffs, exps, work);
-    i += 2;
-    j += 2;
-    acc0 |= (x & VALUE) << bits0;
-    acc1 |= (y & VALUE) << bits1;
-    bits0 += x >> 48;
-    bits1 += y >> 48;
-    acc0 |= (u & VALUE) << bits0;
-    acc1 |= (v & VALUE) << bits1;
-    bits0 += u >> 48;
-    bits1 += v >> 48;
-    store<u64>(to0, acc0);
-    store<u64>(to1, acc1);
-    to0 += <usize>(bits0 >> 3);
-    to1 += <usize>(bits1 >> 3);
-    acc0 >>= bits0 & ~7;
-    acc1 >>= bits1 & ~7;
-    bits0 &= 7;
-    bits1 &= 7;
-  }
-  while (j < end) {
-    const x = writtenAt<T>(i++, diffs, exps, work);
-    const y = writtenAt<T>(j++, diffs, exps, work);
-    acc0 |= (x & VALUE) << bits0;
-    acc1 |= (y & VALUE) << bits1;
-    bits0 += x >> 48;
-    bits1 += y >> 48;
-    store<u64>(to0, acc0);
-    store<u64>(to1, acc1);
-    to0 += <usize>(bits0 >> 3);
-    to1 += <usize>(bits1 >> 3);
-    acc0 >>= bits0 & ~7;
-    acc1 >>= bits1 & ~7;
-    bits0 &= 7;
-    bits1 &= 7;
-  }
   while (i < middle) {
-    const x = writtenAt<T>(i++, diffs, exps, work);
-    acc0 |= (x & VALUE) << bits0;
-    bits0 += x >> 48;
-    store<u64>(to0, acc0);
-    to0 += <usize>(bits0 >> 3);
-    acc0 >>= bits0 & ~7;
-    bits0 &= 7;
+    // The second stream is the shorter one, if by a few.
+    const count = min(BLOCK, middle - i);
+    const both = min(count, end - j);
+    prepare<T>(i, count, diffs, exps, work, block);
+    prepare<T>(j, both, diffs, exps, work, block + PREPARED);
+    let at = block;
+    const paired = block + ((both & ~1) << 2);
+    // Two short ones go out together: 7 bits that are left over, and 25 each at most.
+    while (sizeof<T>() < 4 && at < paired) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      bits0 += bitsOf(x);
+      bits1 += bitsOf(y);
+      const u = <usize>load<u32>(at, ENTRIES + 4);
+      const v = <usize>load<u32>(at, PREPARED + ENTRIES + 4);
+      acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED + 4), v) << bits1;
+      bits0 += bitsOf(u);
+      bits1 += bitsOf(v);
+      store<u64>(to0, acc0);
+      store<u64>(to1, acc1);
+      to0 += <usize>(bits0 >> 3);
+      to1 += <usize>(bits1 >> 3);
+      acc0 >>= bits0 & ~7;
+      acc1 >>= bits1 & ~7;
+      bits0 &= 7;
+      bits1 &= 7;
+      at += 8;
+    }
+    while (at < block + (both << 2)) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      bits0 += bitsOf(x);
+      bits1 += bitsOf(y);
+      store<u64>(to0, acc0);
+      store<u64>(to1, acc1);
+      to0 += <usize>(bits0 >> 3);
+      to1 += <usize>(bits1 >> 3);
+      acc0 >>= bits0 & ~7;
+      acc1 >>= bits1 & ~7;
+      bits0 &= 7;
+      bits1 &= 7;
+      at += 4;
+    }
+    while (at < block + (count << 2)) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      bits0 += bitsOf(x);
+      store<u64>(to0, acc0);
+      to0 += <usize>(bits0 >> 3);
+      acc0 >>= bits0 & ~7;
+      bits0 &= 7;
+      at += 4;
+    }
+    i += count;
+    j += both;
   }
   if (bits0 > 0) store<u8>(to0++, <u8>acc0);
   if (bits1 > 0) store<u8>(to1++, <u8>acc1);
@@ -163,7 +208,8 @@ export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, ou
     to += storeLengths(work + SUMS + (g << 9), work + LENGTHS + (g << 7), CLASSES, to);
   const head = to;
   to += 12;
-  if (width < 4) writingTables(groups, work);
+  writingTables(groups, work);
+  rowTable(groups, work);
   const all = <usize>n;
   const quarter = (all + 3) >> 2;
   for (let q: usize = 0; q < 4; q += 2) {

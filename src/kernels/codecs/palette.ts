@@ -9,7 +9,7 @@ export const palette: Codec = {
   encode(bench, { count, width }, limit) {
     const { kernels, raw, stored, b, c, work } = bench;
     if (width === 1) return undefined; // planes do as well
-    const found = kernels.paletteOf(raw.at, count, width, c.at, work);
+    const found = kernels.paletteOf(raw.at, count, width, c.at, b.at, work);
     const head = 2 + found * width;
     if (found === 0 || head >= limit) return undefined;
     const values = new BigUint64Array(c.bytes.buffer, c.at, found);
@@ -21,7 +21,6 @@ export const palette: Codec = {
       else if (width === 4) out.setUint32(at, Number(value), true);
       else out.setBigUint64(at, value, true);
     });
-    kernels.paletteIndices(raw.at, count, width, c.at, found, b.at, work);
     const rest = packPlanes(bench, b.at, count, 1, stored.at + head, limit - head);
     return rest === undefined ? undefined : head + rest;
   },

@@ -31,15 +31,13 @@ export function packPlanes(
   const { kernels, a, planeWork: work } = bench;
   const memory = new DataView(a.bytes.buffer);
   const bytes = new Uint8Array(a.bytes.buffer);
-  if (width > 1) kernels[SPLIT[width as 2 | 4 | 8]](src, a.at, count);
-  const planes = width > 1 ? a.at : src;
-  const bits = Array.from({ length: width }, (_, p) =>
-    count > SAMPLED ? kernels.planeSample(planes + p * count, count, work) : 0,
-  );
+  const bits = sampleBits(bench, src, count, width);
   let at = out + width * ENTRY;
   // By the sample there is no chance: no plane is coded in vain.
   const guess = bits.reduce((sum, b) => sum + (Math.min(b, 2048) * count) / 2048, 0);
   if (at - out >= limit || guess * 0.97 > limit) return undefined;
+  if (width > 1) kernels[SPLIT[width as 2 | 4 | 8]](src, a.at, count);
+  const planes = width > 1 ? a.at : src;
   for (let entry = 0; entry < width; entry++) {
     const plane = planes + (width - 1 - entry) * count;
     const noise = (bits[width - 1 - entry] ?? 0) > NOISE;
@@ -56,6 +54,23 @@ export function packPlanes(
     at += length;
   }
   return at - out < limit ? at - out : undefined;
+}
+
+/** What a sample of each plane takes (in 1/256 of a bit a byte), the lowest first; 0 for small ones. Uses area `a`. */
+function sampleBits(
+  { kernels, a, planeWork: work }: Bench,
+  src: number,
+  count: number,
+  width: ElementWidth,
+): number[] {
+  if (count <= SAMPLED) return new Array<number>(width).fill(0);
+  const sampled = kernels.sampleElements(src, count, width, a.at);
+  let planes = a.at;
+  if (width > 1) {
+    planes += Math.ceil((sampled * width) / 64) * 64;
+    kernels[SPLIT[width as 2 | 4 | 8]](a.at, planes, sampled);
+  }
+  return Array.from({ length: width }, (_, p) => kernels.planeSample(planes + p * sampled, sampled, work));
 }
 
 /** The inverse: elements to `out` from the bytes `src` … `end`. False if they are none. Uses area `a`. */

@@ -3,6 +3,9 @@ import { CLASSES, contextsOf, MAX_CONTEXTS } from './contexts.js';
 import { type Code, codeFor, loadCode, putSymbol, storeCode, takeSymbol } from './huffman.js';
 import { BitWriter, joinBytes, joinStreams, quarters, splitStreams } from './streams.js';
 
+/** More than two bytes have. */
+const NARROW_CLASSES = 64;
+
 /** `width`: bytes of an element. `shift`: bits right of a float's exponent in an element shifted left by one; 0: integers. */
 export interface ResidualShape {
   readonly width: 1 | 2 | 4;
@@ -92,7 +95,8 @@ export function decodeResidual(
   const codes: Code[] = [];
   let head = groups;
   for (let g = 0; g < groups; g++) {
-    const loaded = loadCode(bytes.subarray(head), CLASSES);
+    // Elements of one and two bytes have no differences of classes from 64 on.
+    const loaded = loadCode(bytes.subarray(head), shape.width < 4 ? NARROW_CLASSES : CLASSES);
     if (!loaded) return undefined;
     codes.push(loaded.code);
     head += loaded.taken;

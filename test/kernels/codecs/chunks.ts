@@ -24,7 +24,8 @@ export function encode(dtype: DType, raw: Uint8Array, base?: Uint8Array, choice?
   soil();
   load(bench.raw, raw);
   if (base) load(bench.base, base);
-  return encodeChunk(bench, dtype, raw.length, base !== undefined, codecs, choice);
+  const encoded = encodeChunk(bench, dtype, raw.length, base !== undefined, codecs, choice);
+  return { ...encoded, bytes: encoded.bytes.slice() };
 }
 
 export function decode(

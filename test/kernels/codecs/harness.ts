@@ -69,7 +69,8 @@ export function planeEncode(plane: Uint8Array): Coded {
 }
 
 export function planeSample(plane: Uint8Array): number {
-  return kernels.planeSample(put(raw, plane), plane.length, planeWork);
+  const sampled = kernels.sampleElements(put(raw, plane), plane.length, 1, a.at);
+  return kernels.planeSample(a.at, sampled, planeWork);
 }
 
 export function planeDecode(bytes: Uint8Array, n: number): Uint8Array | undefined {
@@ -172,13 +173,13 @@ export function paletteEncode(
 ): { readonly values: bigint[]; readonly indices: Uint8Array | undefined } | undefined {
   const n = bytes.length / width;
   const src = put(raw, bytes);
-  const found = kernels.paletteOf(src, n, width, c.at, work);
-  if (found === 0) return undefined;
-  const values = [...new BigUint64Array(c.bytes.slice(0, found * 8).buffer)];
-  const indices = guarded(b, n, 0, (out) => {
-    kernels.paletteIndices(src, n, width, c.at, found, out, work);
+  let found = 0;
+  const indices = guarded(b, n, 16, (out) => {
+    found = kernels.paletteOf(src, n, width, c.at, out, work);
     return true;
   });
+  if (found === 0) return undefined;
+  const values = [...new BigUint64Array(c.bytes.slice(0, found * 8).buffer)];
   return { values, indices };
 }
 

@@ -33,7 +33,7 @@ function lossy(dtype: Type, method: LossyMethod, raw: Uint8Array, before: Uint8A
   const encoded = encodeLossy(bench, dtype, raw.length, method, codecs);
   const result = bench.raw.bytes.slice(0, raw.length);
   expectBytes(decode(dtype, encoded, raw.length, before), result, CODEC_NAMES.get(encoded.codec));
-  return { ...encoded, result };
+  return { ...encoded, bytes: encoded.bytes.slice(), result };
 }
 
 /** Of values as they are near `x`: half a unit in the last place. */

@@ -82,7 +82,7 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
   owner = job.owner;
   const total = lengthOf(raw);
   const chunks: EncodedChunk[] = [];
-  const parts: Uint8Array[] = [];
+  const parts: Uint8Array<ArrayBuffer>[] = [];
   for (let from = 0, index = job.index; from < total; from += chunkBytes, index++) {
     const length = Math.min(chunkBytes, total - from);
     // What is coded itself is decoded on the bench: first that, aside, then what can be put where it is wanted.
@@ -101,7 +101,7 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
       : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
     const rawCrc = crc32(bench.raw.bytes.subarray(0, length));
     const sealed = seal && sealWith(seal, index, encoded.bytes);
-    const bytes = sealed?.bytes ?? encoded.bytes;
+    const bytes = sealed?.bytes ?? encoded.bytes.slice();
     const { codec } = encoded;
     const { width, count } = shapeOf(dtype, length);
     if (old) bench.base.bytes.set(old);
@@ -120,8 +120,8 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     parts.push(bytes);
   }
   const [only] = parts;
-  const joined = parts.length === 1 && only ? only : Buffer.concat(parts);
-  return { op: 'encode', chunks, bytes: new Uint8Array(joined) };
+  const bytes = parts.length === 1 && only ? only : new Uint8Array(Buffer.concat(parts));
+  return { op: 'encode', chunks, bytes };
 }
 
 /** Decodes a chunk on this thread. */
