@@ -40,8 +40,9 @@ export async function explainSpeed(
       const before = await timed(a, runtime, options, context);
       const after = await timed(b, runtime, options, context, optimizedTo);
       if (!before || !after) return undefined;
-      const kernels = await kernelsOf(optimizedTo);
-      return { ...kernels, beforeMs: before, afterMs: after, notes: notesOf(before, after, kernels) };
+      const { kernels, dynamic } = await kernelsOf(optimizedTo);
+      const notes = notesOf(before, after, kernels, dynamic);
+      return { ...kernels, beforeMs: before, afterMs: after, notes };
     });
   } catch (error) {
     if (isMlserError(error) && error.code === 'E_RUNTIME') return undefined; // the gate has told
@@ -111,16 +112,20 @@ const INTEGER =
   /^(QLinear|QGemm|QAttention|MatMulInteger|ConvInteger|DynamicQuantize(MatMul|LSTM)|MatMulNBits|QMoE)/;
 const HEAVY = /^(Conv|FusedConv|MatMul|FusedMatMul|Gemm|FusedGemm|MatMulBnb4|Attention|LSTM|GRU)$/;
 
-/** Counts what the runtime's optimised graph computes with. */
-async function kernelsOf(optimized: string): Promise<Kernels> {
+/** Counts what the runtime's optimised graph computes with. `dynamic`: it finds ranges of activations in every run. */
+async function kernelsOf(
+  optimized: string,
+): Promise<{ readonly kernels: Kernels; readonly dynamic: boolean }> {
   const source = openDisk(optimized);
   try {
     // Its weights may lie in files of the model it came from: only the nodes are looked at.
     const { message } = await decodeMessage('ModelProto', source);
     const counts = { integerKernels: 0, dequantize: 0, quantize: 0, layoutCopies: 0, floatKernels: 0 };
     const floatNodes: string[] = [];
+    let dynamic = false;
     const nodes = [...graphsOf(message)].flatMap(({ graph }) => graph.node);
     for (const { opType = '', name, output } of [...nodes, ...message.functions.flatMap((f) => f.node)]) {
+      dynamic ||= opType.startsWith('DynamicQuantize');
       if (INTEGER.test(opType)) counts.integerKernels++;
       else if (opType === 'DequantizeLinear') counts.dequantize++;
       else if (opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear') counts.quantize++;
@@ -130,13 +135,13 @@ async function kernelsOf(optimized: string): Promise<Kernels> {
         if (floatNodes.length < MOST_NAMES) floatNodes.push(`${opType} ${name || output[0] || ''}`.trim());
       }
     }
-    return { ...counts, floatNodes };
+    return { kernels: { ...counts, floatNodes }, dynamic };
   } finally {
     source.close();
   }
 }
 
-function notesOf(before: number, after: number, kernels: Kernels): string[] {
+function notesOf(before: number, after: number, kernels: Kernels, dynamic: boolean): string[] {
   const { integerKernels, dequantize, floatKernels, floatNodes } = kernels;
   const notes: string[] = [];
   if (integerKernels === 0 && dequantize > 0)
@@ -150,7 +155,7 @@ function notesOf(before: number, after: number, kernels: Kernels): string[] {
   if (after > before * NOISE)
     notes.push(
       integerKernels > 0
-        ? 'slower than the source: in a small model quantizing activations costs more than integer products save; int8-static has the ranges ready, int8-weights leaves activations alone'
+        ? `slower than the source: in a small model quantizing activations costs more than integer products save; ${dynamic ? 'int8-static has the ranges ready, ' : ''}int8-weights leaves activations alone`
         : 'slower than the source: unpacking weights costs more than reading fewer bytes saves',
     );
   return notes;
