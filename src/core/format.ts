@@ -4,6 +4,7 @@ import type { DType } from './dtype.js';
 import type { DeltaInfo, Model } from './model.js';
 import type { Prediction } from './prediction.js';
 import type { Provenance } from './provenance.js';
+import type { SharedWork } from './shared-work.js';
 import type { TensorSource } from './tensor.js';
 
 /** Told about bytes as they move; the command line draws it, the library may ignore it. */
@@ -21,6 +22,8 @@ export interface WorkContext extends ReadContext {
   /** Upper bound of bytes in flight. */
   readonly maxMemory: number;
   readonly progress: Progress;
+  /** Present where others make something of the same files at the same time. */
+  readonly shared?: SharedWork;
 }
 
 /** What readers are given. */

@@ -1,6 +1,4 @@
-import * as path from 'node:path';
 import { crc32 } from '../io/crc32.js';
-import { preadExactly } from '../io/disk.js';
 import { ChunkReader } from './codecs/chunk-reader.js';
 import { Pipeline } from './pipeline.js';
 import type { Program } from './program.js';
@@ -27,27 +25,32 @@ export class BlockReader {
 
   /**
    * Canonical bytes of elements [start, end), for who is done with them before anything else is read on this thread:
-   * a whole chunk is not copied.
+   * a whole chunk and what the window holds are not copied.
    */
   bytes(start: number, end: number): Uint8Array {
     const { inBits } = this.#program;
     const from = (start * inBits) / 8;
-    const chunk = this.pipeline.isEmpty
-      ? this.#chunks?.whole(from, from + this.pipeline.inBytes(start, end))
-      : undefined;
-    return chunk ?? this.read(start, end).bytes.subarray(0, this.pipeline.outBytes(start, end));
+    const held = this.pipeline.isEmpty ? this.#held(from, this.pipeline.inBytes(start, end)) : undefined;
+    return held ?? this.read(start, end).bytes.subarray(0, this.pipeline.outBytes(start, end));
+  }
+
+  /** Bytes as they are, where they lie somewhere already. */
+  #held(from: number, length: number): Uint8Array | undefined {
+    if (this.#chunks) return this.#chunks.whole(from, from + length);
+    const { path: file, offset, crc32: check } = this.#program;
+    return check ? undefined : this.#place.window.bytes(file, offset + from, length);
   }
 
   /** Canonical bytes of elements [start, end) at the begin of a slot. `start` is a multiple of 8. */
   read(start: number, end: number): Slot {
-    const { arena, files } = this.#place;
+    const { arena } = this.#place;
     const { path: file, offset, inBits, crc32: check } = this.#program;
     const [first, second] = this.#slots;
     const whole = this.pipeline.around({ start, end });
     const raw = first.bytes.subarray(0, this.pipeline.inBytes(whole.start, whole.end));
     const at = (whole.start * inBits) / 8;
     if (this.#chunks) this.#chunks.read(at, raw);
-    else preadExactly(files.reader(file), raw, offset + at, path.basename(file));
+    else this.#place.read(file, raw, offset + at);
     if (check) this.rawCrc = crc32(raw, this.rawCrc);
     const slot = this.pipeline.run(arena, first, second, whole.end - whole.start, whole.start);
     if (whole.start < start) {

@@ -1,4 +1,5 @@
 import { type Details, type ErrorCode, MlserError } from '../errors.js';
+import type { WindowRange } from './source-window.js';
 import type { Task, TaskResult } from './tasks.js';
 
 /** What a worker is started with: memory shared with the main thread. */
@@ -12,6 +13,7 @@ export interface WorkerSetup {
 export interface ToWorker {
   readonly batch: number;
   readonly tasks: readonly Task[];
+  readonly window: WindowRange | undefined;
 }
 
 /** An error in a form that can be sent. */

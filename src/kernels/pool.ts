@@ -3,22 +3,26 @@ import { Worker } from 'node:worker_threads';
 import type { WorkContext } from '../core/format.js';
 import { execute, inTensor } from './execute.js';
 import { builtFile } from './location.js';
+import { type Batch, plainBatches, taskBytes } from './merge-tasks.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
 import { needsCodecs, type Task, type TaskResult } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** Starting a worker costs about 30 ms: less than this is done on the main thread in that time. */
 const PARALLEL_BYTES = 64 << 20;
-/** Small tasks are sent together. */
-const BATCH_BYTES = 16 << 20;
-const BATCH_TASKS = 256;
 /** Batches a worker is given ahead, so that it never waits for the main thread. */
 const AHEAD = 2;
 /** How often progress is told, and how long the main thread works before it lets others in. */
 const TICK_MS = 50;
 
+/** Who does tasks. */
+export interface Pool {
+  /** The results in the order of the tasks. Rejects with the error of a task, or E_INTERRUPTED on `signal`. */
+  run(tasks: readonly Task[], signal?: AbortSignal): Promise<TaskResult[]>;
+}
+
 /** Does tasks: on this thread if they are little, else in up to `context.threads` workers, started when needed. */
-export class Pool {
+class WorkerPool implements Pool {
   readonly #context: WorkContext;
   readonly #setup: WorkerSetup = { stop: new SharedArrayBuffer(4), done: new SharedArrayBuffer(8) };
   readonly #workers: Worker[] = [];
@@ -28,12 +32,16 @@ export class Pool {
     this.#context = context;
   }
 
-  /** The results in the order of the tasks. Rejects with the error of a task, or E_INTERRUPTED on `signal`. */
-  async run(tasks: readonly Task[], signal?: AbortSignal): Promise<TaskResult[]> {
+  run(tasks: readonly Task[], signal?: AbortSignal): Promise<TaskResult[]> {
+    return this.runBatches(plainBatches(tasks), signal);
+  }
+
+  /** The same, batch by batch. */
+  async runBatches(batches: readonly Batch[], signal?: AbortSignal): Promise<TaskResult[]> {
     if (signal?.aborted) throw interrupted();
-    const bytes = tasks.reduce((sum, task) => sum + taskBytes(task), 0);
-    if (this.#context.threads <= 1 || bytes < PARALLEL_BYTES) return this.#runHere(tasks, signal);
-    return this.#runInWorkers(tasks, signal);
+    const bytes = batches.reduce((sum, { tasks }) => sum + tasks.reduce((all, task) => all + taskBytes(task), 0), 0);
+    if (this.#context.threads <= 1 || bytes < PARALLEL_BYTES) return this.#runHere(batches, signal);
+    return this.#runInWorkers(batches, signal);
   }
 
   /** Stops the workers. Nothing is written any more once it resolves. */
@@ -42,24 +50,27 @@ export class Pool {
     await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
   }
 
-  async #runHere(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    if (tasks.some(needsCodecs)) await (await import('./codecs/index.js')).loadCodecs();
+  async #runHere(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
+    if (batches.some(({ tasks }) => tasks.some(needsCodecs))) await (await import('./codecs/index.js')).loadCodecs();
     const place = new Workplace();
     const results: TaskResult[] = [];
     let rested = performance.now();
     try {
-      for (const task of tasks) {
-        const running = execute(task, place);
-        for (let step = this.#step(running, task); ; step = this.#step(running, task)) {
-          if (step.done) {
-            results.push(step.value);
-            break;
+      for (const { tasks, window } of batches) {
+        place.window.open(window);
+        for (const task of tasks) {
+          const running = execute(task, place);
+          for (let step = this.#step(running, task); ; step = this.#step(running, task)) {
+            if (step.done) {
+              results.push(step.value);
+              break;
+            }
+            this.#context.progress.advance(step.value);
+            if (performance.now() - rested < TICK_MS) continue;
+            await setImmediate();
+            if (signal?.aborted) throw interrupted();
+            rested = performance.now();
           }
-          this.#context.progress.advance(step.value);
-          if (performance.now() - rested < TICK_MS) continue;
-          await setImmediate();
-          if (signal?.aborted) throw interrupted();
-          rested = performance.now();
         }
       }
     } finally {
@@ -76,8 +87,7 @@ export class Pool {
     }
   }
 
-  async #runInWorkers(tasks: readonly Task[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    const batches = batchesOf(tasks);
+  async #runInWorkers(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
     const results: (readonly TaskResult[])[] = batches.map(() => []);
     const threads = Math.min(this.#context.threads, batches.length);
     while (this.#workers.length < threads) this.#workers.push(this.#start());
@@ -91,7 +101,8 @@ export class Pool {
         const give = (worker: Worker): void => {
           const batch = next++;
           const mine = batches[batch];
-          if (mine) worker.postMessage({ batch, tasks: mine } satisfies ToWorker);
+          if (mine)
+            worker.postMessage({ batch, tasks: mine.tasks, window: mine.window } satisfies ToWorker);
         };
         const take = (worker: Worker, { batch, results: found, failure }: FromWorker): void => {
           if (failure) {
@@ -143,30 +154,23 @@ export class Pool {
   }
 }
 
-/** A pool for the time of `work`. */
+/** A pool for the time of `work`. Where others are at work beside, tasks are done together with theirs. */
 export async function withPool<T>(context: WorkContext, work: (pool: Pool) => Promise<T>): Promise<T> {
-  const pool = new Pool(context);
+  const { shared } = context;
+  if (shared)
+    return work({ run: async (tasks, signal) => (await shared.run(tasks, signal)) as TaskResult[] });
+  return withWorkers(context, work);
+}
+
+/** Batches that were put together from the tasks of several outputs. */
+export const runBatches = (batches: readonly Batch[], context: WorkContext): Promise<TaskResult[]> =>
+  withWorkers(context, (pool) => pool.runBatches(batches, context.signal));
+
+async function withWorkers<T>(context: WorkContext, work: (pool: WorkerPool) => Promise<T>): Promise<T> {
+  const pool = new WorkerPool(context);
   try {
     return await work(pool);
   } finally {
     await pool.close();
   }
-}
-
-const taskBytes = (task: Task): number => ((task.end - task.start) * task.program.inBits) / 8;
-
-function batchesOf(tasks: readonly Task[]): Task[][] {
-  const batches: Task[][] = [];
-  let current: Task[] = [];
-  let bytes = 0;
-  for (const task of tasks) {
-    current.push(task);
-    bytes += taskBytes(task);
-    if (bytes < BATCH_BYTES && current.length < BATCH_TASKS) continue;
-    batches.push(current);
-    current = [];
-    bytes = 0;
-  }
-  if (current.length > 0) batches.push(current);
-  return batches;
 }

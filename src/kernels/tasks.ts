@@ -127,7 +127,9 @@ export interface LinearTask extends Range {
   readonly program: Program;
   readonly columns: number;
   readonly rounding: Rounding;
-  /** Scale and zero point of every column; absent: every row finds its own. */
+  /** The task has all rows, and finds one scale for all, or one for every column, by itself. */
+  readonly over?: 'all' | 'columns';
+  /** Scale and zero point of every column; absent, and `over` too: every row finds its own. */
   readonly scales?: Float32Array;
   readonly zeros?: Float32Array;
   readonly path: string;
@@ -247,7 +249,7 @@ export interface TaskResult {
   /** Magnitudes. */
   readonly sample?: Uint32Array;
   readonly magnitudes?: MagnitudeCounts;
-  /** Scales, then zero points, of the rows. */
+  /** Scales, then zero points, of the rows or what else has its own. */
   readonly parameters?: Float32Array;
   /** All zero points are the integer 0. */
   readonly zeroed?: boolean;

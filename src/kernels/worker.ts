@@ -22,7 +22,8 @@ function run(task: Task): TaskResult {
   }
 }
 
-function runBatch({ batch, tasks }: ToWorker): FromWorker {
+function runBatch({ batch, tasks, window }: ToWorker): FromWorker {
+  place.window.open(window);
   const results: TaskResult[] = [];
   for (const task of tasks) {
     try {

@@ -8,6 +8,7 @@ import { columnsAtOnce, fitsAreas } from './blocks-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { matrixShapes, matrixSpec, type NBitsMatrix, type NBitsSpec } from './matmul-nbits.js';
 import { ScratchTensors } from './scratch-tensors.js';
+import { sharedScratch } from './shared-scratch.js';
 
 export interface MatrixJob {
   readonly tensor: TensorSource;
@@ -35,10 +36,14 @@ interface Planned extends MatrixJob {
  * Matrices that lie in files as f32, quantized by the pool: each is read once, and what comes out goes into a scratch
  * file, with its errors counted on the way.
  */
-export async function quantizeMatrices(
+export function quantizeMatrices(
   jobs: readonly MatrixJob[],
   context: WorkContext,
 ): Promise<QuantizedMatrices> {
+  return sharedScratch('matrices', jobs, context, () => quantized(jobs, context));
+}
+
+async function quantized(jobs: readonly MatrixJob[], context: WorkContext): Promise<QuantizedMatrices> {
   const scratch = new ScratchTensors();
   try {
     const plans = jobs.flatMap((job) => planOf(job, scratch) ?? []);

@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import { pwriteExactly } from '../../io/disk.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
@@ -19,8 +19,6 @@ export const fitsAreas = (rows: number, block: number): boolean => Math.ceil(row
 export function* blocks(task: BlocksTask, place: Workplace): Generator<number, TaskResult> {
   const { arena, files } = place;
   const { program, rows, columns, first, last, bits, block, symmetric } = task;
-  const name = path.basename(program.path);
-  const input = files.reader(program.path);
   const [source, codes, scales, zeros] = [0, 1, 2, 3].map((i) => arena.codecArea(i));
   if (!source || !codes || !scales || !zeros) throw new Error('the arena has too few areas');
   const width = last - first;
@@ -33,11 +31,11 @@ export function* blocks(task: BlocksTask, place: Workplace): Generator<number, T
     const height = Math.min(block, rows - row);
     if (width === columns) {
       const at = program.offset + row * columns * 4;
-      preadExactly(input, source.bytes.subarray(0, height * width * 4), at, name);
+      place.read(program.path, source.bytes.subarray(0, height * width * 4), at);
     } else
       for (let i = 0; i < height; i++) {
         const at = program.offset + ((row + i) * columns + first) * 4;
-        preadExactly(input, source.bytes.subarray(i * width * 4, (i + 1) * width * 4), at, name);
+        place.read(program.path, source.bytes.subarray(i * width * 4, (i + 1) * width * 4), at);
       }
     arena.kernels.nbitsBlock(
       source.at,

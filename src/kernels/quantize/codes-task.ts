@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import { pwriteExactly } from '../../io/disk.js';
 import type { BlockFloatTask, CodesTask, PaletteTask, TaskResult } from '../tasks.js';
 import type { Workplace } from '../workplace.js';
 import { BlockScales, blockCoder, formatOf } from './block-floats.js';
@@ -63,16 +63,15 @@ function* written(task: CodesTask, place: Workplace, coder: Coder, all = pieces(
 
 function* pieces(
   { program, end: all }: CodesTask,
-  { arena, files }: Workplace,
+  place: Workplace,
   start = 0,
   end = all,
 ): Pieces {
-  const area = arena.codecArea(0);
-  const input = files.reader(program.path);
+  const area = place.arena.codecArea(0);
   for (let at = start; at < end; at += STEP) {
     const count = Math.min(STEP, end - at);
     const bytes = area.bytes.subarray(0, count * 4);
-    preadExactly(input, bytes, program.offset + at * 4, path.basename(program.path));
+    place.read(program.path, bytes, program.offset + at * 4);
     yield { at, values: new Float32Array(bytes.buffer, area.at, count) };
   }
 }

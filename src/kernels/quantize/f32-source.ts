@@ -1,6 +1,4 @@
-import * as path from 'node:path';
 import type { TensorSource } from '../../core/tensor.js';
-import { preadExactly } from '../../io/disk.js';
 import { BlockReader } from '../block-reader.js';
 import { castTensor } from '../cast.js';
 import { type Program, programOf } from '../program.js';
@@ -29,10 +27,9 @@ export function f32Reader(program: Program, place: Workplace): (start: number, e
     return (start, end) => reader.read(start, end);
   }
   const area = place.arena.codecArea(0);
-  const name = path.basename(program.path);
   return (start, end) => {
     const bytes = area.bytes.subarray(0, (end - start) * 4);
-    preadExactly(place.files.reader(program.path), bytes, program.offset + start * 4, name);
+    place.read(program.path, bytes, program.offset + start * 4);
     return area;
   };
 }

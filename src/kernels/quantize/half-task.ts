@@ -1,5 +1,3 @@
-import * as path from 'node:path';
-import { preadExactly } from '../../io/disk.js';
 import type { HalfTask, TaskResult } from '../tasks.js';
 import type { Workplace } from '../workplace.js';
 
@@ -14,17 +12,17 @@ export const HALVES = {
 
 export function* halfErrors(
   { program, half, start, end }: HalfTask,
-  { arena, files }: Workplace,
+  place: Workplace,
 ): Generator<number, TaskResult> {
+  const { arena } = place;
   const area = arena.codecArea(0);
   const { kernels, results } = arena;
   const { drop, tiny, limit } = HALVES[half];
   const sums = results.values.subarray(0, 6).fill(0);
-  const input = files.reader(program.path);
   for (let at = start; at < end; at += STEP_BYTES / 4) {
     const count = Math.min(STEP_BYTES / 4, end - at);
     const bytes = area.bytes.subarray(0, count * 4);
-    preadExactly(input, bytes, program.offset + at * 4, path.basename(program.path));
+    place.read(program.path, bytes, program.offset + at * 4);
     kernels.halfErrors(area.at, count, drop, tiny, limit, results.at);
     yield count * 4;
   }

@@ -12,7 +12,7 @@ import {
   withParameters,
 } from './affine.js';
 import { f32Program, STEP_ELEMENTS } from './f32-source.js';
-import { MOST_COLUMNS } from './linear-task.js';
+import { endsOfGroups, MOST_COLUMNS } from './linear-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { ScratchTensors } from './scratch-tensors.js';
 
@@ -46,8 +46,8 @@ interface Planned extends LinearJob {
 
 /**
  * Tensors that lie in files as f32, f16 or bf16, as integers of at most 8 bits with a scale for each index of the first or
- * the last axis, for blocks along the last one, or one for all, made by the pool. Where columns share scales, a pass looks
- * for ends first.
+ * the last axis, for blocks along the last one, or one for all, made by the pool. Where columns of a large
+ * tensor share scales, a pass looks for ends first.
  */
 export async function quantizeLinear(
   jobs: readonly LinearJob[],
@@ -101,14 +101,17 @@ function rangesOf({ program: { count }, columns }: Planned): { start: number; en
   }));
 }
 
-/** Scales and zero points of columns, or one of all. Undefined: rows find their own. Null: not all values are finite. */
+/** One task has all rows: it looks for the ends by itself, so that the bytes are read once. */
+const isOne = (plan: Planned): boolean => rangesOf(plan).length === 1;
+
+/** Scales and zero points of columns, or one of all. Undefined: tasks find their own. Null: not all values are finite. */
 async function columnParameters(
   plans: readonly Planned[],
   pool: Pool,
   signal: AbortSignal | undefined,
 ): Promise<(Parameters | null | undefined)[]> {
   const tasks = plans.map((plan): EndsTask[] =>
-    plan.byRow
+    plan.byRow || isOne(plan)
       ? []
       : rangesOf(plan).map((range) => ({
           kind: 'ends',
@@ -120,28 +123,18 @@ async function columnParameters(
   const results = await pool.run(tasks.flat(), signal);
   let at = 0;
   return plans.map((plan, i) => {
-    if (plan.byRow) return undefined;
+    if (plan.byRow || isOne(plan)) return undefined;
     const own = results.slice(at, at + (tasks[i]?.length ?? 0));
     at += own.length;
     if (!own.every(({ finite }) => finite)) return null;
-    return parametersOf({ ...joined(own, plan), finite: true }, plan.spec);
+    const groups = plan.spec.axis === undefined ? 1 : plan.columns;
+    const ends = endsOfGroups(
+      own.flatMap((result) => result.ends ?? []),
+      plan.columns,
+      groups,
+    );
+    return parametersOf({ ...ends, finite: true }, plan.spec);
   });
-}
-
-function joined(
-  results: readonly TaskResult[],
-  { columns, spec }: Planned,
-): { readonly min: Float32Array; readonly max: Float32Array } {
-  const groups = spec.axis === undefined ? 1 : columns;
-  const min = new Float32Array(groups).fill(Number.POSITIVE_INFINITY);
-  const max = new Float32Array(groups).fill(Number.NEGATIVE_INFINITY);
-  for (const { ends } of results)
-    for (let column = 0; column < columns; column++) {
-      const group = groups === 1 ? 0 : column;
-      min[group] = Math.min(min[group] ?? 0, ends?.[column] ?? 0);
-      max[group] = Math.max(max[group] ?? 0, ends?.[columns + column] ?? 0);
-    }
-  return { min, max };
 }
 
 function linearTasks(
@@ -159,6 +152,7 @@ function linearTasks(
     kind: 'linear',
     ...{ program, columns, rounding: { dtype, symmetric, reduceRange }, codesAt, path: scratch.path },
     ...(found ? { scales: all(found.scales), zeros: all(found.zeros) } : {}),
+    ...(plan.byRow || found ? {} : { over: spec.axis === undefined ? ('all' as const) : ('columns' as const) }),
     ...range,
   }));
 }
@@ -171,13 +165,14 @@ function gathered(
   scratch: ScratchTensors,
 ): QuantizedAffine {
   if (!task || !results.every(({ finite }) => finite)) return {};
-  const affine = withParameters(tensor, spec, found ?? ofRows(results));
+  const affine = withParameters(tensor, spec, found ?? foundBy(results));
   const codes = scratch.tensor(affine.codes.info, task.codesAt);
   const errors = results.flatMap((result) => result.errors ?? []);
   return { affine: { ...affine, codes }, loss: lossOf(errors, program.count) };
 }
 
-function ofRows(results: readonly TaskResult[]): Parameters {
+/** What tasks found by themselves. */
+function foundBy(results: readonly TaskResult[]): Parameters {
   const parts = results.flatMap(({ parameters }) => parameters ?? []);
   const count = parts.reduce((sum, part) => sum + part.length / 2, 0);
   const found = { scales: new Float32Array(count), zeros: new Int32Array(count) };

@@ -6,7 +6,7 @@ import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
 import { f32Reader } from './f32-source.js';
 import { integersOf } from './integers.js';
-import { affineOf } from './parameters.js';
+import { affineOf, type Rounding } from './parameters.js';
 
 /** Bytes read at a time: what is left of them should still be in the cache when it is written. */
 const STEP_BYTES = 1 << 20;
@@ -33,6 +33,17 @@ const floats = ({ bytes, at }: Slot, count: number): Float32Array =>
   new Float32Array(bytes.buffer, at, count);
 
 export function* ends(task: EndsTask, place: Workplace): Generator<number, TaskResult> {
+  const { ends, finite } = yield* endsOf(task, place);
+  return { ends, finite };
+}
+
+interface Ends {
+  /** Least, then greatest values. */
+  readonly ends: Float32Array;
+  readonly finite: boolean;
+}
+
+function* endsOf(task: EndsTask | LinearTask, place: Workplace): Generator<number, Ends> {
   const { columns } = task;
   const { kernels } = place.arena;
   const [low, high] = [place.arena.codecArea(1), place.arena.codecArea(2)];
@@ -49,7 +60,65 @@ export function* ends(task: EndsTask, place: Workplace): Generator<number, TaskR
   return { ends: both, finite: odd === 0 };
 }
 
+/** The ends of columns or, where there is one group, of all of them; of several ranges of rows. */
+export function endsOfGroups(
+  parts: readonly Float32Array[],
+  columns: number,
+  groups: number,
+): { readonly min: Float32Array; readonly max: Float32Array } {
+  const min = new Float32Array(groups).fill(Number.POSITIVE_INFINITY);
+  const max = new Float32Array(groups).fill(Number.NEGATIVE_INFINITY);
+  for (const ends of parts)
+    for (let column = 0; column < columns; column++) {
+      const group = groups === 1 ? 0 : column;
+      min[group] = Math.min(min[group] ?? 0, ends[column] ?? 0);
+      max[group] = Math.max(max[group] ?? 0, ends[columns + column] ?? 0);
+    }
+  return { min, max };
+}
+
+/** Scales, then zero points, from the ends of what shares them. */
+function parametersFrom(ends: Float32Array, columns: number, over: 'all' | 'columns', rounding: Rounding): Float32Array {
+  const groups = over === 'all' ? 1 : columns;
+  const { min, max } = endsOfGroups([ends], columns, groups);
+  const found = new Float32Array(2 * groups);
+  for (let i = 0; i < groups; i++) {
+    const { scale, zeroPoint } = affineOf(min[i] ?? 0, max[i] ?? 0, rounding);
+    found[i] = scale;
+    found[groups + i] = zeroPoint;
+  }
+  return found;
+}
+
+/** Integers of all rows, with the scales that their ends ask for: the second look is mostly from a cache. */
 export function* linear(task: LinearTask, place: Workplace): Generator<number, TaskResult> {
+  const { over, columns, rounding } = task;
+  if (!over) return yield* rounded(task, place);
+  const { ends, finite } = yield* knownEnds(task, place);
+  if (!finite) return { finite };
+  const parameters = parametersFrom(ends, columns, over, rounding);
+  const groups = parameters.length / 2;
+  const all = (values: Float32Array): Float32Array =>
+    groups === columns ? values : new Float32Array(columns).fill(values[0] ?? 0);
+  const [scales, zeros] = [all(parameters.subarray(0, groups)), all(parameters.subarray(groups))];
+  return { ...(yield* rounded({ ...task, scales, zeros }, place)), parameters };
+}
+
+/** The same tensor may be wanted as other integers right afterwards. */
+function* knownEnds(task: LinearTask, place: Workplace): Generator<number, Ends> {
+  const { program, columns, start, end } = task;
+  const key = JSON.stringify([program, columns, start, end]);
+  if (place.ends?.key !== key) {
+    const running = endsOf(task, place);
+    let step = running.next();
+    // Bytes count as done when they are written.
+    for (; !step.done; step = running.next()) yield 0;
+    place.ends = { key, ...step.value };
+  }
+  return place.ends;
+}
+
+function* rounded(task: LinearTask, place: Workplace): Generator<number, TaskResult> {
   const { columns, rounding, scales, zeros, codesAt } = task;
   const { arena, files } = place;
   const { kernels, results } = arena;

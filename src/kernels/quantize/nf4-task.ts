@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import { preadExactly, pwriteExactly } from '../../io/disk.js';
+import { pwriteExactly } from '../../io/disk.js';
 import type { BlockFloatTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
@@ -66,13 +66,12 @@ function putTables(area: Slot): { readonly borders: number; readonly levels: num
   return { borders: area.at, levels: area.at + behind };
 }
 
-function* inOrder({ program, end }: BlockFloatTask, { arena, files }: Workplace): Generator<Piece> {
-  const area = arena.codecArea(0);
-  const input = files.reader(program.path);
+function* inOrder({ program, end }: BlockFloatTask, place: Workplace): Generator<Piece> {
+  const area = place.arena.codecArea(0);
   for (let at = 0; at < end; at += STEP) {
     const count = Math.min(STEP, end - at);
     const bytes = area.bytes.subarray(0, count * 4);
-    preadExactly(input, bytes, program.offset + at * 4, path.basename(program.path));
+    place.read(program.path, bytes, program.offset + at * 4);
     yield { at, source: area.at, count };
   }
 }
@@ -81,17 +80,16 @@ function* inOrder({ program, end }: BlockFloatTask, { arena, files }: Workplace)
 function* turned(
   { program }: BlockFloatTask,
   [rows, columns]: readonly [number, number],
-  { arena, files }: Workplace,
+  place: Workplace,
 ): Generator<Piece> {
+  const { arena } = place;
   const [lines, area] = [arena.codecArea(0), arena.codecArea(1)];
-  const input = files.reader(program.path);
-  const name = path.basename(program.path);
   const step = Math.min(columns, Math.floor(TURNED / rows / 2) * 2);
   for (let first = 0; first < columns; first += step) {
     const width = Math.min(step, columns - first);
     for (let row = 0; row < rows; row++) {
       const bytes = lines.bytes.subarray(row * width * 4, (row + 1) * width * 4);
-      preadExactly(input, bytes, program.offset + (row * columns + first) * 4, name);
+      place.read(program.path, bytes, program.offset + (row * columns + first) * 4);
     }
     arena.kernels.turnF32(lines.at, width * 4, rows, width, area.at);
     yield { at: first * rows, source: area.at, count: width * rows };

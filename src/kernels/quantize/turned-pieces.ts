@@ -1,5 +1,3 @@
-import * as path from 'node:path';
-import { preadExactly } from '../../io/disk.js';
 import type { BlockFloatTask } from '../tasks.js';
 import type { Workplace } from '../workplace.js';
 
@@ -10,10 +8,8 @@ const STEP = 1 << 20;
 export function* turnedPieces(
   { program }: BlockFloatTask,
   [rows, columns]: readonly [number, number],
-  { files }: Workplace,
+  place: Workplace,
 ): Generator<{ readonly at: number; readonly values: Float32Array }> {
-  const input = files.reader(program.path);
-  const name = path.basename(program.path);
   // An even number of columns: codes of 4 bits begin on a byte.
   const step = Math.min(columns, Math.max(2, Math.floor(STEP / rows / 2) * 2));
   const line = new Float32Array(step);
@@ -22,7 +18,7 @@ export function* turnedPieces(
     const count = Math.min(step, columns - first);
     const bytes = new Uint8Array(line.buffer, 0, count * 4);
     for (let row = 0; row < rows; row++) {
-      preadExactly(input, bytes, program.offset + (row * columns + first) * 4, name);
+      place.read(program.path, bytes, program.offset + (row * columns + first) * 4);
       for (let i = 0, to = row; i < count; i++, to += rows) values[to] = line[i] ?? 0;
     }
     yield { at: first * rows, values: values.subarray(0, count * rows) };

@@ -1,0 +1,26 @@
+/** What one of several outputs that are made side by side is at. */
+export type Stage =
+  /** Finding out what is to be written, with scratch files. */
+  | 'make'
+  | 'write'
+  /** Reading back what was written. */
+  | 'check';
+
+/**
+ * A seat at a place where outputs that are made side by side of the same files meet, so that these are read once for all
+ * of them (`kernels/meeting.ts` is that place).
+ */
+export interface SharedWork {
+  /** Does tasks of the pool, together with those of the others. */
+  run(tasks: readonly object[], signal: AbortSignal | undefined): Promise<readonly object[]>;
+  /** What `make` gives for a key, which is done for the first that asks; the others wait for that. */
+  once<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** Does `work` while nobody else does anything: what takes much memory by itself, or is timed. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
+  /** From now on. Nobody gets to a stage before all have left those before it. */
+  stage(stage: Stage): void;
+}
+
+/** Does `work` alone, where there are others. */
+export const alone = <T>(shared: SharedWork | undefined, work: () => Promise<T>): Promise<T> =>
+  shared ? shared.alone(work) : work();

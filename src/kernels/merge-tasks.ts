@@ -1,0 +1,101 @@
+import { spanBytes } from './pipeline.js';
+import type { WindowRange } from './source-window.js';
+import type { Task } from './tasks.js';
+
+/** Tasks that one worker does one after the other. */
+export interface Batch {
+  readonly tasks: readonly Task[];
+  /** A range that several of them read: it is read once. */
+  readonly window?: WindowRange;
+}
+
+/** Bytes that a worker holds of a file while the tasks that read them are done: a range of comparisons fits, and a bit. */
+const WINDOW_BYTES = 33 << 20;
+/** Tasks that share nothing are sent together up to this. */
+const BATCH_BYTES = 16 << 20;
+const BATCH_TASKS = 256;
+
+interface Placed extends WindowRange {
+  readonly task: Task;
+  /** In the order that they came. */
+  readonly index: number;
+}
+
+/**
+ * Batches of tasks of several outputs, with the places of their results in the order of `tasks`. Tasks that read the same
+ * range of a file come into one batch, whatever they make of it, so that their worker reads it once. What does not fit the
+ * window (a weight that is read column by column and is larger) reads for itself.
+ */
+export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order: number[] } {
+  const placed = tasks.map(placeOf).sort(byPlace);
+  const batches: Batch[] = [];
+  const order: number[] = [];
+  let group: Placed[] = [];
+  const close = (): void => {
+    if (group.length === 0) return;
+    batches.push(...batchesOf(group));
+    order.push(...group.map(({ index }) => index));
+    group = [];
+  };
+  const apart: Placed[] = [];
+  for (const one of placed) {
+    if (one.task.program.coded || one.to - one.from > WINDOW_BYTES) {
+      apart.push(one);
+      continue;
+    }
+    const [first] = group;
+    if (first && (first.path !== one.path || one.to - first.from > WINDOW_BYTES)) close();
+    group.push(one);
+  }
+  close();
+  for (const one of apart) {
+    group = [one];
+    close();
+  }
+  return { batches, order };
+}
+
+/** The range of its file that a task reads. */
+function placeOf(task: Task, index: number): Placed {
+  const { program } = task;
+  const whole = task.kind === 'blocks';
+  const [start, end] = whole ? [0, task.rows * task.columns] : [task.start, task.end];
+  const from = program.offset + Math.floor((start * program.inBits) / 8);
+  return { task, index, path: program.path, from, to: from + spanBytes(program.inBits, start, end) };
+}
+
+const byPlace = (a: Placed, b: Placed): number =>
+  a.path < b.path ? -1 : a.path > b.path ? 1 : a.from - b.from || a.to - b.to || a.index - b.index;
+
+/** One batch with a window where bytes are read more than once, else as many as there is work for. */
+function batchesOf(group: readonly Placed[]): Batch[] {
+  const [first] = group;
+  if (!first) return [];
+  const to = Math.max(...group.map((one) => one.to));
+  const read = group.reduce((sum, one) => sum + one.to - one.from, 0);
+  if (read > to - first.from) {
+    const window = { path: first.path, from: first.from, to };
+    return [{ tasks: group.map(({ task }) => task), window }];
+  }
+  return plainBatches(group.map(({ task }) => task));
+}
+
+/** Canonical bytes that a task is about, in the file. */
+export const taskBytes = (task: Task): number => ((task.end - task.start) * task.program.inBits) / 8;
+
+/** Tasks in their order, small ones together. */
+export function plainBatches(tasks: readonly Task[]): Batch[] {
+  const batches: Batch[] = [];
+  let current: Task[] = [];
+  let bytes = 0;
+  for (const task of tasks) {
+    current.push(task);
+    bytes += taskBytes(task);
+    if (bytes < BATCH_BYTES && current.length < BATCH_TASKS) continue;
+    batches.push({ tasks: current });
+    current = [];
+    bytes = 0;
+  }
+  if (current.length > 0) batches.push({ tasks: current });
+  return batches;
+}
