@@ -19,7 +19,7 @@ interface Request {
 /**
  * Where outputs meet that are made side by side of the same files. Each has a seat and goes its own way, as if it were
  * alone, until it needs the pool; once all have come so far, the tasks of all are done together, a range of a file after
- * the other (`merge-tasks.ts`). What is asked for alone (runs of models) comes when no tasks are left, one after the other.
+ * the other (`merge-tasks.ts`). What is asked for alone (runs of models) is done one after the other, while nothing else is.
  * Who fails has failed alone: a seat that is left holds nobody up.
  */
 export class Meeting {
@@ -29,7 +29,7 @@ export class Meeting {
   readonly #found = new Map<string, TaskResult>();
   readonly #made = new Map<string, Promise<unknown>>();
   #requests: Request[] = [];
-  readonly #turns: (() => void)[] = [];
+  #turns: readonly { readonly seat: Seat; give(): void }[] = [];
   #busy = false;
   #looking = false;
 
@@ -49,17 +49,30 @@ export class Meeting {
     }
   }
 
-  ask(request: Request): void {
-    this.#requests.push(request);
-    request.signal?.addEventListener('abort', () => this.#withdraw(request), { once: true });
-    if (request.signal?.aborted) this.#withdraw(request);
-    this.look();
+  async ask(
+    seat: Seat,
+    tasks: readonly Task[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly TaskResult[]> {
+    let withdraw = (): void => {};
+    try {
+      return await new Promise((resolve, reject) => {
+        const request = { seat, tasks, signal, resolve, reject };
+        this.#requests.push(request);
+        withdraw = () => this.#withdraw(request);
+        signal?.addEventListener('abort', withdraw);
+        if (signal?.aborted) withdraw();
+        this.look();
+      });
+    } finally {
+      signal?.removeEventListener('abort', withdraw);
+    }
   }
 
   /** The seat is given its turn once nobody does anything; it has to hand it back. */
-  turn(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#turns.push(resolve);
+  turn(seat: Seat): Promise<void> {
+    return new Promise((give) => {
+      this.#turns = [...this.#turns, { seat, give }];
       this.look();
     });
   }
@@ -77,7 +90,7 @@ export class Meeting {
   /** `waiting`: whoever waits for another's work is told from one who works. */
   once<T>(key: string, make: () => Promise<T>, waiting: (made: Promise<T>) => Promise<T>): Promise<T> {
     const known = this.#made.get(key) as Promise<T> | undefined;
-    if (known) return waiting(known);
+    if (known !== undefined) return waiting(known);
     const made = make();
     this.#made.set(key, made);
     return made;
@@ -95,18 +108,20 @@ export class Meeting {
 
   #next(): void {
     if (this.#busy || [...this.#seats].some(({ works }) => works)) return;
-    const stage = STAGES.find((one) => this.#requests.some(({ seat }) => seat.at === one));
-    if (stage !== undefined) {
+    const waiting = [...this.#requests, ...this.#turns];
+    const stage = STAGES.find((one) => waiting.some(({ seat }) => seat.at === one));
+    if (stage === undefined) return;
+    const turn = this.#turns.find(({ seat }) => seat.at === stage);
+    if (!turn) {
       const now = this.#requests.filter(({ seat }) => seat.at === stage);
       this.#requests = this.#requests.filter((request) => !now.includes(request));
       void this.#together(now, stage);
       return;
     }
-    const turn = this.#turns.shift();
-    if (!turn) return;
+    this.#turns = this.#turns.filter((one) => one !== turn);
     this.#busy = true;
     this.#context.progress.stage('run', 0);
-    turn();
+    turn.give();
   }
 
   #withdraw(request: Request): void {
@@ -198,11 +213,7 @@ class Seat implements SharedWork {
     const own = tasks as readonly Task[];
     if (this.#alone) return this.#meeting.runAlone(own, signal);
     if (own.length === 0) return Promise.resolve([]);
-    return this.#waits(
-      new Promise<readonly TaskResult[]>((resolve, reject) => {
-        this.#meeting.ask({ seat: this, tasks: own, signal, resolve, reject });
-      }),
-    );
+    return this.#waits(this.#meeting.ask(this, own, signal));
   }
 
   once<T>(key: string, make: () => Promise<T>): Promise<T> {
@@ -211,7 +222,7 @@ class Seat implements SharedWork {
 
   async alone<T>(work: () => Promise<T>): Promise<T> {
     if (this.#alone) return work();
-    await this.#waits(this.#meeting.turn());
+    await this.#waits(this.#meeting.turn(this));
     this.#alone = true;
     try {
       return await work();

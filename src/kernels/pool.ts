@@ -39,7 +39,10 @@ class WorkerPool implements Pool {
   /** The same, batch by batch. */
   async runBatches(batches: readonly Batch[], signal?: AbortSignal): Promise<TaskResult[]> {
     if (signal?.aborted) throw interrupted();
-    const bytes = batches.reduce((sum, { tasks }) => sum + tasks.reduce((all, task) => all + taskBytes(task), 0), 0);
+    const bytes = batches.reduce(
+      (sum, { tasks }) => sum + tasks.reduce((all, task) => all + taskBytes(task), 0),
+      0,
+    );
     if (this.#context.threads <= 1 || bytes < PARALLEL_BYTES) return this.#runHere(batches, signal);
     return this.#runInWorkers(batches, signal);
   }
@@ -51,7 +54,8 @@ class WorkerPool implements Pool {
   }
 
   async #runHere(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    if (batches.some(({ tasks }) => tasks.some(needsCodecs))) await (await import('./codecs/index.js')).loadCodecs();
+    if (batches.some(({ tasks }) => tasks.some(needsCodecs)))
+      await (await import('./codecs/index.js')).loadCodecs();
     const place = new Workplace();
     const results: TaskResult[] = [];
     let rested = performance.now();
@@ -101,8 +105,7 @@ class WorkerPool implements Pool {
         const give = (worker: Worker): void => {
           const batch = next++;
           const mine = batches[batch];
-          if (mine)
-            worker.postMessage({ batch, tasks: mine.tasks, window: mine.window } satisfies ToWorker);
+          if (mine) worker.postMessage({ batch, tasks: mine.tasks, window: mine.window } satisfies ToWorker);
         };
         const take = (worker: Worker, { batch, results: found, failure }: FromWorker): void => {
           if (failure) {

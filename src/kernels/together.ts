@@ -1,15 +1,19 @@
+import { interrupted } from './messages.js';
+
+type Job = (signal: AbortSignal) => Promise<void>;
+
 /** Runs jobs side by side; the first that fails stops the others, and all have ended when this settles. */
 export async function together(
   outer: AbortSignal | undefined,
-  jobs: readonly ((signal: AbortSignal) => Promise<void>)[],
+  jobs: readonly Job[] | ((signal: AbortSignal) => readonly Job[]),
 ): Promise<void> {
   const controller = new AbortController();
-  const abort = (): void => controller.abort();
+  const abort = (): void => controller.abort(interrupted());
   if (outer?.aborted) abort();
   outer?.addEventListener('abort', abort);
   let failure: { readonly error: unknown } | undefined;
   await Promise.all(
-    jobs.map(async (job) => {
+    (typeof jobs === 'function' ? jobs(controller.signal) : jobs).map(async (job) => {
       try {
         await job(controller.signal);
       } catch (error) {

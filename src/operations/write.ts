@@ -7,6 +7,7 @@ import type { InputFiles, OutputFiles } from '../io/files.js';
 import { stageOutput } from '../io/staged.js';
 import type { Runtime } from '../runtime/process.js';
 import type { GateResult, ValidationLevel } from '../validate/report.js';
+import type { SourceRun } from '../validate/source-run.js';
 import { bytesOf } from './inspect.js';
 import type { OpenedModel } from './open.js';
 import { type OutputFormat, outputFormat } from './output.js';
@@ -30,6 +31,14 @@ export interface OutputOptions {
   readonly tolerance?: number;
   /** Set by a pipeline, of which this is a step. */
   readonly partOf?: StepOfPipeline;
+  /** Set where several outputs are made of one model, side by side. */
+  readonly beside?: Beside;
+}
+
+/** What outputs of one model share. Who made it closes it. */
+export interface Beside {
+  readonly runtime: Runtime;
+  readonly sourceRun: SourceRun;
 }
 
 /** What a pipeline and the writing of one of its steps have to tell each other. */
@@ -126,8 +135,12 @@ export async function writeModel(asked: WriteRequest, context: WorkContext): Pro
       .flatMap(({ files }) => files.opened().flatMap((file) => file.path ?? [])),
   });
   // Its process starts while the output is written.
-  const runtime =
-    options.validate === 'run' ? (await import('../validate/gate.js')).startWarm(context) : undefined;
+  const own =
+    options.validate === 'run' && !options.beside
+      ? (await import('../validate/gate.js')).startWarm(context)
+      : undefined;
+  const runtime = options.beside?.runtime ?? own;
+  context.shared?.stage('write');
   try {
     context.progress.stage('write', bytesOf(intended.tensors));
     const extra = (await request.before?.(files, context)) ?? {};
@@ -156,7 +169,7 @@ export async function writeModel(asked: WriteRequest, context: WorkContext): Pro
     await files.abort();
     throw error;
   } finally {
-    await runtime?.close();
+    await own?.close();
     unmake?.();
   }
 }
@@ -193,6 +206,7 @@ async function prove(
     ...(options.labels === undefined ? {} : { labels: options.labels }),
     ...(options.tolerance === undefined ? {} : { tolerance: options.tolerance }),
     ...(runtime ? { runtime } : {}),
+    ...(options.beside ? { sourceRun: options.beside.sourceRun } : {}),
     context,
   });
 }

@@ -1,16 +1,19 @@
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
+import { alone } from '../core/shared-work.js';
 import { type Finding, finding, MlserError } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
 import { type ActualDevice, chooseDevice, parseDevice } from '../runtime/devices.js';
 import { type Runtime, startRuntime } from '../runtime/process.js';
 import { acceptanceOf } from './acceptance.js';
 import { checkAgainst } from './against.js';
+import { refusal } from './prepare.js';
 import { type KnownFigures, type Proof, proveWeights } from './proof.js';
 import { checkReadable } from './readable.js';
 import type { GateResult, ValidationLevel, ValidationReport } from './report.js';
-import { type Acceptance, refusal, runGraph } from './run.js';
+import { type Acceptance, runGraph } from './run.js';
 import { notRunnable, type Runnable, runnable, uncallable } from './runnable.js';
+import type { SourceRun } from './source-run.js';
 import { checkStructure, reopen } from './structure.js';
 import { Verdict } from './verdict.js';
 import { checkWeights, type WeightsRequest, type WeightsResult } from './weights.js';
@@ -40,6 +43,8 @@ export interface GateRequest {
   readonly tolerance?: number;
   /** Started before, by `startWarm`; who started it closes it. */
   readonly runtime?: Runtime;
+  /** The run of the source, where several outputs are compared with it. */
+  readonly sourceRun?: SourceRun;
   readonly context: WorkContext;
 }
 
@@ -58,6 +63,7 @@ export function startWarm(context: WorkContext): Runtime {
 export async function runGate(request: GateRequest): Promise<GateResult> {
   const { level, context, intended, source, staged, sourceFiles } = request;
   if (level === 'none') return new Verdict(level, request.device).result();
+  context.shared?.stage('check');
   return withRuntime(request, async (runtime, device) => {
     const verdict = new Verdict(level, device);
     const { reopened, findings } = await reopen(staged, context);
@@ -80,8 +86,8 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
 
     const reference = runnable(source, sourceFiles);
     verdict.add(notRunnable(source, sourceFiles));
-    await execute(verdict, runtime, {
-      ...optional({ inputs: request.inputs, labels: request.labels }),
+    const execution = {
+      ...optional({ inputs: request.inputs, labels: request.labels, sourceRun: request.sourceRun }),
       model: written,
       files: staged,
       ...(target ? { target } : {}),
@@ -90,7 +96,8 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
       acceptance: acceptanceOf({ ...request, written, device }),
       anyFloat: request.quantized !== undefined,
       context,
-    });
+    };
+    await alone(context.shared, () => execute(verdict, runtime, execution));
     verdict.add(accuracyLost(verdict.report.accuracy, request.maxAccuracyDrop));
     return verdict.result();
   });
@@ -247,6 +254,7 @@ interface Execution {
   readonly device: ActualDevice;
   readonly acceptance: Acceptance;
   readonly anyFloat?: boolean;
+  readonly sourceRun?: SourceRun;
   /** Our own figures of its tensors, where they are known. */
   readonly figures?: KnownFigures;
   readonly context: WorkContext;

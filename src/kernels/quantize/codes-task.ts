@@ -61,12 +61,7 @@ function* written(task: CodesTask, place: Workplace, coder: Coder, all = pieces(
   return { finite: true, errors };
 }
 
-function* pieces(
-  { program, end: all }: CodesTask,
-  place: Workplace,
-  start = 0,
-  end = all,
-): Pieces {
+function* pieces({ program, end: all }: CodesTask, place: Workplace, start = 0, end = all): Pieces {
   const area = place.arena.codecArea(0);
   for (let at = start; at < end; at += STEP) {
     const count = Math.min(STEP, end - at);

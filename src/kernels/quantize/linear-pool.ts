@@ -152,7 +152,9 @@ function linearTasks(
     kind: 'linear',
     ...{ program, columns, rounding: { dtype, symmetric, reduceRange }, codesAt, path: scratch.path },
     ...(found ? { scales: all(found.scales), zeros: all(found.zeros) } : {}),
-    ...(plan.byRow || found ? {} : { over: spec.axis === undefined ? ('all' as const) : ('columns' as const) }),
+    ...(plan.byRow || found
+      ? {}
+      : { over: spec.axis === undefined ? ('all' as const) : ('columns' as const) }),
     ...range,
   }));
 }

@@ -78,7 +78,12 @@ export function endsOfGroups(
 }
 
 /** Scales, then zero points, from the ends of what shares them. */
-function parametersFrom(ends: Float32Array, columns: number, over: 'all' | 'columns', rounding: Rounding): Float32Array {
+function parametersFrom(
+  ends: Float32Array,
+  columns: number,
+  over: 'all' | 'columns',
+  rounding: Rounding,
+): Float32Array {
   const groups = over === 'all' ? 1 : columns;
   const { min, max } = endsOfGroups([ends], columns, groups);
   const found = new Float32Array(2 * groups);

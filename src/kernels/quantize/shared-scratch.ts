@@ -18,7 +18,12 @@ export async function sharedScratch<T extends Made>(
   make: () => Promise<T>,
 ): Promise<T> {
   if (!shared) return make();
-  const what = jobs.map(({ tensor, ...rest }) => [tensor.info, programOf(tensor)?.path, programOf(tensor)?.offset, rest]);
+  const what = jobs.map(({ tensor, ...rest }) => [
+    tensor.info,
+    programOf(tensor)?.path,
+    programOf(tensor)?.offset,
+    rest,
+  ]);
   const entry = await shared.once(JSON.stringify([kind, what]), async () => ({
     made: await make(),
     holders: new Set<symbol>(),

@@ -6,7 +6,7 @@ import { generateFeeds } from '../../runtime/feeds.js';
 import type { Session } from '../../runtime/process.js';
 import type { ValueInfo, Values } from '../../runtime/values.js';
 import { findFeeds } from '../../validate/find-feeds.js';
-import { cutsWrongly } from '../../validate/run.js';
+import { cutsWrongly } from '../../validate/prepare.js';
 import { inputsOf, type Runnable } from '../../validate/runnable.js';
 
 /** Feeds of a graph for any batch, or the one batch that it takes. */

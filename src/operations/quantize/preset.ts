@@ -9,6 +9,7 @@ import { writeModel } from '../write.js';
 import { twinEntry } from './preset-twin.js';
 import { type QuantizeOptions, quantizeOpened, refuseQuantized, writeOptionsOf } from './quantize.js';
 import type { PresetReport, QuantizeReport, VariantEntry } from './report.js';
+import { sideBySide } from './side-by-side.js';
 import {
   CHUNK_BYTES,
   chunksOf,
@@ -30,8 +31,8 @@ export interface PresetOptions
 const OF_A_VARIANT: ReadonlySet<string> = new Set(['E_RUNTIME', 'E_UNSUPPORTED', 'E_LIMIT', 'E_VALIDATION']);
 
 /**
- * Writes every variant of a model that a client loads. The model is opened once; one that fails stops no other, and what two
- * variants have in common is made once.
+ * Writes every variant of a model that a client loads. The model is opened once, read once for all, and run once; a variant
+ * that fails stops no other, and what two variants have in common is made once.
  */
 export const quantizePreset = (
   input: string,
@@ -62,12 +63,18 @@ export const quantizePreset = (
     const made = options.dryRun ? [] : [folder, home].map((one) => makeFolder(one));
     try {
       const entries: VariantEntry[] = [];
-      for (const [i, variant] of variants.entries()) {
-        const twin = entries[variants.slice(0, i).findIndex((other) => isTwin(other, variant))];
-        const entry = twin
-          ? twinEntry(twin, home, variant, options, context)
-          : entryOf(opened, home, variant, options, context);
-        entries.push(await entry);
+      const own = variants.filter((variant, i) => variants.findIndex((one) => isTwin(one, variant)) === i);
+      const written = await sideBySide(
+        own,
+        (variant, beside, work) => entryOf(opened, home, variant, { ...options, beside }, work),
+        options,
+        context,
+      );
+      for (const variant of variants) {
+        const entry = written.get(variant);
+        const twin = written.get(own.find((other) => isTwin(other, variant)) ?? variant);
+        if (entry) entries.push(entry);
+        else if (twin) entries.push(await twinEntry(twin, home, variant, options, context));
       }
       return {
         command: 'quantize',

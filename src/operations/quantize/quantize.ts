@@ -1,5 +1,6 @@
 import type { DataFiles, WorkContext, WriteOptions } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
+import { alone } from '../../core/shared-work.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
@@ -122,7 +123,10 @@ export async function quantizeOpened(
   const drop = accuracy?.before === undefined ? undefined : accuracy.before - accuracy.after;
   const placed = passed && !options.dryRun && report.bytesOut <= (mostBytes ?? Number.POSITIVE_INFINITY);
   const told = placed && level === 'run' && options.only === undefined && options.partOf === undefined;
-  const speed = told && made.model.graph ? await speedOf(opened, report.output, options, context) : undefined;
+  const speed =
+    told && made.model.graph
+      ? await alone(context.shared, () => speedOf(opened, report.output, options, context))
+      : undefined;
   return {
     ...report,
     ...(speed ? { speed } : {}),
@@ -147,11 +151,15 @@ async function speedOf(
   context: WorkContext,
 ): Promise<SpeedReport | undefined> {
   const { explainSpeed } = await import('./speed.js');
-  const { inputs } = options;
+  const { inputs, beside } = options;
   return explainSpeed(
     opened,
     output,
-    { device: 'cpu', ...(inputs === undefined ? {} : { inputs }) },
+    {
+      device: 'cpu',
+      ...(inputs === undefined ? {} : { inputs }),
+      ...(beside ? { runtime: beside.runtime } : {}),
+    },
     context,
   );
 }
@@ -207,7 +215,9 @@ async function apply(
     source,
     assignmentsOf(options.scheme, settings, options.overrides ?? []),
     async (scheme, model, own) => {
-      const calibration = await rangesFor(scheme, model, opened, options, own, context);
+      const calibration = await alone(context.shared, () =>
+        rangesFor(scheme, model, opened, options, own, context),
+      );
       seen.push(...(calibration?.findings ?? []));
       return calibration?.ranges;
     },

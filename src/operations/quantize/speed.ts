@@ -23,21 +23,32 @@ const LARGEST_BYTES = 256 << 20;
 /** Slower by less than this is noise. */
 const NOISE = 1.1;
 
-/** How long source and result take, and what the runtime made of the result's operators. Undefined: cannot be run. */
+interface SpeedOptions {
+  readonly inputs?: string;
+  readonly device: ActualDevice;
+  /** Who started it closes it. */
+  readonly runtime?: Runtime;
+}
+
+/**
+ * How long source and result take, and what the runtime made of the result's operators. Undefined: cannot be run. The
+ * source of several results is timed once.
+ */
 export async function explainSpeed(
   source: OpenedModel,
   output: string,
-  options: { readonly inputs?: string; readonly device: ActualDevice },
+  options: SpeedOptions,
   context: WorkContext,
 ): Promise<SpeedReport | undefined> {
-  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  const runtime = options.runtime ?? startRuntime(context.signal ? { signal: context.signal } : {});
   const { folder, remove } = scratchFolder('mlser-speed-');
   try {
     return await withModel(output, context, async (result) => {
       const [a, b] = [runnable(source.model, source.files), runnable(result.model, result.files)];
       if (!a || !b || sizeOf(a) > LARGEST_BYTES) return undefined;
       const optimizedTo = joinPath(folder, 'optimized.onnx');
-      const before = await timed(a, runtime, options, context);
+      const timeSource = (): Promise<number | undefined> => timed(a, runtime, options, context);
+      const before = await (context.shared?.once('time of the source', timeSource) ?? timeSource());
       const after = await timed(b, runtime, options, context, optimizedTo);
       if (!before || !after) return undefined;
       const { kernels, dynamic } = await kernelsOf(optimizedTo);
@@ -48,7 +59,7 @@ export async function explainSpeed(
     if (isMlserError(error) && error.code === 'E_RUNTIME') return undefined; // the gate has told
     throw error;
   } finally {
-    await runtime.close();
+    if (!options.runtime) await runtime.close();
     remove();
   }
 }
@@ -60,7 +71,7 @@ const sizeOf = ({ model }: Runnable): number =>
 function timed(
   target: Runnable,
   runtime: Runtime,
-  { inputs, device }: { readonly inputs?: string; readonly device: ActualDevice },
+  { inputs, device }: SpeedOptions,
   context: WorkContext,
   optimizedTo?: string,
 ): Promise<number | undefined> {

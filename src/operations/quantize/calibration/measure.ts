@@ -6,7 +6,7 @@ import { type FeedSource, feedsFromFile, fixedFeeds, SAMPLES_PER_RUN } from '../
 import type { Session } from '../../../runtime/process.js';
 import { toNumbers, type ValueInfo, type Values } from '../../../runtime/values.js';
 import { findFeeds } from '../../../validate/find-feeds.js';
-import { cutsWrongly } from '../../../validate/run.js';
+import { cutsWrongly } from '../../../validate/prepare.js';
 import { inputsOf } from '../../../validate/runnable.js';
 import { shapeName } from '../../observed-model.js';
 
