@@ -1,5 +1,5 @@
 import { spanBytes } from './pipeline.js';
-import type { WindowRange } from './source-window.js';
+import { WINDOW_BYTES, type WindowRange } from './source-window.js';
 import type { Task } from './tasks.js';
 
 /** Tasks that one worker does one after the other. */
@@ -9,8 +9,6 @@ export interface Batch {
   readonly window?: WindowRange;
 }
 
-/** Bytes that a worker holds of a file while the tasks that read them are done: a range of comparisons fits, and a bit. */
-const WINDOW_BYTES = 33 << 20;
 /** Tasks that share nothing are sent together up to this. */
 const BATCH_BYTES = 16 << 20;
 const BATCH_TASKS = 256;

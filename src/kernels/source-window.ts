@@ -2,6 +2,9 @@ import * as path from 'node:path';
 import type { Descriptors } from '../io/descriptors.js';
 import { preadExactly } from '../io/disk.js';
 
+/** The largest range that is held: what a task of a comparison reads of f32, and a bit. */
+export const WINDOW_BYTES = 33 << 20;
+
 /** A range of a file. */
 export interface WindowRange {
   readonly path: string;
@@ -14,7 +17,7 @@ export class SourceWindow {
   readonly #files: Descriptors;
   #range: WindowRange | undefined;
   #filled = false;
-  #room = new Uint8Array(0);
+  #room: Uint8Array | undefined;
 
   constructor(files: Descriptors) {
     this.#files = files;
@@ -31,11 +34,11 @@ export class SourceWindow {
     const range = this.#range;
     if (!range || range.path !== file || offset < range.from || offset + length > range.to) return undefined;
     if (!this.#filled) this.#fill(range);
-    return this.#room.subarray(offset - range.from, offset - range.from + length);
+    return this.#room?.subarray(offset - range.from, offset - range.from + length);
   }
 
   #fill({ path: file, from, to }: WindowRange): void {
-    if (this.#room.length < to - from) this.#room = new Uint8Array(to - from);
+    this.#room ??= new Uint8Array(WINDOW_BYTES);
     preadExactly(this.#files.reader(file), this.#room.subarray(0, to - from), from, path.basename(file));
     this.#filled = true;
   }

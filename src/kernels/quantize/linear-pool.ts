@@ -1,7 +1,7 @@
 import { dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { type Pool, withPool } from '../pool.js';
+import { withPool } from '../pool.js';
 import type { Program } from '../program.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import {
@@ -56,16 +56,25 @@ export async function quantizeLinear(
   const scratch = new ScratchTensors();
   const plans = jobs.flatMap((job) => planOf(job) ?? []);
   const done = new Map<string, QuantizedAffine>();
+  const large = plans.filter(looksFirst);
+  const others = plans.filter((plan) => !looksFirst(plan));
   try {
     await withPool(context, async (pool) => {
-      const found = await columnParameters(plans, pool, context.signal);
-      const tasks = plans.map((plan, i) => linearTasks(plan, found[i], scratch));
-      const results = await pool.run(tasks.flat(), context.signal);
-      let at = 0;
-      plans.forEach((plan, i) => {
-        const own = results.slice(at, at + (tasks[i]?.length ?? 0));
-        at += own.length;
-        done.set(plan.tensor.info.name, gathered(plan, found[i], own, tasks[i]?.[0], scratch));
+      const looks = large.map(endsTasks);
+      const tasks = others.map((plan) => linearTasks(plan, undefined, scratch));
+      const results = inLists(
+        [...looks, ...tasks],
+        await pool.run([...looks, ...tasks].flat(), context.signal),
+      );
+      others.forEach((plan, i) => {
+        const own = results[looks.length + i] ?? [];
+        done.set(plan.tensor.info.name, gathered(plan, undefined, own, tasks[i]?.[0], scratch));
+      });
+      const found = large.map((plan, i) => columnParameters(plan, results[i] ?? []));
+      const later = large.map((plan, i) => linearTasks(plan, found[i], scratch));
+      const rest = inLists(later, await pool.run(later.flat(), context.signal));
+      large.forEach((plan, i) => {
+        done.set(plan.tensor.info.name, gathered(plan, found[i], rest[i] ?? [], later[i]?.[0], scratch));
       });
     });
     return { done, release: () => scratch.release() };
@@ -73,6 +82,15 @@ export async function quantizeLinear(
     scratch.release();
     throw error;
   }
+}
+
+/** Results by the lists that their tasks came in. */
+function inLists(lists: readonly (readonly unknown[])[], results: readonly TaskResult[]): TaskResult[][] {
+  let at = 0;
+  return lists.map(({ length }) => {
+    at += length;
+    return results.slice(at - length, at);
+  });
 }
 
 function planOf({ tensor, spec }: LinearJob): Planned | undefined {
@@ -101,40 +119,26 @@ function rangesOf({ program: { count }, columns }: Planned): { start: number; en
   }));
 }
 
-/** One task has all rows: it looks for the ends by itself, so that the bytes are read once. */
-const isOne = (plan: Planned): boolean => rangesOf(plan).length === 1;
+/** Common scales of more rows than one task has. Smaller tensors are read once: their task looks for the ends by itself. */
+const looksFirst = (plan: Planned): boolean => !plan.byRow && rangesOf(plan).length > 1;
 
-/** Scales and zero points of columns, or one of all. Undefined: tasks find their own. Null: not all values are finite. */
-async function columnParameters(
-  plans: readonly Planned[],
-  pool: Pool,
-  signal: AbortSignal | undefined,
-): Promise<(Parameters | null | undefined)[]> {
-  const tasks = plans.map((plan): EndsTask[] =>
-    plan.byRow || isOne(plan)
-      ? []
-      : rangesOf(plan).map((range) => ({
-          kind: 'ends',
-          program: plan.program,
-          columns: plan.columns,
-          ...range,
-        })),
+const endsTasks = (plan: Planned): EndsTask[] =>
+  rangesOf(plan).map((range) => ({
+    kind: 'ends',
+    program: plan.program,
+    columns: plan.columns,
+    ...range,
+  }));
+
+/** Scales and zero points of columns, or one of all. Null: not all values are finite. */
+function columnParameters({ spec, columns }: Planned, own: readonly TaskResult[]): Parameters | null {
+  if (!own.every(({ finite }) => finite)) return null;
+  const ends = endsOfGroups(
+    own.flatMap((result) => result.ends ?? []),
+    columns,
+    spec.axis === undefined ? 1 : columns,
   );
-  const results = await pool.run(tasks.flat(), signal);
-  let at = 0;
-  return plans.map((plan, i) => {
-    if (plan.byRow || isOne(plan)) return undefined;
-    const own = results.slice(at, at + (tasks[i]?.length ?? 0));
-    at += own.length;
-    if (!own.every(({ finite }) => finite)) return null;
-    const groups = plan.spec.axis === undefined ? 1 : plan.columns;
-    const ends = endsOfGroups(
-      own.flatMap((result) => result.ends ?? []),
-      plan.columns,
-      groups,
-    );
-    return parametersOf({ ...ends, finite: true }, plan.spec);
-  });
+  return parametersOf({ ...ends, finite: true }, spec);
 }
 
 function linearTasks(
