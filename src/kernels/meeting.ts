@@ -30,8 +30,8 @@ export class Meeting {
   readonly #made = new Map<string, Promise<unknown>>();
   #requests: Request[] = [];
   #turns: readonly { readonly seat: Seat; give(): void }[] = [];
-  #busy = false;
-  #looking = false;
+  #busy: boolean = false;
+  #looking: boolean = false;
 
   constructor(context: WorkContext) {
     this.#context = context;
@@ -199,7 +199,7 @@ class Seat implements SharedWork {
   at: Stage = 'make';
   /** Strands of its work that wait for others. */
   #waiting = 0;
-  #alone = false;
+  #alone: boolean = false;
 
   constructor(meeting: Meeting) {
     this.#meeting = meeting;

@@ -2,8 +2,8 @@ import * as path from 'node:path';
 import type { Descriptors } from '../io/descriptors.js';
 import { preadExactly } from '../io/disk.js';
 
-/** The largest range that is held: what a task of a comparison reads of f32, and a bit. */
-export const WINDOW_BYTES = 33 << 20;
+/** The largest range that is held: what most tasks read at most, and a bit. */
+export const WINDOW_BYTES = 17 << 20;
 
 /** A range of a file. */
 export interface WindowRange {
@@ -16,7 +16,7 @@ export interface WindowRange {
 export class SourceWindow {
   readonly #files: Descriptors;
   #range: WindowRange | undefined;
-  #filled = false;
+  #filled: boolean = false;
   #room: Uint8Array | undefined;
 
   constructor(files: Descriptors) {

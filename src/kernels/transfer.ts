@@ -32,7 +32,7 @@ export interface Placed {
 }
 
 /** Bytes of a range that one task copies (of the source or the result, whichever is larger). */
-const RANGE_BYTES = 32 << 20;
+const RANGE_BYTES = 16 << 20;
 
 /**
  * Pulls every tensor once and writes its bytes at its place. Results are in the order of `placements`. Tensors with

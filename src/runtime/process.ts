@@ -55,8 +55,13 @@ export interface Runtime {
   backends(): Promise<readonly Backend[]>;
   /** Starts the child and loads the runtime while others work. A failure shows at the first request that matters. */
   warm(): void;
+  /** Ends a child that holds much although its sessions are gone; the next request starts another. */
+  trim(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What a child may hold between two models, resident: a new one takes about half of it. */
+const HELD_BYTES = 128 << 20;
 
 /** A graph that has not answered by then is taken for one that never will. */
 export const RUN_TIMEOUT_MS = 10 * 60_000;
@@ -104,6 +109,10 @@ export function startRuntime(options: RuntimeOptions = {}): Runtime {
     },
     warm() {
       ask({ op: 'backends' }, 'starting').catch(() => {});
+    },
+    async trim() {
+      if (!child || child.gone || (await ask({ op: 'memory' }, 'ending')).memory.now < HELD_BYTES) return;
+      await child.end();
     },
     async close() {
       closed = true;

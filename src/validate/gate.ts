@@ -97,7 +97,11 @@ export async function runGate(request: GateRequest): Promise<GateResult> {
       anyFloat: request.quantized !== undefined,
       context,
     };
-    await alone(context.shared, () => execute(verdict, runtime, execution));
+    await alone(context.shared, async () => {
+      await execute(verdict, runtime, execution);
+      // The next model finds the memory of this one given back.
+      if (request.sourceRun) await runtime.trim();
+    });
     verdict.add(accuracyLost(verdict.report.accuracy, request.maxAccuracyDrop));
     return verdict.result();
   });

@@ -7,6 +7,13 @@ interface Made {
   release(): void;
 }
 
+interface Entry<T> {
+  readonly made: T;
+  readonly holders: Set<symbol>;
+  /** All had given it back. */
+  gone: boolean;
+}
+
 /**
  * What several outputs that are made side by side want of the same weights is made once, and goes when the last of them has
  * given it back. Each job has a tensor, and all else that decides what comes out.
@@ -24,11 +31,8 @@ export async function sharedScratch<T extends Made>(
     programOf(tensor)?.offset,
     rest,
   ]);
-  const entry = await shared.once(JSON.stringify([kind, what]), async () => ({
-    made: await make(),
-    holders: new Set<symbol>(),
-    gone: false,
-  }));
+  const start = async (): Promise<Entry<T>> => ({ made: await make(), holders: new Set(), gone: false });
+  const entry = await shared.once(JSON.stringify([kind, what]), start);
   if (entry.gone) return make();
   const { made, holders } = entry;
   const self = Symbol(kind);
