@@ -6,6 +6,7 @@ import { sha256Hasher } from '../io/hashing.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
+import type { Batch } from './merge-tasks.js';
 import { digits } from './prune/digits-task.js';
 import { magnitudes } from './prune/magnitudes-task.js';
 import { near, sample } from './prune/near-task.js';
@@ -34,7 +35,7 @@ import type { Workplace } from './workplace.js';
 export type Running = Generator<number, TaskResult>;
 
 /** Does a task on this thread, a block at a time. */
-export function execute(task: Task, place: Workplace): Running {
+function execute(task: Task, place: Workplace): Running {
   switch (task.kind) {
     case 'copy':
       return copy(task, place);
@@ -181,6 +182,35 @@ function* compare(task: CompareTask, place: Workplace): Running {
   };
 }
 
-/** An error of a task, with the tensor that it was about. */
-export const inTensor = (error: unknown, task: Task): unknown =>
-  error instanceof MlserError ? error.with({ tensor: task.program.tensor }) : error;
+/** Does the tasks of a batch; yields as they do. An error says which tensor it is about. */
+export function* executeBatch(
+  { tasks, window, abreast }: Batch,
+  place: Workplace,
+): Generator<number, TaskResult[]> {
+  place.window.open(window);
+  const results: TaskResult[] = [];
+  const rows = abreast ? [tasks.map((_, i) => i)] : tasks.map((_, i) => [i]);
+  for (const row of rows) {
+    const running = new Map(row.map((i) => [i, named(tasks[i], place)]));
+    while (running.size > 0)
+      for (const [i, one] of running) {
+        const step = one.next();
+        if (!step.done) {
+          yield step.value;
+          continue;
+        }
+        results[i] = step.value;
+        running.delete(i);
+      }
+  }
+  return results;
+}
+
+function* named(task: Task | undefined, place: Workplace): Running {
+  if (!task) return {};
+  try {
+    return yield* execute(task, place);
+  } catch (error) {
+    throw error instanceof MlserError ? error.with({ tensor: task.program.tensor }) : error;
+  }
+}

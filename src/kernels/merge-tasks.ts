@@ -1,12 +1,14 @@
 import { spanBytes } from './pipeline.js';
 import { WINDOW_BYTES, type WindowRange } from './source-window.js';
-import type { Task } from './tasks.js';
+import { needsCodecs, type Task } from './tasks.js';
 
 /** Tasks that one worker does one after the other. */
 export interface Batch {
   readonly tasks: readonly Task[];
   /** A range that several of them read: it is read once. */
   readonly window?: WindowRange;
+  /** They go through it side by side, a block each in turn, so that it need not be held as a whole. */
+  readonly abreast?: boolean;
 }
 
 /** Tasks that share nothing are sent together up to this. */
@@ -21,8 +23,9 @@ interface Placed extends WindowRange {
 
 /**
  * Batches of tasks of several outputs, with the places of their results in the order of `tasks`. Tasks that read the same
- * range of a file come into one batch, whatever they make of it, so that their worker reads it once. What does not fit the
- * window (a weight that is read column by column and is larger) reads for itself.
+ * range of a file come into one batch, whatever they make of it, so that their worker reads it once. Comparisons take ranges
+ * that are larger than the window: those of the same range go abreast. What else does not fit (a weight that is read column by
+ * column and is larger) reads for itself.
  */
 export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order: number[] } {
   const placed = tasks.map(placeOf).sort(byPlace);
@@ -47,11 +50,22 @@ export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order
   }
   close();
   for (const one of apart) {
-    group = [one];
-    close();
+    const [first] = group;
+    if (first && !isAbreast(first, one)) close();
+    group.push(one);
   }
+  close();
   return { batches, order };
 }
+
+/** Comparisons keep nothing in the arena from one block to the next, and all have blocks of the same size. */
+const isAbreast = (a: Placed, b: Placed): boolean =>
+  a.task.kind === 'compare' &&
+  b.task.kind === 'compare' &&
+  ![a.task, b.task].some(needsCodecs) &&
+  a.path === b.path &&
+  a.from === b.from &&
+  a.to === b.to;
 
 /** The range of its file that a task reads. */
 function placeOf(task: Task, index: number): Placed {
@@ -73,7 +87,8 @@ function batchesOf(group: readonly Placed[]): Batch[] {
   const read = group.reduce((sum, one) => sum + one.to - one.from, 0);
   if (read > to - first.from) {
     const window = { path: first.path, from: first.from, to };
-    return [{ tasks: group.map(({ task }) => task), window }];
+    const tasks = group.map(({ task }) => task);
+    return [to - first.from > WINDOW_BYTES ? { tasks, window, abreast: true } : { tasks, window }];
   }
   return plainBatches(group.map(({ task }) => task));
 }

@@ -1,6 +1,6 @@
 import { type Details, type ErrorCode, MlserError } from '../errors.js';
-import type { WindowRange } from './source-window.js';
-import type { Task, TaskResult } from './tasks.js';
+import type { Batch } from './merge-tasks.js';
+import type { TaskResult } from './tasks.js';
 
 /** What a worker is started with: memory shared with the main thread. */
 export interface WorkerSetup {
@@ -12,8 +12,7 @@ export interface WorkerSetup {
 
 export interface ToWorker {
   readonly batch: number;
-  readonly tasks: readonly Task[];
-  readonly window: WindowRange | undefined;
+  readonly work: Batch;
 }
 
 /** An error in a form that can be sent. */

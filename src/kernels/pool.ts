@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { WorkContext } from '../core/format.js';
-import { execute, inTensor } from './execute.js';
+import { executeBatch } from './execute.js';
 import { builtFile } from './location.js';
 import { type Batch, plainBatches, taskBytes } from './merge-tasks.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
@@ -60,35 +60,24 @@ class WorkerPool implements Pool {
     const results: TaskResult[] = [];
     let rested = performance.now();
     try {
-      for (const { tasks, window } of batches) {
-        place.window.open(window);
-        for (const task of tasks) {
-          const running = execute(task, place);
-          for (let step = this.#step(running, task); ; step = this.#step(running, task)) {
-            if (step.done) {
-              results.push(step.value);
-              break;
-            }
-            this.#context.progress.advance(step.value);
-            if (performance.now() - rested < TICK_MS) continue;
-            await setImmediate();
-            if (signal?.aborted) throw interrupted();
-            rested = performance.now();
+      for (const batch of batches) {
+        const running = executeBatch(batch, place);
+        for (let step = running.next(); ; step = running.next()) {
+          if (step.done) {
+            results.push(...step.value);
+            break;
           }
+          this.#context.progress.advance(step.value);
+          if (performance.now() - rested < TICK_MS) continue;
+          await setImmediate();
+          if (signal?.aborted) throw interrupted();
+          rested = performance.now();
         }
       }
     } finally {
       place.close();
     }
     return results;
-  }
-
-  #step(running: ReturnType<typeof execute>, task: Task): IteratorResult<number, TaskResult> {
-    try {
-      return running.next();
-    } catch (error) {
-      throw inTensor(error, task);
-    }
   }
 
   async #runInWorkers(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
@@ -104,8 +93,8 @@ class WorkerPool implements Pool {
         let open = batches.length;
         const give = (worker: Worker): void => {
           const batch = next++;
-          const mine = batches[batch];
-          if (mine) worker.postMessage({ batch, tasks: mine.tasks, window: mine.window } satisfies ToWorker);
+          const work = batches[batch];
+          if (work) worker.postMessage({ batch, work } satisfies ToWorker);
         };
         const take = (worker: Worker, { batch, results: found, failure }: FromWorker): void => {
           if (failure) {

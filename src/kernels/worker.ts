@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadCodecs } from './codecs/index.js';
-import { execute, inTensor } from './execute.js';
+import { executeBatch } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
-import { needsCodecs, type Task, type TaskResult } from './tasks.js';
+import { needsCodecs } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** A worker thread: does batches of tasks until it is terminated. */
@@ -13,29 +13,20 @@ const stop = new Int32Array(setup.stop);
 const done = new BigInt64Array(setup.done);
 const place = new Workplace();
 
-function run(task: Task): TaskResult {
-  const running = execute(task, place);
-  for (let step = running.next(); ; step = running.next()) {
-    if (step.done) return step.value;
-    Atomics.add(done, 0, BigInt(step.value));
-    if (Atomics.load(stop, 0) !== 0) throw interrupted();
-  }
-}
-
-function runBatch({ batch, tasks, window }: ToWorker): FromWorker {
-  place.window.open(window);
-  const results: TaskResult[] = [];
-  for (const task of tasks) {
-    try {
-      results.push(run(task));
-    } catch (error) {
-      return { batch, results, failure: failureOf(inTensor(error, task)) };
+function runBatch({ batch, work }: ToWorker): FromWorker {
+  try {
+    const running = executeBatch(work, place);
+    for (let step = running.next(); ; step = running.next()) {
+      if (step.done) return { batch, results: step.value };
+      Atomics.add(done, 0, BigInt(step.value));
+      if (Atomics.load(stop, 0) !== 0) throw interrupted();
     }
+  } catch (error) {
+    return { batch, results: [], failure: failureOf(error) };
   }
-  return { batch, results };
 }
 
 port.on('message', async (message: ToWorker) => {
-  if (message.tasks.some(needsCodecs)) await loadCodecs();
+  if (message.work.tasks.some(needsCodecs)) await loadCodecs();
   port.postMessage(runBatch(message));
 });
