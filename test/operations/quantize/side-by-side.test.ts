@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -10,6 +11,7 @@ import { type PresetOptions, quantizePreset } from '../../../src/operations/quan
 import { quantizeModel } from '../../../src/operations/quantize/quantize.js';
 import type { PresetReport } from '../../../src/operations/quantize/report.js';
 import { variantsFor } from '../../../src/operations/quantize/transformers-js.js';
+import { BIN, ENV } from '../../support/cli.js';
 import { testContext } from '../../support/context.js';
 
 const BERT = path.resolve('fixtures/transformers/tiny-bert/onnx/model.onnx');
@@ -253,6 +255,38 @@ describe('an interruption', () => {
     });
     expect(fs.existsSync(folder)).toBe(false);
     expect(scratch().filter((name) => !before.includes(name))).toEqual([]);
+  });
+});
+
+describe('kill -9', () => {
+  const args = (folder: string, ...more: string[]): string[] => [
+    ...['--require', path.resolve('test/support/kill-at.cjs'), BIN, 'quantize', BERT, folder],
+    ...['--preset', 'transformers.js', '--validate', 'structure', '--threads', '1', '-q', ...more],
+  ];
+  const start = (folder: string, env: Record<string, string>): NodeJS.Signals | null =>
+    spawnSync(process.execPath, args(folder), { env: { ...ENV, TMPDIR: root, ...env }, stdio: 'ignore' })
+      .signal;
+
+  it('leaves whole files or none, and the next run makes all', () => {
+    const [whole, calls] = [fresh(), path.join(root, 'calls')];
+    expect(start(whole, { MLSER_TEST_COUNT: calls })).toBeNull();
+    const names = fs.readdirSync(path.join(whole, 'onnx'));
+    expect(names).toHaveLength(8);
+    const same = (folder: string, name: string): boolean =>
+      fs
+        .readFileSync(path.join(folder, 'onnx', name))
+        .equals(fs.readFileSync(path.join(whole, 'onnx', name)));
+    for (const share of [0.3, 0.6, 0.9]) {
+      const folder = fresh();
+      const at = Math.floor(Number(fs.readFileSync(calls, 'utf8')) * share);
+      expect(start(folder, { MLSER_TEST_KILL_AT: String(at) })).toBe('SIGKILL');
+      const left = fs.existsSync(path.join(folder, 'onnx')) ? fs.readdirSync(path.join(folder, 'onnx')) : [];
+      for (const name of left)
+        expect(name.endsWith('.tmp') || (names.includes(name) && same(folder, name)), name).toBe(true);
+      const again = spawnSync(process.execPath, args(folder, '--force'), { env: { ...ENV, TMPDIR: root } });
+      expect(again.status).toBe(0);
+      for (const name of names) expect(same(folder, name), name).toBe(true);
+    }
   });
 });
 
