@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { NO_PROGRESS } from '../../../src/core/format.js';
 import { encodeModel } from '../../../src/graph/build.js';
 import { withModel } from '../../../src/operations/open.js';
@@ -233,17 +233,25 @@ const variantsOf = (dtype: string) =>
     dtype
   ];
 
-describe('an interruption', () => {
-  const scratch = (): string[] =>
-    fs.readdirSync(tmpdir()).filter((name) => /^mlser-[A-Za-z0-9]{6}$/.test(name));
+describe('what ends the run', () => {
+  let scratch = root;
+  const { TMPDIR } = process.env;
+  beforeEach(() => {
+    scratch = fresh();
+    fs.mkdirSync(scratch);
+    process.env['TMPDIR'] = scratch;
+  });
+  afterEach(() => {
+    if (TMPDIR === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = TMPDIR;
+  });
 
-  it.each([1, 20, 60, 200])('leaves nothing, whenever it comes (after %i steps)', async (steps) => {
+  it.each([1, 20, 60, 200])('leaves nothing: an interruption after %i steps', async (steps) => {
     const controller = new AbortController();
     let left = steps;
     const step = (): void => {
       if (--left === 0) controller.abort();
     };
-    const before = scratch();
     const folder = fresh();
     const context = {
       ...testContext(2),
@@ -254,7 +262,16 @@ describe('an interruption', () => {
       code: 'E_INTERRUPTED',
     });
     expect(fs.existsSync(folder)).toBe(false);
-    expect(scratch().filter((name) => !before.includes(name))).toEqual([]);
+    expect(fs.readdirSync(scratch)).toEqual([]);
+  });
+
+  it('leaves nothing: feeds that are not those of the model', async () => {
+    const folder = fresh();
+    await expect(preset(BERT, folder, { validate: 'run', inputs: DIGITS })).rejects.toMatchObject({
+      code: 'E_USAGE',
+    });
+    expect(fs.existsSync(folder)).toBe(false);
+    expect(fs.readdirSync(scratch)).toEqual([]);
   });
 });
 
