@@ -98,7 +98,6 @@ export interface KernelExports {
       width: number,
       shift: number,
       out: number,
-      exps: number,
       work: number,
     ]
   ) => number;

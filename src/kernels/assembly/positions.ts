@@ -88,26 +88,48 @@ function unequal(a: usize, b: usize, i: usize, width: i32): u32 {
   return bits;
 }
 
+// @ts-ignore: decorator
+@inline
+function gather<T>(src: usize, positions: usize, n: usize, out: usize): void {
+  const end = positions + ((n & ~3) << 2);
+  for (; positions < end; positions += 16, out += 4 * sizeof<T>()) {
+    store<T>(out, load<T>(src + <usize>load<u32>(positions) * sizeof<T>()));
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 4) * sizeof<T>()), sizeof<T>());
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 8) * sizeof<T>()), 2 * sizeof<T>());
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 12) * sizeof<T>()), 3 * sizeof<T>());
+  }
+  for (let i: usize = 0; i < (n & 3); i++)
+    store<T>(out + i * sizeof<T>(), load<T>(src + <usize>load<u32>(positions + (i << 2)) * sizeof<T>()));
+}
+
+// @ts-ignore: decorator
+@inline
+function scatter<T>(src: usize, positions: usize, n: usize, out: usize): void {
+  const end = positions + ((n & ~3) << 2);
+  for (; positions < end; positions += 16, src += 4 * sizeof<T>()) {
+    store<T>(out + <usize>load<u32>(positions) * sizeof<T>(), load<T>(src));
+    store<T>(out + <usize>load<u32>(positions, 4) * sizeof<T>(), load<T>(src, sizeof<T>()));
+    store<T>(out + <usize>load<u32>(positions, 8) * sizeof<T>(), load<T>(src, 2 * sizeof<T>()));
+    store<T>(out + <usize>load<u32>(positions, 12) * sizeof<T>(), load<T>(src, 3 * sizeof<T>()));
+  }
+  for (let i: usize = 0; i < (n & 3); i++)
+    store<T>(out + <usize>load<u32>(positions + (i << 2)) * sizeof<T>(), load<T>(src + i * sizeof<T>()));
+}
+
 /** Elements at the positions, one after the other. */
 export function gatherAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const p = <usize>load<u32>(positions + (i << 2));
-    if (width == 4) store<u32>(out + (i << 2), load<u32>(src + (p << 2)));
-    else if (width == 2) store<u16>(out + (i << 1), load<u16>(src + (p << 1)));
-    else if (width == 8) store<u64>(out + (i << 3), load<u64>(src + (p << 3)));
-    else store<u8>(out + i, load<u8>(src + p));
-  }
+  if (width == 4) gather<u32>(src, positions, <usize>n, out);
+  else if (width == 2) gather<u16>(src, positions, <usize>n, out);
+  else if (width == 8) gather<u64>(src, positions, <usize>n, out);
+  else gather<u8>(src, positions, <usize>n, out);
 }
 
 /** The inverse: elements put to the positions. */
 export function scatterAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const p = <usize>load<u32>(positions + (i << 2));
-    if (width == 4) store<u32>(out + (p << 2), load<u32>(src + (i << 2)));
-    else if (width == 2) store<u16>(out + (p << 1), load<u16>(src + (i << 1)));
-    else if (width == 8) store<u64>(out + (p << 3), load<u64>(src + (i << 3)));
-    else store<u8>(out + p, load<u8>(src + i));
-  }
+  if (width == 4) scatter<u32>(src, positions, <usize>n, out);
+  else if (width == 2) scatter<u16>(src, positions, <usize>n, out);
+  else if (width == 8) scatter<u64>(src, positions, <usize>n, out);
+  else scatter<u8>(src, positions, <usize>n, out);
 }
 
 /** Makes the code of `n` positions. Gives the bytes that `gapsEncode` will write (a few more at most). */

@@ -118,9 +118,7 @@ export const sparseResidual: Codec = {
     if (found === 0) return next === length;
     kernels.gatherAt(base.at, b.at, found, width, c.at);
     const end = stored.at + length;
-    const exps = a.at + Math.ceil((found * width + 128) / 64) * 64;
-    if (!kernels.residualDecode(stored.at + next, end, c.at, found, width, shift, a.at, exps, work))
-      return false;
+    if (!kernels.residualDecode(stored.at + next, end, c.at, found, width, shift, a.at, work)) return false;
     kernels.scatterAt(a.at, b.at, found, width, raw.at);
     return true;
   },
