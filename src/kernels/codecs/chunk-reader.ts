@@ -4,7 +4,7 @@ import type { MlserError } from '../../errors.js';
 import type { Descriptors } from '../../io/descriptors.js';
 import { preadExactly } from '../../io/disk.js';
 import { arenaCrc32 } from '../arena-crc.js';
-import { ownBenches } from './bench.js';
+import { inPlaceOf, ownBenches } from './bench.js';
 import { decodeChunk } from './decode.js';
 import { damagedChunk, missingCodec, notOfCodec, sealedChunk, wrongResult } from './errors.js';
 import { codecsNow, RAW } from './index.js';
@@ -83,11 +83,13 @@ export class ChunkReader {
       if (sum !== chunk.crc) throw this.#damaged(level, index, sum, chunk.crc);
       if (level.seal && !unseal(level.seal, index, stored)) throw this.#sealed(level, index);
       const { codec, stored: size } = chunk;
-      if (!plain && !decodeChunk(bench, codecs, { codec, stored: size, length, dtype: this.#coded.dtype }))
+      const inPlace = codecs.get(codec)?.inPlace ?? false;
+      const at = inPlace ? inPlaceOf(bench) : bench;
+      if (!plain && !decodeChunk(at, codecs, { codec, stored: size, length, dtype: this.#coded.dtype }))
         throw this.#notOf(level, index, codec, length);
-      const raw = bench.raw.bytes.subarray(0, length);
+      const raw = at.raw.bytes.subarray(0, length);
       if (chunk.rawCrc >= 0 && arenaCrc32(raw) !== chunk.rawCrc) throw this.#wrongBase(level, index);
-      [bench, other] = [other, bench];
+      if (!inPlace) [bench, other] = [other, bench];
     }
     return other.raw.bytes.subarray(0, length);
   }
