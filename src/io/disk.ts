@@ -184,6 +184,12 @@ export function scratchFolder(prefix: string): { readonly folder: string; readon
 /** True for a file that is there, of whatever kind. */
 export const isFile = (name: string): boolean => fs.existsSync(name);
 
+/** Bytes of a file that is there; 0 for anything else. */
+export const fileBytes = (name: string): number => {
+  const found = fs.statSync(name, { throwIfNoEntry: false });
+  return found?.isFile() ? found.size : 0;
+};
+
 /** True if both paths lead to one file. */
 export function isSameFile(a: string, b: string): boolean {
   const [one, two] = [a, b].map((file) => fs.statSync(file, { throwIfNoEntry: false, bigint: true }));
