@@ -1,4 +1,5 @@
 import type { WriteReport } from '../operations/reports.js';
+import { expectWork } from './ahead.js';
 import type { ReportOptions } from './options.js';
 import { checkWritable, sideFiles, writeSideFiles } from './report-files.js';
 import type { Session } from './session.js';
@@ -16,6 +17,7 @@ export async function written(
     files.map((file) => file.path),
     { force: options.force, models },
   );
+  expectWork(session, models);
   const report = await work();
   if (session.json || !session.quiet)
     await session.print(report, async (style) =>

@@ -94,6 +94,10 @@ export function openDisk(file: string, name: string = path.basename(file)): Disk
       preadExactly(fd, bytes, offset, name);
       return bytes;
     },
+    readInto(offset, target) {
+      checkRange(source, offset, target.byteLength);
+      preadExactly(fd, target, offset, name);
+    },
     assertUnchanged() {
       const now = withIo(name, () => fs.statSync(absolute));
       if (now.size !== before.size || now.mtimeMs !== before.mtimeMs || now.ino !== before.ino)
@@ -179,6 +183,12 @@ export function scratchFolder(prefix: string): { readonly folder: string; readon
 
 /** True for a file that is there, of whatever kind. */
 export const isFile = (name: string): boolean => fs.existsSync(name);
+
+/** Bytes of a file that is there; 0 for anything else. */
+export const fileBytes = (name: string): number => {
+  const found = fs.statSync(name, { throwIfNoEntry: false });
+  return found?.isFile() ? found.size : 0;
+};
 
 /** True if both paths lead to one file. */
 export function isSameFile(a: string, b: string): boolean {

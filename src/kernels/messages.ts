@@ -2,7 +2,7 @@ import { type Details, type ErrorCode, MlserError } from '../errors.js';
 import type { Batch } from './merge-tasks.js';
 import type { TaskResult } from './tasks.js';
 
-/** What a worker is started with: memory shared with the main thread. */
+/** The first message to a worker: memory shared with the main thread. */
 export interface WorkerSetup {
   /** One i32: not zero once the work is to stop. */
   readonly stop: SharedArrayBuffer;

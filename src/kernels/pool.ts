@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { WorkContext } from '../core/format.js';
 import { executeBatch } from './execute.js';
-import { builtFile } from './location.js';
 import { type Batch, plainBatches, taskBytes } from './merge-tasks.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
+import { poolWorker } from './start-workers.js';
 import { needsCodecs, type Task, type TaskResult } from './tasks.js';
 import { Workplace } from './workplace.js';
 
@@ -133,9 +133,8 @@ class WorkerPool implements Pool {
   }
 
   #start(): Worker {
-    const worker = new Worker(builtFile('bundle/worker.cjs'), { workerData: this.#setup, execArgv: [] });
-    // An idle worker does not keep the process alive; while one works, the timer of `run` does.
-    worker.unref();
+    const worker = poolWorker();
+    worker.postMessage(this.#setup);
     return worker;
   }
 

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { loadCodecs } from './codecs/index.js';
 import { executeBatch } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
@@ -8,9 +8,8 @@ import { Workplace } from './workplace.js';
 /** A worker thread: does batches of tasks until it is terminated. */
 const port = parentPort;
 if (!port) throw new Error('this module is a worker thread');
-const setup: WorkerSetup = workerData;
-const stop = new Int32Array(setup.stop);
-const done = new BigInt64Array(setup.done);
+let stop: Int32Array = new Int32Array(1);
+let done: BigInt64Array = new BigInt64Array(1);
 const place = new Workplace();
 
 function runBatch({ batch, work }: ToWorker): FromWorker {
@@ -26,7 +25,12 @@ function runBatch({ batch, work }: ToWorker): FromWorker {
   }
 }
 
-port.on('message', async (message: ToWorker) => {
+port.on('message', async (message: WorkerSetup | ToWorker) => {
+  if ('stop' in message) {
+    stop = new Int32Array(message.stop);
+    done = new BigInt64Array(message.done);
+    return;
+  }
   if (message.work.tasks.some(needsCodecs)) await loadCodecs();
   port.postMessage(runBatch(message));
 });

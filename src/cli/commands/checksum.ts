@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { MlserError } from '../../errors.js';
 import type { ChecksumReport } from '../../operations/reports.js';
+import { expectWork } from '../ahead.js';
 import { jsonText } from '../json.js';
 import { type WorkOptions, workOptions } from '../options.js';
 import { checkWritable, writeText } from '../report-files.js';
@@ -42,6 +43,7 @@ async function run(session: Session, models: readonly string[], options: Options
   const { output } = options;
   const asJson = output !== undefined && /\.json$/i.test(output);
   if (output !== undefined) checkWritable([output], { force: options.force, models });
+  expectWork(session, models);
   const { checksumModel } = await import('../../operations/checksum.js');
   const { renderChecksum } = await import('../render/checksum.js');
   const reports: ChecksumReport[] = [];

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isMlserError, MlserError } from '../../errors.js';
 import type { InspectReport } from '../../operations/reports.js';
+import { expectWork } from '../ahead.js';
 import {
   integerFlag,
   type ReportOptions,
@@ -62,6 +63,7 @@ async function run(session: Session, models: readonly string[], options: Options
     ...given(options, 'stats', 'hashes', 'include', 'exclude'),
     ...(histogram === undefined ? {} : { histogram: histogram === true ? BINS : histogram }),
   };
+  if (options.stats || options.hashes || histogram !== undefined) expectWork(session, models);
   const reports: InspectReport[] = [];
   let failed = false;
   for (const model of models)
