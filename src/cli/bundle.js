@@ -30,6 +30,7 @@ const GROUPS = {
   onnx: ['formats/onnx/reader'],
   shared: ['io/hashing', 'kernels/wasm', 'kernels/messages'],
   mlck: ['formats/mlck/reader'],
+  workers: ['kernels/start-workers'],
   // What reads tensor data: hashes, statistics, comparisons, conversions.
   kernels: ['kernels/transfer', 'kernels/statistics', 'kernels/compare', 'kernels/cast'],
   write: ['operations/convert', 'operations/diff', 'operations/validate', 'operations/meta'],

@@ -17,7 +17,7 @@ export async function written(
     files.map((file) => file.path),
     { force: options.force, models },
   );
-  expectWork(session, models);
+  await expectWork(session, models);
   const report = await work();
   if (session.json || !session.quiet)
     await session.print(report, async (style) =>

@@ -266,6 +266,7 @@ const COUNT_SCRATCH = 256 << 10;
 const SEEN = 512 << 10;
 const TABLE = 640 << 10;
 const CRC_WORK = 768 << 10;
+// From 800 to 960 KiB differences are read (assembly/residual-work.ts, which has these addresses as constants).
 /** Counts of 16-bit digits lie between the slots and the areas for the chunk codecs. */
 const DIGITS = 6 << 20;
 const FIRST_AREA = 8 << 20;

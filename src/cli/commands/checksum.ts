@@ -43,7 +43,7 @@ async function run(session: Session, models: readonly string[], options: Options
   const { output } = options;
   const asJson = output !== undefined && /\.json$/i.test(output);
   if (output !== undefined) checkWritable([output], { force: options.force, models });
-  expectWork(session, models);
+  await expectWork(session, models);
   const { checksumModel } = await import('../../operations/checksum.js');
   const { renderChecksum } = await import('../render/checksum.js');
   const reports: ChecksumReport[] = [];

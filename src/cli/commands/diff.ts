@@ -51,7 +51,7 @@ async function run(session: Session, [a = '', b = '']: readonly string[], option
     files.map((file) => file.path),
     { force: options.force, models: [a, b] },
   );
-  expectWork(session, [a, b]);
+  await expectWork(session, [a, b]);
   const { diffModels } = await import('../../operations/diff.js');
   const wanted = given(options, 'tolerance', 'maxAbs', 'run', 'inputs', 'device', 'ignore', 'strict');
   const report = await diffModels(a, b, wanted, session.context);

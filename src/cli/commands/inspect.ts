@@ -63,7 +63,7 @@ async function run(session: Session, models: readonly string[], options: Options
     ...given(options, 'stats', 'hashes', 'include', 'exclude'),
     ...(histogram === undefined ? {} : { histogram: histogram === true ? BINS : histogram }),
   };
-  if (options.stats || options.hashes || histogram !== undefined) expectWork(session, models);
+  if (options.stats || options.hashes || histogram !== undefined) await expectWork(session, models);
   const reports: InspectReport[] = [];
   let failed = false;
   for (const model of models)
