@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { pwriteExactly, withIo } from './disk.js';
+import { removeStaleStaging, stagingName } from './leftovers.js';
 
 const active = new Set<string>();
 let watched = false;
@@ -17,7 +18,10 @@ export interface ScratchFile {
   remove(): void;
 }
 
-/** A private folder for bytes that another process is to read. It goes with `remove`, or when this process ends. */
+/**
+ * A private folder for bytes that another process is to read. It goes with `remove`, or when this process ends; what a killed
+ * one left goes a day later, when another makes scratch files, as staging folders do.
+ */
 export interface Scratch {
   readonly folder: string;
   create(): ScratchFile;
@@ -25,9 +29,14 @@ export interface Scratch {
 }
 
 export function createScratch(): Scratch {
-  const folder = withIo(tmpdir(), () => fs.mkdtempSync(path.join(fs.realpathSync(tmpdir()), 'mlser-')));
+  const home = withIo(tmpdir(), () => fs.realpathSync(tmpdir()));
+  const folder = path.join(home, stagingName('mlser-scratch'));
+  withIo(home, () => fs.mkdirSync(folder, { mode: 0o700 }));
   active.add(folder);
-  if (!watched) process.once('exit', removeAll);
+  if (!watched) {
+    process.once('exit', removeAll);
+    removeStaleStaging(home);
+  }
   watched = true;
   let number = 0;
   return {

@@ -304,6 +304,16 @@ describe('kill -9', () => {
       expect(again.status).toBe(0);
       for (const name of names) expect(same(folder, name), name).toBe(true);
     }
+    // Scratch files of killed runs are there for a day, in case somebody looks at them.
+    const scratch = (): string[] =>
+      fs.readdirSync(root).filter((name) => /^\.mlser-scratch\..*\.tmp$/.test(name));
+    expect(scratch().length).toBeGreaterThan(0);
+    const past = new Date(Date.now() - 2 * 24 * 60 * 60 * 1000);
+    for (const name of scratch())
+      for (const file of [...fs.readdirSync(path.join(root, name)).map((one) => path.join(name, one)), name])
+        fs.utimesSync(path.join(root, file), past, past);
+    expect(start(fresh(), {})).toBeNull();
+    expect(scratch()).toEqual([]);
   });
 });
 
