@@ -1,8 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import type { Model } from '../../../src/core/model.js';
 import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
 import { protoOf, valueInfo } from '../../../src/formats/onnx/summary.js';
@@ -12,34 +9,17 @@ import { GraphEdit } from '../../../src/graph/edit.js';
 import { bytesFor } from '../../../src/operations/observed-model.js';
 import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
-import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import { pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
+import { fixture } from '../../support/fixtures.js';
+import { ownFolder } from '../../support/folders.js';
+import { CNN, calibration, prunesInto, RESIDUAL, TEST, TRANSFORMER } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
-const CNN = fixture('trained/digits_cnn/model.onnx');
-const RESIDUAL = fixture('prune/residual.onnx');
-const TRANSFORMER = fixture('prune/transformer.onnx');
-const TEST = { inputs: fixture('trained/digits_cnn/test.npz'), labels: 'y' };
-const calibration = fixture('trained/digits_cnn/calib.npz');
 const context = testContext(1);
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-channels-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const prune = (
-  input: string,
-  output: string,
-  options: Partial<PruneModelOptions> = {},
-): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at(output),
-    { method: 'channels', validate: 'run', device: 'cpu', force: true, ...options },
-    context,
-  );
+const at = ownFolder('channels');
+const prune = prunesInto(at, 'channels');
 
 const left = ({ prune: { tensors } }: PruneReport): Record<string, number | undefined> =>
   Object.fromEntries(tensors.map(({ name, channels }) => [name, channels?.after]));
