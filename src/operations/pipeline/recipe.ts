@@ -1,7 +1,8 @@
 import * as path from 'node:path';
 import { MlserError } from '../../errors.js';
 import { openDisk } from '../../io/disk.js';
-import { isJsonMap, type JsonTree, parseJson } from '../../io/json.js';
+import { isJsonMap, parseJson } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import { DEVICES } from '../../runtime/devices.js';
 import type { ValidationLevel } from '../../validate/report.js';
 import {
