@@ -94,6 +94,10 @@ export function openDisk(file: string, name: string = path.basename(file)): Disk
       preadExactly(fd, bytes, offset, name);
       return bytes;
     },
+    readInto(offset, target) {
+      checkRange(source, offset, target.byteLength);
+      preadExactly(fd, target, offset, name);
+    },
     assertUnchanged() {
       const now = withIo(name, () => fs.statSync(absolute));
       if (now.size !== before.size || now.mtimeMs !== before.mtimeMs || now.ino !== before.ino)

@@ -20,6 +20,8 @@ export interface ByteSource {
   /** Going back means starting again from the front (large inflated members): read forward, in few passes. */
   readonly sequential?: boolean;
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `target` at once, where nothing has to be waited for: for many small reads one after the other. */
+  readInto?(offset: number, target: Uint8Array): void;
   /** Small ranges that will be read soon: where a read is a round trip, they are fetched side by side. */
   willRead?(ranges: readonly SourceRange[]): void;
 }

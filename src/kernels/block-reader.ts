@@ -1,6 +1,6 @@
 import * as path from 'node:path';
-import { crc32 } from '../io/crc32.js';
 import { preadExactly } from '../io/disk.js';
+import { arenaCrc32 } from './arena-crc.js';
 import { ChunkReader } from './codecs/chunk-reader.js';
 import { Pipeline } from './pipeline.js';
 import type { Program } from './program.js';
@@ -48,7 +48,7 @@ export class BlockReader {
     const at = (whole.start * inBits) / 8;
     if (this.#chunks) this.#chunks.read(at, raw);
     else preadExactly(files.reader(file), raw, offset + at, path.basename(file));
-    if (check) this.rawCrc = crc32(raw, this.rawCrc);
+    if (check) this.rawCrc = arenaCrc32(raw, this.rawCrc);
     const slot = this.pipeline.run(arena, first, second, whole.end - whole.start, whole.start);
     if (whole.start < start) {
       const { outBits } = this.pipeline;

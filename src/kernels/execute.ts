@@ -1,8 +1,9 @@
 import * as path from 'node:path';
 import { MlserError } from '../errors.js';
-import { crc32, PieceCrcs } from '../io/crc32.js';
+import { PieceCrcs } from '../io/crc32.js';
 import { pwriteExactly } from '../io/disk.js';
 import { sha256Hasher } from '../io/hashing.js';
+import { arenaCrc32 } from './arena-crc.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
@@ -81,14 +82,14 @@ function* copy(task: CopyTask, place: Workplace): Running {
   const { pipeline } = reader;
   const name = path.basename(task.path);
   const hasher = task.sha256 ? sha256Hasher() : undefined;
-  const pieces = task.crcEvery === undefined ? undefined : new PieceCrcs(task.crcEvery);
+  const pieces = task.crcEvery === undefined ? undefined : new PieceCrcs(task.crcEvery, arenaCrc32);
   let crc = 0;
   let offset = task.offset;
   for (let start = task.start; start < task.end; start += pipeline.blockElements) {
     const end = Math.min(task.end, start + pipeline.blockElements);
     const bytes = reader.bytes(start, end);
     pwriteExactly(place.files.writer(task.path), bytes, offset, name);
-    if (task.crc32) crc = crc32(bytes, crc);
+    if (task.crc32) crc = arenaCrc32(bytes, crc);
     hasher?.update(bytes);
     pieces?.update(bytes);
     offset += bytes.length;

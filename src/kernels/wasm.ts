@@ -98,7 +98,6 @@ export interface KernelExports {
       width: number,
       shift: number,
       out: number,
-      exps: number,
       work: number,
     ]
   ) => number;
@@ -230,6 +229,8 @@ export interface KernelExports {
     length: number,
     out: number,
   ) => void;
+  /** Source, bytes (a multiple of 64), register, work; says where what is left lies. */
+  readonly crcFold: (src: number, bytes: number, register: number, work: number) => number;
   readonly adamWeight: (
     ...args: [
       weight: number,
@@ -264,6 +265,7 @@ const COUNTS = 128 << 10;
 const COUNT_SCRATCH = 256 << 10;
 const SEEN = 512 << 10;
 const TABLE = 640 << 10;
+const CRC_WORK = 768 << 10;
 /** Counts of 16-bit digits lie between the slots and the areas for the chunk codecs. */
 const DIGITS = 6 << 20;
 const FIRST_AREA = 8 << 20;
@@ -282,6 +284,10 @@ export interface Slot {
 /** 35 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
 export class Arena {
   readonly kernels: KernelExports;
+  /** All of it. */
+  readonly buffer: ArrayBuffer;
+  /** Where `crcFold` works. */
+  readonly crcWork = CRC_WORK;
   readonly slots: readonly Slot[];
   /** Doubles that result kernels write. */
   readonly results: { readonly at: number; readonly values: Float64Array };
@@ -308,6 +314,7 @@ export class Arena {
     const exported: unknown = instance.exports;
     if (!isKernels(exported)) throw new Error('kernels.wasm is not of this build: run npm run build');
     this.kernels = exported;
+    this.buffer = memory.buffer;
     const block = (at: number, length: number): Slot => ({
       at,
       bytes: new Uint8Array(memory.buffer, at, length),

@@ -124,17 +124,17 @@ function checkNodes(
   let early: string | undefined;
   for (const [index, node] of nodes.entries()) {
     checkNode(node, index, rules);
-    const user = nodeLabel(node, index);
-    const use = (name: string, by: string): void => {
+    const use = (name: string, by?: string): void => {
       if (name === '' || defined.has(name)) return;
       if (producer.has(name)) early ??= name;
-      else if (!free.has(name)) free.set(name, by);
+      else if (!free.has(name)) free.set(name, by ?? nodeLabel(node, index));
     };
-    for (const name of node.input) use(name, user);
+    for (const name of node.input) use(name);
     for (const attribute of node.attribute)
-      for (const graph of attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs)
-        for (const [name, by] of checkGraph(graph, `${attribute.name ?? 'a graph'} of ${user}`, rules))
-          use(name, by);
+      for (const graph of attribute.g ? [attribute.g, ...attribute.graphs] : attribute.graphs) {
+        const inner = `${attribute.name ?? 'a graph'} of ${nodeLabel(node, index)}`;
+        for (const [name, by] of checkGraph(graph, inner, rules)) use(name, by);
+      }
     for (const name of node.output) if (name !== '') defined.add(name);
   }
   if (early !== undefined) {

@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../errors.js';
+import { type Finding, finding, type MlserError } from '../../errors.js';
 import { invalid } from './invalid.js';
 import { firstVersion, NEWEST_OPSET } from './operators.js';
 import type { AttributeProto, NodeProto } from './schema.js';
@@ -30,22 +30,24 @@ export const nodeLabel = (node: NodeProto, index: number): string =>
 
 /** Rules of a node by itself (IR.md, Nodes and Attributes): operator known and imported, attributes well-formed. */
 export function checkNode(node: NodeProto, index: number, rules: NodeRules): void {
-  const { file } = rules;
-  const label = nodeLabel(node, index);
-  const details = { file, node: node.name ?? index };
-  if (!node.opType) throw invalid(`${file}: ${label} has no operator`, details);
-  if (node.input.length === 0 && node.output.length === 0)
-    throw invalid(`${file}: ${label} has neither inputs nor outputs`, details);
-  const domain = domainOf(node.domain);
-  checkOperator(node.opType, domain, node.overload, label, rules);
-  const seen = new Set<string>();
-  for (const attribute of node.attribute) {
+  const { attribute: attributes } = node;
+  // Labels are made where something is wrong: one for each node and attribute was a fifth of opening a graph.
+  const wrong = (what: string, of?: AttributeProto): MlserError => {
+    const { file } = rules;
+    const part = of ? `: attribute ${JSON.stringify(of.name)}` : '';
+    return invalid(`${file}: ${nodeLabel(node, index)}${part} ${what}`, { file, node: node.name ?? index });
+  };
+  if (!node.opType) throw wrong('has no operator');
+  if (node.input.length === 0 && node.output.length === 0) throw wrong('has neither inputs nor outputs');
+  checkOperator(node, index, rules);
+  const seen = attributes.length > 1 ? new Set<string>() : undefined;
+  for (const attribute of attributes) {
     const name = attribute.name ?? '';
-    if (name === '') throw invalid(`${file}: ${label} has an attribute without a name`, details);
-    if (seen.has(name))
-      throw invalid(`${file}: ${label} has attribute ${JSON.stringify(name)} twice`, details);
-    seen.add(name);
-    checkAttribute(attribute, `${file}: ${label}: attribute ${JSON.stringify(name)}`, rules, details);
+    if (name === '') throw wrong('has an attribute without a name');
+    if (seen?.has(name)) throw wrong(`has attribute ${JSON.stringify(name)} twice`);
+    seen?.add(name);
+    const fault = attributeFault(attribute, rules);
+    if (fault !== undefined) throw wrong(fault, attribute);
   }
 }
 
@@ -56,35 +58,29 @@ const RUNTIME_DOMAINS: ReadonlySet<string> = new Set([
   'com.microsoft.nchwc',
 ]);
 
-function checkOperator(
-  op: string,
-  domain: string,
-  overload: string | undefined,
-  label: string,
-  rules: NodeRules,
-): void {
+function checkOperator(node: NodeProto, index: number, rules: NodeRules): void {
   const { file, opsets, functions, findings } = rules;
+  const { opType: op = '', overload } = node;
+  const domain = domainOf(node.domain);
   const version = opsets.get(domain);
   if (version === undefined) {
+    const label = nodeLabel(node, index);
     const message = `${label} uses domain ${JSON.stringify(domain)}, which is not imported`;
     if (!RUNTIME_DOMAINS.has(domain))
       throw invalid(`${file}: ${message}`, { file, domain }, 'add the domain to opset_import');
     findings.push(finding('warning', 'DOMAIN_NOT_IMPORTED', label, message));
     return;
   }
-  if (functions.has(functionId(domain, op, overload))) return;
+  if (functions.size > 0 && functions.has(functionId(domain, op, overload))) return;
   const first = firstVersion(domain, op);
+  const warn = (code: string, what: string): void => {
+    const label = nodeLabel(node, index);
+    findings.push(finding('warning', code, label, `${label}: ${what}`));
+  };
   if (first === 'unknown' && (domain !== '' || version <= NEWEST_OPSET))
-    findings.push(finding('warning', 'UNKNOWN_OPERATOR', label, `${label}: ONNX has no operator ${op}`));
+    warn('UNKNOWN_OPERATOR', `ONNX has no operator ${op}`);
   else if (typeof first === 'number' && first > version)
-    findings.push(
-      finding(
-        'warning',
-        'OPERATOR_TOO_NEW',
-        label,
-        `${label}: ${op} came with version ${first}, the model imports ${version}`,
-      ),
-    );
+    warn('OPERATOR_TOO_NEW', `${op} came with version ${first}, the model imports ${version}`);
 }
 
 /** Value fields of an attribute with the number of their type (AttributeProto.AttributeType). */
@@ -109,29 +105,19 @@ const VALUES: readonly (readonly [
   [14, (a) => a.typeProtos.length > 0, 'TYPE_PROTOS'],
 ];
 
-function checkAttribute(
-  attribute: AttributeProto,
-  label: string,
-  rules: NodeRules,
-  details: { readonly file: string },
-): void {
+/** What is wrong with an attribute, or undefined. */
+function attributeFault(attribute: AttributeProto, rules: NodeRules): string | undefined {
   const set = VALUES.filter(([, isSet]) => isSet(attribute));
   const [value] = set;
-  if (set.length > 1)
-    throw invalid(`${label} has several values: ${set.map(([, , name]) => name).join(', ')}`, details);
-  if (attribute.refAttrName) {
-    if (!rules.inFunction)
-      throw invalid(`${label} refers to ${attribute.refAttrName}, but is not in a function`, details);
-    if (value) throw invalid(`${label} refers to ${attribute.refAttrName} and has a value too`, details);
+  const { type, refAttrName } = attribute;
+  if (set.length > 1) return `has several values: ${set.map(([, , name]) => name).join(', ')}`;
+  if (refAttrName) {
+    if (!rules.inFunction) return `refers to ${refAttrName}, but is not in a function`;
+    if (value) return `refers to ${refAttrName} and has a value too`;
   }
-  if (attribute.type === undefined || attribute.type === 0) {
-    // Before IR version 2 the type was told by the value.
-    if (rules.irVersion >= 2n) throw invalid(`${label} has no type`, details);
-    return;
-  }
-  if (value && value[0] !== attribute.type)
-    throw invalid(
-      `${label} has type ${VALUES.find(([type]) => type === attribute.type)?.[2] ?? attribute.type} but a value of type ${value[2]}`,
-      details,
-    );
+  // Before IR version 2 the type was told by the value.
+  if (type === undefined || type === 0) return rules.irVersion >= 2n ? 'has no type' : undefined;
+  if (value && value[0] !== type)
+    return `has type ${VALUES.find(([id]) => id === type)?.[2] ?? type} but a value of type ${value[2]}`;
+  return undefined;
 }

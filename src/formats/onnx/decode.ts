@@ -90,15 +90,19 @@ class Decoder {
         this.#frame = parent;
         continue;
       }
-      if (!window.holds(HEADER_BYTES)) await window.fill(HEADER_BYTES);
+      if (window.end - window.at < HEADER_BYTES && !window.holds(HEADER_BYTES)) {
+        const filling = window.fill(HEADER_BYTES);
+        if (filling !== undefined) await filling;
+      }
       const start = window.at;
-      const tag = this.#varint('a tag');
+      let tag = window.small(frame.end);
+      if (tag < 0) tag = this.#varint('a tag');
       const id = Math.floor(tag / 8);
       const wire = tag % 8;
       if (tag > 0xffffffff || id === 0) throw this.#malformed(`field number ${id}`, start);
       if (wire === 4) await this.#endGroup(id, start);
       else if (wire === 3)
-        this.#push({ plan: undefined, label: `group ${id}`, end: frame.end, group: id, start });
+        this.#push({ plan: undefined, target: {}, label: `group ${id}`, end: frame.end, group: id, start });
       else if (wire > 5) throw this.#malformed(`wire type ${wire} of field ${id}`, start);
       else {
         // Awaiting only what waits keeps a graph of 100,000 nodes from being 1,000,000 turns of the event loop.
@@ -150,8 +154,10 @@ class Decoder {
     }
     if (field.wire !== 2 && !field.many) return this.#unknownUpTo(end, start);
     this.#charge(length);
-    if (window.holds(length)) return this.#value(target, field, end, start);
-    return window.fill(length).then(() => this.#value(target, field, end, start));
+    if (end <= window.end || window.holds(length)) return this.#value(target, field, end, start);
+    const filling = window.fill(length);
+    if (filling === undefined) return this.#value(target, field, end, start);
+    return filling.then(() => this.#value(target, field, end, start));
   }
 
   /** A string, bytes or packed scalars, ready in the window. */
@@ -161,7 +167,7 @@ class Decoder {
     else if (field.type !== 'string') this.#packed(target, field, end);
     else {
       const length = end - window.at;
-      const text = window.ascii(length) ?? decodeUtf8(window.take(length));
+      const text = window.text(length) ?? decodeUtf8(window.take(length));
       if (text !== undefined) this.#set(target, field, text);
       else if (!isText(field.key)) throw this.#malformed(`${field.key} is not UTF-8`, start);
       else {
@@ -279,7 +285,7 @@ class Decoder {
     await this.#unknownUpTo(this.#window.at, group.start);
   }
 
-  #push(frame: Omit<Frame, 'target'> & { readonly target?: Target }): void {
+  #push(frame: Frame): void {
     if (this.#stack.length >= LIMITS.PROTOBUF_DEPTH)
       throw new MlserError(
         'E_LIMIT',
@@ -290,11 +296,11 @@ class Decoder {
         },
       );
     this.#stack.push(this.#frame);
-    this.#frame = { target: {}, ...frame };
+    this.#frame = frame;
   }
 
   #set(target: Target, field: FieldPlan, value: unknown): void {
-    for (const rival of field.rivals) target[rival] = undefined;
+    if (field.rivals) for (const rival of field.rivals) target[rival] = undefined;
     if (field.many) append(target, field.key, value);
     else target[field.key] = value;
   }
@@ -302,7 +308,8 @@ class Decoder {
   /** A length that lies inside the message. */
   #length(what: string): number {
     const start = this.#window.at;
-    const length = this.#varint(`the length of ${what}`);
+    let length = this.#window.small(this.#frame.end);
+    if (length < 0) length = this.#varint(`the length of ${what}`);
     const left = this.#frame.end - this.#window.at;
     if (length <= left) return length;
     const exact = String((BigInt(this.#window.high) << 32n) | BigInt(this.#window.low));

@@ -11,7 +11,7 @@ export interface FieldPlan {
   /** Greatest value of an enum. */
   readonly enumMax: number | undefined;
   /** Keys of the other members of the oneof. */
-  readonly rivals: readonly string[];
+  readonly rivals: readonly string[] | undefined;
 }
 export interface MessagePlan {
   readonly name: MessageName;
@@ -40,7 +40,9 @@ export function planOf(name: MessageName): MessagePlan {
       many,
       wire: isMessage(type) || type === 'string' || type === 'bytes' ? 2 : type === 'float' ? 5 : 0,
       enumMax: enumMax(type),
-      rivals: choice ? entries.filter(([other, f]) => f.choice && other !== key).map(([other]) => other) : [],
+      rivals: choice
+        ? entries.filter(([other, f]) => f.choice && other !== key).map(([other]) => other)
+        : undefined,
     };
   return plan;
 }

@@ -276,7 +276,8 @@ export function blank(name: MessageName): Readonly<Record<string, unknown>> {
     for (const [key, field] of Object.entries(SCHEMA[name])) fields[key] = field.many ? EMPTY : undefined;
     if (name === 'TensorProto') fields['data'] = EMPTY;
     fields['unknown'] = EMPTY;
-    found = Object.freeze(fields);
+    // Not frozen: V8 copies a frozen object property by property.
+    found = fields;
     blanks.set(name, found);
   }
   return found;

@@ -12,7 +12,11 @@ const FIRST_BYTES = 2 * 1024;
 export class FileWindow {
   readonly source: ByteSource;
   #bytes: Buffer = Buffer.alloc(0);
+  /** What `#bytes` is a part of, where the source reads into it. */
+  #own: Buffer = this.#bytes;
   #base = 0;
+  /** Position after the last byte that the window holds. */
+  end = 0;
   #size = FIRST_BYTES;
   /** Next byte. */
   at = 0;
@@ -23,7 +27,7 @@ export class FileWindow {
 
   /** Bytes that can be read without filling; negative if the position lies outside the window. */
   get ready(): number {
-    return this.at < this.#base ? -1 : this.#base + this.#bytes.byteLength - this.at;
+    return this.at < this.#base ? -1 : this.end - this.at;
   }
 
   /** True if `length` bytes, or all bytes to the end of the file, can be read without filling. */
@@ -31,14 +35,38 @@ export class FileWindow {
     return this.ready >= Math.min(length, this.source.size - this.at);
   }
 
-  /** Makes `length` bytes (or what the file still has) ready. The caller has checked that they are worth the memory. */
-  async fill(length: number): Promise<void> {
-    const jumped = this.at > this.#base + this.#bytes.byteLength;
+  /**
+   * Makes `length` bytes (or what the file still has) ready; a promise only where the source has to be waited for. The
+   * caller has checked that they are worth the memory.
+   */
+  fill(length: number): Promise<void> | undefined {
+    const { source, at } = this;
+    const jumped = at > this.end;
     this.#size = jumped ? FIRST_BYTES : Math.min(WINDOW_BYTES, this.#size * 2);
-    const count = Math.min(Math.max(length, this.#size), this.source.size - this.at);
-    const bytes = await this.source.read(this.at, count);
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#base = this.at;
+    const count = Math.min(Math.max(length, this.#size), source.size - at);
+    if (!source.readInto)
+      return source.read(at, count).then((bytes) => {
+        this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        this.#base = at;
+        this.end = at + count;
+      });
+    // A buffer a tensor was a third of the garbage of reading a graph.
+    if (this.#own.byteLength < count) this.#own = Buffer.allocUnsafe(Math.max(count, WINDOW_BYTES));
+    this.#bytes = this.#own.subarray(0, count);
+    source.readInto(at, this.#bytes);
+    this.#base = at;
+    this.end = at + count;
+    return undefined;
+  }
+
+  /** The next byte if it is a varint by itself that ends before `end` (most are), else -1. */
+  small(end: number): number {
+    const byte = this.at < end ? (this.#bytes[this.at - this.#base] ?? 0x80) : 0x80;
+    if (byte >= 0x80) return -1;
+    this.at++;
+    this.low = byte;
+    this.high = 0;
+    return byte;
   }
 
   /** Low and high 32 bits of the last varint. */
@@ -82,13 +110,13 @@ export class FileWindow {
     return new Uint8Array(this.#bytes.subarray(start, end));
   }
 
-  /** The next bytes as ASCII text, or undefined if they are not. */
-  ascii(length: number): string | undefined {
+  /** The next bytes as text, or undefined if they are not UTF-8 (or hold U+FFFD, which stands for what is not). */
+  text(length: number): string | undefined {
     const start = this.at - this.#base;
-    const end = start + length;
-    for (let i = start; i < end; i++) if ((this.#bytes[i] ?? 0) >= 0x80) return undefined;
+    const text = this.#bytes.toString('utf8', start, start + length);
+    if (text.includes('\ufffd')) return undefined;
     this.at += length;
-    return this.#bytes.toString('latin1', start, end);
+    return text;
   }
 
   float32(): number {

@@ -12,6 +12,12 @@ export function classOf(m: u32): u32 {
 export function lowBits(c: u32): u32 {
   return c < 4 ? 0 : (c >> 2) - 1;
 }
+/** Bits after the code: a sign and the low ones. */
+// @ts-ignore: decorator
+@inline
+export function rawBits(c: u32): u32 {
+  return c == 0 ? 0 : lowBits(c) + 1;
+}
 // @ts-ignore: decorator
 @inline
 export function magnitude(d: i32): u32 {

@@ -178,9 +178,12 @@ let rowsFrom: i32 = 0;
 let rowsRange: i32 = 0;
 let rowsBytes: usize = 0;
 
-/** Makes the table that `rowsOf` reads: contexts of the exponents from the one before that of context 1 to the last first one. */
-export function rowTable(groups: i32, work: usize): void {
+/** Makes the table that `rowsOf` reads: `scale` × the contexts of the exponents from the one before that of context 1 to the last first one. */
+export function rowTable(groups: i32, scale: i32, work: usize): void {
   rowsBytes = 0;
+  rowsFrom = 0;
+  rowsRange = 0;
+  store<u8>(work + ROWS, 0);
   if (groups < 2) return;
   const starts = work + STARTS + 4;
   rowsFrom = <i32>load<u8>(starts, 1) - 1;
@@ -189,20 +192,39 @@ export function rowTable(groups: i32, work: usize): void {
   let g = 0;
   for (let e = 0; e <= rowsRange; e++) {
     while (g + 1 < groups && <i32>load<u8>(starts + 1 + g) <= rowsFrom + e) g++;
-    store<u8>(work + ROWS + <usize>e, <u8>g);
+    store<u8>(work + ROWS + <usize>e, <u8>(g * scale));
   }
 }
 
-/** The contexts of 16 exponents. */
+/** What `rowsOf` is given, to be asked for outside of a loop: the exponent from which on places are counted, … */
 // @ts-ignore: decorator
 @inline
-export function rowsOf(exps: v128, work: usize): v128 {
-  let places = i8x16.min_u(i8x16.sub_sat_u(exps, i8x16.splat(<i8>rowsFrom)), i8x16.splat(<i8>rowsRange));
-  let rows = i8x16.splat(0);
+export function rowsOrigin(): v128 {
+  return i8x16.splat(<i8>rowsFrom);
+}
+/** … the last place, … */
+// @ts-ignore: decorator
+@inline
+export function rowsLast(): v128 {
+  return i8x16.splat(<i8>rowsRange);
+}
+/** … and where the table ends. */
+// @ts-ignore: decorator
+@inline
+export function rowsEnd(work: usize): usize {
+  return work + ROWS + rowsBytes;
+}
+
+/** The contexts of 16 exponents, scaled as the table is. */
+// @ts-ignore: decorator
+@inline
+export function rowsOf(exps: v128, origin: v128, last: v128, end: usize, work: usize): v128 {
+  let places = i8x16.min_u(i8x16.sub_sat_u(exps, origin), last);
   // A place outside of a vector gives 0.
-  for (let at: usize = 0; at < rowsBytes; at += 16) {
-    rows = v128.or(rows, i8x16.swizzle(v128.load(work + ROWS + at), places));
+  let rows = i8x16.swizzle(v128.load(work + ROWS), places);
+  for (let at = work + ROWS + 16; at < end; at += 16) {
     places = i8x16.sub(places, i8x16.splat(16));
+    rows = v128.or(rows, i8x16.swizzle(v128.load(at), places));
   }
   return rows;
 }

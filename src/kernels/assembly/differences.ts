@@ -71,18 +71,41 @@ export function differences(src: usize, base: usize, n: i32, width: i32, floats:
   return max(largest, rest);
 }
 
-/** The inverse: `out` holds differences and is given the elements. */
-export function applyDifferences(base: usize, n: i32, width: i32, floats: bool, out: usize): void {
-  const bytes = <usize>n * <usize>width;
-  if (width == 4)
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, disordered4(i32x4.add(ordered4(v128.load(base + i), floats), v128.load(out + i)), floats));
-  else if (width == 2)
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, disordered2(i16x8.add(ordered2(v128.load(base + i), floats), v128.load(out + i)), floats));
-  else
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, disordered1(i8x16.add(ordered1(v128.load(base + i), floats), v128.load(out + i)), floats));
+/** Elements of a base and the differences to it: four of four bytes, … */
+// @ts-ignore: decorator
+@inline
+export function changed4(base: v128, difference: v128, floats: bool): v128 {
+  return disordered4(i32x4.add(ordered4(base, floats), difference), floats);
+}
+// @ts-ignore: decorator
+@inline
+export function changed2(base: v128, difference: v128, floats: bool): v128 {
+  return disordered2(i16x8.add(ordered2(base, floats), difference), floats);
+}
+// @ts-ignore: decorator
+@inline
+export function changed1(base: v128, difference: v128, floats: bool): v128 {
+  return disordered1(i8x16.add(ordered1(base, floats), difference), floats);
+}
+
+/** The exponents of 16 elements, a byte each. */
+// @ts-ignore: decorator
+@inline
+export function exponentsOf<T>(at: usize, shift: i32): v128 {
+  if (shift == 0) return i8x16.splat(0);
+  if (sizeof<T>() == 4) {
+    const a = i32x4.shr_u(i32x4.shl(v128.load(at), 1), shift);
+    const b = i32x4.shr_u(i32x4.shl(v128.load(at, 16), 1), shift);
+    const c = i32x4.shr_u(i32x4.shl(v128.load(at, 32), 1), shift);
+    const d = i32x4.shr_u(i32x4.shl(v128.load(at, 48), 1), shift);
+    return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_u(a, b), i16x8.narrow_i32x4_u(c, d));
+  }
+  if (sizeof<T>() == 2) {
+    const a = i16x8.shr_u(i16x8.shl(v128.load(at), 1), shift);
+    const b = i16x8.shr_u(i16x8.shl(v128.load(at, 16), 1), shift);
+    return i8x16.narrow_i16x8_u(a, b);
+  }
+  return i8x16.shr_u(i8x16.shl(v128.load(at), 1), shift);
 }
 
 /** The exponents of the base, a byte each. Reads and writes up to four vectors past the end. */
@@ -90,22 +113,8 @@ export function exponents(base: usize, n: i32, width: i32, shift: i32, out: usiz
   const count = <usize>n;
   if (shift == 0) memory.fill(out, 0, count + 64);
   else if (width == 4)
-    for (let i: usize = 0; i < count; i += 16) {
-      const at = base + (i << 2);
-      const a = i32x4.shr_u(i32x4.shl(v128.load(at), 1), shift);
-      const b = i32x4.shr_u(i32x4.shl(v128.load(at, 16), 1), shift);
-      const c = i32x4.shr_u(i32x4.shl(v128.load(at, 32), 1), shift);
-      const d = i32x4.shr_u(i32x4.shl(v128.load(at, 48), 1), shift);
-      v128.store(out + i, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_u(a, b), i16x8.narrow_i32x4_u(c, d)));
-    }
+    for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u32>(base + (i << 2), shift));
   else if (width == 2)
-    for (let i: usize = 0; i < count; i += 16) {
-      const at = base + (i << 1);
-      const a = i16x8.shr_u(i16x8.shl(v128.load(at), 1), shift);
-      const b = i16x8.shr_u(i16x8.shl(v128.load(at, 16), 1), shift);
-      v128.store(out + i, i8x16.narrow_i16x8_u(a, b));
-    }
-  else
-    for (let i: usize = 0; i < count; i += 16)
-      v128.store(out + i, i8x16.shr_u(i8x16.shl(v128.load(base + i), 1), shift));
+    for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u16>(base + (i << 1), shift));
+  else for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u8>(base + i, shift));
 }

@@ -2,6 +2,8 @@
 // Codes are written from the lowest bit up, so a code stands bit-reversed in its table. Built here and not in
 // JavaScript: a table is made for every plane of every chunk. Reference: ../reference/huffman.ts.
 
+import { rawBits } from './classes';
+
 /** Longest code. */
 export const LIMIT: i32 = 11;
 /** Entries of a reading table. */
@@ -145,12 +147,16 @@ export function huffmanCodes(lengths: usize, n: i32, codes: usize): bool {
   return true;
 }
 
-/**
- * Reading table, u16 each: length | symbol << 4; every code of `codes` at all places that end in it. Where `raws` is not
- * 0 (u8 of at most 64 symbols: bits that follow the code), length and those bits << 10 too.
- */
-export function huffmanTable(codes: usize, n: i32, table: usize, raws: usize): void {
-  const none = <u16>entryOf(<u32>LIMIT, 0, raws);
+/** Entries of reading tables: length | symbol << 4; … */
+export const PLAIN: i32 = 0;
+/** … of classes below 64 (classes.ts): length << 6 | class, with all bits, those after the code too, << 10; … */
+export const SHORT_PARTS: i32 = 1;
+/** … of classes below 128: (length << 7 | class) << 4. */
+export const LONG_PARTS: i32 = 2;
+
+/** Reading table, u16 each of a kind: every code of `codes` at all places that end in it. */
+export function huffmanTable(codes: usize, n: i32, table: usize, kind: i32): void {
+  const none = <u16>entryOf(<u32>LIMIT, 0, kind);
   store<u16>(table, none);
   store<u16>(table, none, 2);
   // The table of all codes of a length, twice, is that of the next length without its codes.
@@ -159,21 +165,22 @@ export function huffmanTable(codes: usize, n: i32, table: usize, raws: usize): v
     if (length > 1) memory.copy(table + half, table, half);
     for (let s = 0; s < n; s++) {
       const code = load<u32>(codes + (<usize>s << 2));
-      if (code >> 16 == length) store<u16>(table + (<usize>(code & 0xffff) << 1), <u16>entryOf(length, s, raws));
+      if (code >> 16 == length) store<u16>(table + (<usize>(code & 0xffff) << 1), <u16>entryOf(length, s, kind));
     }
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function entryOf(length: u32, symbol: i32, raws: usize): u32 {
-  const total = raws == 0 ? 0 : length + <u32>load<u8>(raws + <usize>symbol);
-  return length | (<u32>symbol << 4) | (total << 10);
+function entryOf(length: u32, symbol: u32, kind: i32): u32 {
+  if (kind == PLAIN) return length | (symbol << 4);
+  if (kind == LONG_PARTS) return (length << 11) | (symbol << 4);
+  return (length << 6) | symbol | ((length + rawBits(symbol)) << 10);
 }
 
 /** A table whose only code is no bits long. */
-export function fillTable(symbol: i32, table: usize, raws: usize): void {
-  const entry = <u16>entryOf(0, symbol, raws);
+export function fillTable(symbol: i32, table: usize, kind: i32): void {
+  const entry = <u16>entryOf(0, symbol, kind);
   for (let i = 0; i < SLOTS; i++) store<u16>(table + (<usize>i << 1), entry);
 }
 
@@ -212,8 +219,11 @@ export function onlySymbol(): i32 {
   return only;
 }
 
-/** Reads stored lengths and makes the reading table (`raws` as there). Gives the bytes read, 0 if they are none. `scratch`: 8 bytes a symbol. */
-export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch: usize, raws: usize = 0): i32 {
+/**
+ * Reads stored lengths and makes the reading table (`kind` as there); the codes (u32 each) lie in `scratch` then. Gives the
+ * bytes read, 0 if they are none. `scratch`: 8 bytes a symbol.
+ */
+export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch: usize, kind: i32 = PLAIN): i32 {
   if (src + 2 > end) return 0;
   const first = <i32>load<u8>(src);
   const last = <i32>load<u8>(src + 1);
@@ -221,7 +231,7 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
   if (first > last || last >= n) return 0;
   if (first == last) {
     only = first;
-    fillTable(first, table, raws);
+    fillTable(first, table, kind);
     return 2;
   }
   const bytes = 2 + (last - first + 2) / 2;
@@ -233,6 +243,6 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
     store<u8>(lengths + s, ((s - first) & 1) == 0 ? pair & 15 : pair >> 4);
   }
   if (!huffmanCodes(lengths, n, scratch)) return 0;
-  huffmanTable(scratch, n, table, raws);
+  huffmanTable(scratch, n, table, kind);
   return bytes;
 }

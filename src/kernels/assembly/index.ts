@@ -29,3 +29,4 @@ export {
   zeroBelow64,
 } from './prune';
 export { addProducts } from './products';
+export { crcFold } from './checksums';

@@ -6,6 +6,7 @@
 // further position its distance to the one before, less one.
 import { classOf, lowBits } from './classes';
 import { huffmanCodes, huffmanLengths, loadTable, SLOTS, storedLengthBytes, storeLengths } from './huffman';
+import { READ_TABLES } from './residual-work';
 
 /** Classes of gaps below 2^24, as those of residual.ts. */
 const CLASSES: i32 = 92;
@@ -88,26 +89,48 @@ function unequal(a: usize, b: usize, i: usize, width: i32): u32 {
   return bits;
 }
 
+// @ts-ignore: decorator
+@inline
+function gather<T>(src: usize, positions: usize, n: usize, out: usize): void {
+  const end = positions + ((n & ~3) << 2);
+  for (; positions < end; positions += 16, out += 4 * sizeof<T>()) {
+    store<T>(out, load<T>(src + <usize>load<u32>(positions) * sizeof<T>()));
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 4) * sizeof<T>()), sizeof<T>());
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 8) * sizeof<T>()), 2 * sizeof<T>());
+    store<T>(out, load<T>(src + <usize>load<u32>(positions, 12) * sizeof<T>()), 3 * sizeof<T>());
+  }
+  for (let i: usize = 0; i < (n & 3); i++)
+    store<T>(out + i * sizeof<T>(), load<T>(src + <usize>load<u32>(positions + (i << 2)) * sizeof<T>()));
+}
+
+// @ts-ignore: decorator
+@inline
+function scatter<T>(src: usize, positions: usize, n: usize, out: usize): void {
+  const end = positions + ((n & ~3) << 2);
+  for (; positions < end; positions += 16, src += 4 * sizeof<T>()) {
+    store<T>(out + <usize>load<u32>(positions) * sizeof<T>(), load<T>(src));
+    store<T>(out + <usize>load<u32>(positions, 4) * sizeof<T>(), load<T>(src, sizeof<T>()));
+    store<T>(out + <usize>load<u32>(positions, 8) * sizeof<T>(), load<T>(src, 2 * sizeof<T>()));
+    store<T>(out + <usize>load<u32>(positions, 12) * sizeof<T>(), load<T>(src, 3 * sizeof<T>()));
+  }
+  for (let i: usize = 0; i < (n & 3); i++)
+    store<T>(out + <usize>load<u32>(positions + (i << 2)) * sizeof<T>(), load<T>(src + i * sizeof<T>()));
+}
+
 /** Elements at the positions, one after the other. */
 export function gatherAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const p = <usize>load<u32>(positions + (i << 2));
-    if (width == 4) store<u32>(out + (i << 2), load<u32>(src + (p << 2)));
-    else if (width == 2) store<u16>(out + (i << 1), load<u16>(src + (p << 1)));
-    else if (width == 8) store<u64>(out + (i << 3), load<u64>(src + (p << 3)));
-    else store<u8>(out + i, load<u8>(src + p));
-  }
+  if (width == 4) gather<u32>(src, positions, <usize>n, out);
+  else if (width == 2) gather<u16>(src, positions, <usize>n, out);
+  else if (width == 8) gather<u64>(src, positions, <usize>n, out);
+  else gather<u8>(src, positions, <usize>n, out);
 }
 
 /** The inverse: elements put to the positions. */
 export function scatterAt(src: usize, positions: usize, n: i32, width: i32, out: usize): void {
-  for (let i: usize = 0; i < <usize>n; i++) {
-    const p = <usize>load<u32>(positions + (i << 2));
-    if (width == 4) store<u32>(out + (p << 2), load<u32>(src + (i << 2)));
-    else if (width == 2) store<u16>(out + (p << 1), load<u16>(src + (i << 1)));
-    else if (width == 8) store<u64>(out + (p << 3), load<u64>(src + (i << 3)));
-    else store<u8>(out + p, load<u8>(src + i));
-  }
+  if (width == 4) scatter<u32>(src, positions, <usize>n, out);
+  else if (width == 2) scatter<u16>(src, positions, <usize>n, out);
+  else if (width == 8) scatter<u64>(src, positions, <usize>n, out);
+  else scatter<u8>(src, positions, <usize>n, out);
 }
 
 /** Makes the code of `n` positions. Gives the bytes that `gapsEncode` will write (a few more at most). */
@@ -212,6 +235,53 @@ function shortTable(work: usize): void {
   }
 }
 
+/** Fewer gaps are not worth a table of several. */
+const MANY: i32 = 16384;
+
+/**
+ * Up to three gaps that 11 bits hold, u64 for each of those: bits (4), bytes that their positions take (4), and what they
+ * add to the position before: the first, the first two, all (16 each). 0 where the first gap is a long one.
+ */
+function manyTable(work: usize): void {
+  for (let at: u32 = 0; at < <u32>SLOTS; at++) {
+    let bits: u32 = 0;
+    let bytes: u64 = 0;
+    let sum: u64 = 0;
+    let entry: u64 = 0;
+    let full = false;
+    for (let place: u64 = 8; place < 56; place += 16) {
+      const s = <u32>load<u16>(work + SHORT + (<usize>(at >> bits) << 1));
+      // Bits that are not there read as 0: a gap is one only if it has all of its own.
+      full = full || (s & 15) == LONG || bits + (s & 15) > 11;
+      if (!full) {
+        bits += s & 15;
+        bytes += 4;
+        sum += <u64>(s >> 4);
+      }
+      entry |= sum << place;
+    }
+    store<u64>(READ_TABLES + (<usize>at << 3), entry | <u64>bits | (bytes << 4));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function manyAt(w: u64): u64 {
+  return load<u64>((<usize>w & <usize>(SLOTS - 1)) << 3, READ_TABLES);
+}
+// @ts-ignore: decorator
+@inline
+function putMany(x: u64, position: u32, to: usize): void {
+  store<u32>(to, position + (<u32>(x >> 8) & 0xffff));
+  store<u32>(to, position + (<u32>(x >> 24) & 0xffff), 4);
+  store<u32>(to, position + <u32>(x >> 40), 8);
+}
+// @ts-ignore: decorator
+@inline
+function bytesOf(x: u64): usize {
+  return <usize>(x >> 4) & 15;
+}
+
 /** The next gap + 1 from the bits of `w`; the bits it took << 32. */
 // @ts-ignore: decorator
 @inline
@@ -261,31 +331,115 @@ export function gapsDecode(src: usize, end: usize, n: i32, count: i32, out: usiz
   if (q1 < q2) store<u32>(out + (q1 << 2), at1);
   if (q2 < q3) store<u32>(out + (q2 << 2), at2);
   if (q3 < all) store<u32>(out + (q3 << 2), at3);
-  let i: usize = 1;
-  const last = all - q3;
-  while (i < last) {
-    const x0 = readGap(bitsAt(p0, b0), work);
-    const x1 = readGap(bitsAt(p1, b1), work);
-    const x2 = readGap(bitsAt(p2, b2), work);
-    const x3 = readGap(bitsAt(p3, b3), work);
-    at0 += <u32>x0;
-    at1 += <u32>x1;
-    at2 += <u32>x2;
-    at3 += <u32>x3;
-    store<u32>(out + (i << 2), at0);
-    store<u32>(out + ((q1 + i) << 2), at1);
-    store<u32>(out + ((q2 + i) << 2), at2);
-    store<u32>(out + ((q3 + i) << 2), at3);
-    b0 += x0 >> 32;
-    b1 += x1 >> 32;
-    b2 += x2 >> 32;
-    b3 += x3 >> 32;
-    i++;
-  }
-  b0 = rest(p0, b0, i, q1, at0, out, work);
-  b1 = rest(p1, b1, q1 + i, q2, at1, out, work);
-  b2 = rest(p2, b2, q2 + i, q3, at2, out, work);
-  b3 = rest(p3, b3, q3 + i, all, at3, out, work);
+  let t0 = out + 4;
+  let t1 = out + (q1 << 2) + 4;
+  let t2 = out + (q2 << 2) + 4;
+  let t3 = out + (q3 << 2) + 4;
+  const e0 = out + (q1 << 2);
+  const e1 = out + (q2 << 2);
+  const e2 = out + (q3 << 2);
+  const e3 = out + (all << 2);
+  if (n >= MANY) {
+    manyTable(work);
+    // Two times three gaps a stream at most. A long one is read by itself: the table has nothing for it.
+    while (t0 + 24 <= e0 && t1 + 24 <= e1 && t2 + 24 <= e2 && t3 + 24 <= e3) {
+      const w0 = bitsAt(p0, b0);
+      const w1 = bitsAt(p1, b1);
+      const w2 = bitsAt(p2, b2);
+      const w3 = bitsAt(p3, b3);
+      const x0 = manyAt(w0);
+      const x1 = manyAt(w1);
+      const x2 = manyAt(w2);
+      const x3 = manyAt(w3);
+      putMany(x0, at0, t0);
+      putMany(x1, at1, t1);
+      putMany(x2, at2, t2);
+      putMany(x3, at3, t3);
+      at0 += <u32>(x0 >> 40);
+      at1 += <u32>(x1 >> 40);
+      at2 += <u32>(x2 >> 40);
+      at3 += <u32>(x3 >> 40);
+      t0 += bytesOf(x0);
+      t1 += bytesOf(x1);
+      t2 += bytesOf(x2);
+      t3 += bytesOf(x3);
+      const y0 = manyAt(w0 >> (x0 & 15));
+      const y1 = manyAt(w1 >> (x1 & 15));
+      const y2 = manyAt(w2 >> (x2 & 15));
+      const y3 = manyAt(w3 >> (x3 & 15));
+      putMany(y0, at0, t0);
+      putMany(y1, at1, t1);
+      putMany(y2, at2, t2);
+      putMany(y3, at3, t3);
+      at0 += <u32>(y0 >> 40);
+      at1 += <u32>(y1 >> 40);
+      at2 += <u32>(y2 >> 40);
+      at3 += <u32>(y3 >> 40);
+      t0 += bytesOf(y0);
+      t1 += bytesOf(y1);
+      t2 += bytesOf(y2);
+      t3 += bytesOf(y3);
+      b0 += (x0 & 15) + (y0 & 15);
+      b1 += (x1 & 15) + (y1 & 15);
+      b2 += (x2 & 15) + (y2 & 15);
+      b3 += (x3 & 15) + (y3 & 15);
+      if (y0 == 0) {
+        const x = readGap(bitsAt(p0, b0), work);
+        at0 += <u32>x;
+        store<u32>(t0, at0);
+        t0 += 4;
+        b0 += x >> 32;
+      }
+      if (y1 == 0) {
+        const x = readGap(bitsAt(p1, b1), work);
+        at1 += <u32>x;
+        store<u32>(t1, at1);
+        t1 += 4;
+        b1 += x >> 32;
+      }
+      if (y2 == 0) {
+        const x = readGap(bitsAt(p2, b2), work);
+        at2 += <u32>x;
+        store<u32>(t2, at2);
+        t2 += 4;
+        b2 += x >> 32;
+      }
+      if (y3 == 0) {
+        const x = readGap(bitsAt(p3, b3), work);
+        at3 += <u32>x;
+        store<u32>(t3, at3);
+        t3 += 4;
+        b3 += x >> 32;
+      }
+    }
+  } else
+    while (t3 < e3) {
+      // The last stream is the shortest.
+      const x0 = readGap(bitsAt(p0, b0), work);
+      const x1 = readGap(bitsAt(p1, b1), work);
+      const x2 = readGap(bitsAt(p2, b2), work);
+      const x3 = readGap(bitsAt(p3, b3), work);
+      at0 += <u32>x0;
+      at1 += <u32>x1;
+      at2 += <u32>x2;
+      at3 += <u32>x3;
+      store<u32>(t0, at0);
+      store<u32>(t1, at1);
+      store<u32>(t2, at2);
+      store<u32>(t3, at3);
+      t0 += 4;
+      t1 += 4;
+      t2 += 4;
+      t3 += 4;
+      b0 += x0 >> 32;
+      b1 += x1 >> 32;
+      b2 += x2 >> 32;
+      b3 += x3 >> 32;
+    }
+  b0 = rest(p0, b0, t0, e0, at0, work);
+  b1 = rest(p1, b1, t1, e1, at1, work);
+  b2 = rest(p2, b2, t2, e2, at2, work);
+  b3 = rest(p3, b3, t3, e3, at3, work);
   if (
     p0 + <usize>((b0 + 7) >> 3) != p1 ||
     p1 + <usize>((b1 + 7) >> 3) != p2 ||
@@ -296,22 +450,22 @@ export function gapsDecode(src: usize, end: usize, n: i32, count: i32, out: usiz
   return areAscending(out, n, <u32>count);
 }
 
-function rest(p: usize, bits: u64, i: usize, end: usize, position: u32, out: usize, work: usize): u64 {
-  for (; i < end; i++) {
+function rest(p: usize, bits: u64, to: usize, end: usize, position: u32, work: usize): u64 {
+  for (; to < end; to += 4) {
     const x = readGap(bitsAt(p, bits), work);
     position += <u32>x;
-    store<u32>(out + (i << 2), position);
+    store<u32>(to, position);
     bits += x >> 32;
   }
   return bits;
 }
 
 function areAscending(positions: usize, n: i32, count: u32): bool {
-  let fine = load<u32>(positions) < count;
-  for (let i: usize = 1; i < <usize>n; i++) {
-    const at = positions + (i << 2);
-    const position = load<u32>(at);
-    fine = fine && position > load<u32>(at - 4) && position < count;
-  }
-  return fine;
+  const end = positions + (<usize>n << 2);
+  let at = positions + 4;
+  let fine = i32x4.splat(-1);
+  for (; at + 16 <= end; at += 16) fine = v128.and(fine, i32x4.gt_u(v128.load(at), v128.load(at - 4)));
+  let all = i32x4.all_true(fine) && load<u32>(end - 4) < count;
+  for (; at < end; at += 4) all = all && load<u32>(at) > load<u32>(at - 4);
+  return all;
 }

@@ -1,203 +1,280 @@
 // Reads what residual-encode.ts writes. Reference: ../reference/residual.ts.
-import { lowBits } from './classes';
-import { applyDifferences, exponents } from './differences';
-import { loadTable, SLOTS } from './huffman';
-import { ADDRESSES, BLOCKS, CLASS_PARTS, CLASSES, MAX_CONTEXTS, NARROW_CLASSES, RAWS, SCRATCH, STARTS, TABLES } from './residual-work';
+import { lowBits, rawBits } from './classes';
+import { rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
+import { changed1, changed2, changed4, exponentsOf } from './differences';
+import { LIMIT, loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, SLOTS } from './huffman';
+import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABLES, READ_VALUES, SCRATCH, STARTS } from './residual-work';
 
 /**
- * Of every class u32: twice its lowest magnitude, the bits that are read into that (the sign lowest), the magnitude,
- * bits after the code.
+ * Of every length of a code and class, 16 bytes: u32 twice its lowest magnitude (of four-byte elements: that magnitude), u32
+ * the bits that are read into it (the sign lowest), u8 where they stand, u8 the bits of all. Streams are read from one bit
+ * before: a place in a table is two bytes.
  */
-function classTables(work: usize): void {
-  for (let c: u32 = 0; c < 128; c++) {
-    const low = lowBits(c);
-    const base = c < 4 ? c : (4 | (c & 3)) << low;
-    const entry = work + CLASS_PARTS + (<usize>c << 4);
-    store<u32>(entry, base << 1);
-    store<u32>(entry, c == 0 ? 0 : (2 << low) - 1, 4);
-    store<u32>(entry, base, 8);
-    store<u32>(entry, c == 0 ? 0 : low + 1, 12);
-    store<u8>(work + RAWS + <usize>c, <u8>(c == 0 ? 0 : low + 1));
+function partTable(classes: u32, wide: bool): void {
+  const row: usize = wide ? 2048 : 1024;
+  for (let length: u32 = 0; length <= <u32>LIMIT; length++)
+    for (let c: u32 = 0; c < classes; c++) {
+      const low = lowBits(c);
+      const base = c < 4 ? c : (4 | (c & 3)) << low;
+      const entry = READ_PARTS + <usize>length * row + (<usize>c << 4);
+      store<u32>(entry, wide ? base : base << 1);
+      store<u32>(entry, c == 0 ? 0 : (2 << low) - 1, 4);
+      store<u8>(entry, <u8>(length + 1), 8);
+      store<u8>(entry, <u8>(length + rawBits(c)), 9);
+    }
+}
+
+/** The most bits that one of `n` codes and what follows it have. */
+function mostBits(n: u32, codes: usize): u32 {
+  let most: u32 = 0;
+  for (let c: u32 = 0; c < n; c++) {
+    const length = load<u32>(codes + (<usize>c << 2)) >> 16;
+    if (length > 0) most = max(most, length + rawBits(c));
   }
+  return most;
 }
 
 /** Elements of a stream at a time: what is read of them stays in the nearest cache. */
-const BLOCK: usize = 128;
-const READ: usize = 4 * (BLOCK + 16); // u32 each
+const BLOCK: usize = 144;
+/** Bytes of what is kept of a stream: a row, and a difference of two or four bytes. */
+const ROW_STREAM: usize = 2 * (BLOCK + 16);
+const NARROW_STREAM: usize = 2 * (BLOCK + 16);
+const WIDE_STREAM: usize = 4 * (BLOCK + 16);
 
-/** For every exponent (u32): where the table of its context lies. */
-function tableAddresses(groups: i32, work: usize): void {
-  let g = 0;
-  for (let e = 0; e < 256; e++) {
-    while (g + 1 < groups && <i32>load<u8>(work + STARTS + 5 + g) <= e) g++;
-    store<u32>(work + ADDRESSES + (<usize>e << 2), <u32>(work + TABLES + (<usize>g << 12)));
+/** Where the tables of `count` elements of the base begin, 16 at a time: their contexts × 4096. */
+function rows<T>(base: usize, count: usize, shift: i32, to: usize, work: usize): void {
+  const origin = rowsOrigin();
+  const last = rowsLast();
+  const end = rowsEnd(work);
+  const none = i8x16.splat(0);
+  for (let k: usize = 0; k < count; k += 16) {
+    const high = rowsOf(exponentsOf<T>(base + k * sizeof<T>(), shift), origin, last, end, work);
+    const at = to + (k << 1);
+    v128.store(at, v128.shuffle<u8>(none, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    v128.store(at, v128.shuffle<u8>(none, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
   }
 }
 
-// Bits are numbered from the beginning of the memory: a stream is one number.
+// Bits are numbered from the beginning of the memory: a stream is one number, one less than that of its next bit.
 // @ts-ignore: decorator
 @inline
 function bitsFrom(bits: u64): u64 {
   return load<u64>(<usize>(bits >> 3)) >> (bits & 7);
 }
+
+/** What the table of a row has for the next code. */
 // @ts-ignore: decorator
 @inline
-function slotOf(w: u64, exp: usize, parts: usize): u32 {
-  const table = <usize>load<u32>(parts + (<usize>load<u8>(exp) << 2), ADDRESSES - CLASS_PARTS);
-  return <u32>load<u16>(table + ((<usize>w << 1) & <usize>(2 * SLOTS - 2)));
+function entryAt(w: u64, row: u32): u32 {
+  return load<u16>(<usize>(row + (<u32>w & (2 * SLOTS - 2))), READ_TABLES);
 }
 
 /** Reads a difference: the difference itself. Gives the bits that are read then. */
 // @ts-ignore: decorator
 @inline
-function readWide(bits: u64, exp: usize, at: usize, parts: usize): u64 {
+function readWide(bits: u64, row: u32, to: usize): u64 {
   const w = bitsFrom(bits);
-  const x = slotOf(w, exp, parts);
-  const entry = parts + <usize>(x & 0x7f0);
-  const v = w >> <u64>(x & 15);
+  const x = <usize>entryAt(w, row);
+  const v = <u32>(w >> <u64>load<u8>(x, READ_PARTS + 8));
   // Class 0 has no sign: its magnitude is 0 whatever bit stands there.
-  const m = load<u32>(entry, 8) + ((<u32>v & load<u32>(entry, 4)) >> 1);
-  const s = <u32>0 - (<u32>v & 1);
-  store<u32>(at, (m ^ s) - s);
-  return bits + <u64>((x & 15) + load<u32>(entry, 12));
+  const m = load<u32>(x, READ_PARTS) + ((v & load<u32>(x, READ_PARTS + 4)) >> 1);
+  const s = <u32>0 - (v & 1);
+  store<u32>(to, (m ^ s) - s);
+  return bits + <u64>load<u8>(x, READ_PARTS + 9);
 }
 
-/** Reads a difference: 2 m + s. */
+/** A difference as 2 m + s. */
 // @ts-ignore: decorator
 @inline
-function readNarrow(w: u64, x: u32, at: usize, parts: usize): void {
-  const entry = parts + <usize>(x & 0x3f0);
-  store<u32>(at, load<u32>(entry) + (<u32>(w >> <u64>(x & 15)) & load<u32>(entry, 4)));
+function narrow(w: u64, x: u32): u16 {
+  const part = <usize>(x & 1023) << 4;
+  const raw = <u32>(w >> <u64>load<u8>(part, READ_PARTS + 8)) & load<u32>(part, READ_PARTS + 4);
+  return <u16>(load<u32>(part, READ_PARTS) + raw);
+}
+/** All bits of a narrow one: from its entry, not its parts, which would make the next one wait longer. */
+// @ts-ignore: decorator
+@inline
+function bitsOf(x: u32): u64 {
+  return <u64>(x >> 10);
 }
 
+/** `at`, `to`: where the row of the element lies and where the difference goes. */
 // @ts-ignore: decorator
 @inline
-function readOne<T>(bits: u64, exp: usize, at: usize, parts: usize): u64 {
-  if (sizeof<T>() == 4) return readWide(bits, exp, at, parts);
+function readOne<T>(bits: u64, at: usize, to: usize): u64 {
+  const row = <u32>load<u16>(at);
+  if (sizeof<T>() == 4) return readWide(bits, row, to);
   const w = bitsFrom(bits);
-  const x = slotOf(w, exp, parts);
-  readNarrow(w, x, at, parts);
-  return bits + <u64>(x >> 10);
+  const x = entryAt(w, row);
+  store<u16>(to, narrow(w, x));
+  return bits + bitsOf(x);
 }
 
-/** Two differences, of narrow elements from one load: 7 bits that were read before, and two times 26 at most. */
+/** Two differences, of narrow elements from one load: 8 bits that were read before, and two times 26 at most. */
 // @ts-ignore: decorator
 @inline
-function readTwo<T>(bits: u64, exp: usize, at: usize, parts: usize): u64 {
-  if (sizeof<T>() == 4) return readWide(readWide(bits, exp, at, parts), exp + 1, at + 4, parts);
+function readTwo<T>(bits: u64, at: usize, to: usize): u64 {
+  if (sizeof<T>() == 4) return readOne<T>(readOne<T>(bits, at, to), at + 2, to + 4);
   const w = bitsFrom(bits);
-  const x = slotOf(w, exp, parts);
-  readNarrow(w, x, at, parts);
-  const v = w >> <u64>(x >> 10);
-  const y = slotOf(v, exp + 1, parts);
-  readNarrow(v, y, at + 4, parts);
-  return bits + <u64>(x >> 10) + <u64>(y >> 10);
+  const x = entryAt(w, <u32>load<u16>(at));
+  store<u16>(to, narrow(w, x));
+  const v = w >> bitsOf(x);
+  const y = entryAt(v, <u32>load<u16>(at, 2));
+  store<u16>(to, narrow(v, y), 2);
+  return bits + bitsOf(x) + bitsOf(y);
 }
 
+/** The most bits of which three times as many come from one load. */
+const SHORT_BITS: u32 = 18;
+
+/** Three differences of narrow elements of SHORT_BITS at most. */
 // @ts-ignore: decorator
 @inline
-function signed4(at: usize): v128 {
-  const x = v128.load(at);
-  const m = i32x4.shr_u(x, 1);
-  const s = i32x4.shr_s(i32x4.shl(x, 31), 31);
-  return i32x4.sub(v128.xor(m, s), s);
+function readThree(bits: u64, at: usize, to: usize): u64 {
+  const w = bitsFrom(bits);
+  const x = entryAt(w, <u32>load<u16>(at));
+  store<u16>(to, narrow(w, x));
+  const v = w >> bitsOf(x);
+  const y = entryAt(v, <u32>load<u16>(at, 2));
+  store<u16>(to, narrow(v, y), 2);
+  const u = v >> bitsOf(y);
+  const z = entryAt(u, <u32>load<u16>(at, 4));
+  store<u16>(to, narrow(u, z), 4);
+  return bits + bitsOf(x) + bitsOf(y) + bitsOf(z);
 }
+
+/** Eight differences of 2 m + s. Only that of −2^15 has more than 16 bits, and what is left of it, 1, is no other. */
 // @ts-ignore: decorator
 @inline
 function signed8(at: usize): v128 {
-  return v128.shuffle<u16>(signed4(at), signed4(at + 16), 0, 2, 4, 6, 8, 10, 12, 14);
+  const x = v128.load(at);
+  const far = i16x8.shl(i16x8.eq(x, i16x8.splat(1)), 15);
+  const m = v128.or(i16x8.shr_u(x, 1), far);
+  const s = i16x8.shr_s(i16x8.shl(x, 15), 15);
+  return i16x8.sub(v128.xor(m, s), s);
 }
 
-/** What was read of a block goes to `out` as differences; at most 64 bytes more. */
-function finish<T>(count: usize, block: usize, out: usize): void {
-  const from = block;
-  if (sizeof<T>() == 4) memory.copy(out, from, count << 2);
+/** 16 elements: what was read of them, added to the base. */
+// @ts-ignore: decorator
+@inline
+function change<T>(read: usize, base: usize, floats: bool, out: usize): void {
+  if (sizeof<T>() == 4)
+    for (let k: usize = 0; k < 64; k += 16)
+      v128.store(out + k, changed4(v128.load(base + k), v128.load(read + k), floats));
   else {
-    let k: usize = 0;
-    const wide = count & ~15;
-    for (; k < wide; k += 16) {
-      const a = signed8(from + (k << 2));
-      const b = signed8(from + (k << 2) + 32);
-      if (sizeof<T>() == 2) {
-        v128.store(out + 2 * k, a);
-        v128.store(out + 2 * k, b, 16);
-      } else v128.store(out + k, v128.shuffle<u8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
-    }
-    for (; k < count; k++) {
-      const x = load<u32>(from + (k << 2));
-      const s = <u32>0 - (x & 1);
-      store<T>(out + k * sizeof<T>(), <T>(((x >> 1) ^ s) - s));
+    const a = signed8(read);
+    const b = signed8(read + 16);
+    if (sizeof<T>() == 2) {
+      v128.store(out, changed2(v128.load(base), a, floats));
+      v128.store(out, changed2(v128.load(base, 16), b, floats), 16);
+    } else {
+      const d = v128.shuffle<u8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      v128.store(out, changed1(v128.load(base), d, floats));
     }
   }
 }
 
-function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize, n: i32, exps: usize, out: usize, work: usize): bool {
+/** The elements of a block go to `out`, and not a byte more: the next stream's are there already. `aside`: 64 bytes. */
+function finish<T>(count: usize, read: usize, base: usize, floats: bool, out: usize, aside: usize): void {
+  const each: usize = sizeof<T>() == 4 ? 4 : 2;
+  const wide = count & ~15;
+  for (let k: usize = 0; k < wide; k += 16)
+    change<T>(read + k * each, base + k * sizeof<T>(), floats, out + k * sizeof<T>());
+  if (wide == count) return;
+  change<T>(read + wide * each, base + wide * sizeof<T>(), floats, aside);
+  memory.copy(out + wide * sizeof<T>(), aside, (count - wide) * sizeof<T>());
+}
+
+function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize, n: i32, base: usize, shift: i32, out: usize, short: bool, work: usize): bool {
   const quarter = <usize>((n + 3) >> 2);
   const all = <usize>n;
   const q1 = min(all, quarter);
   const q2 = min(all, 2 * quarter);
   const q3 = min(all, 3 * quarter);
-  let b0 = <u64>p0 << 3;
-  let b1 = <u64>p1 << 3;
-  let b2 = <u64>p2 << 3;
-  let b3 = <u64>p3 << 3;
-  const parts = work + CLASS_PARTS;
-  const block = work + BLOCKS;
+  let b0 = (<u64>p0 << 3) - 1;
+  let b1 = (<u64>p1 << 3) - 1;
+  let b2 = (<u64>p2 << 3) - 1;
+  let b3 = (<u64>p3 << 3) - 1;
+  const floats = shift != 0;
+  const wide = sizeof<T>() == 4;
+  const each: usize = wide ? 4 : 2;
+  const stream = wide ? WIDE_STREAM : NARROW_STREAM;
+  const aside = READ_VALUES + 4 * WIDE_STREAM;
   for (let i: usize = 0; i < q1; i += BLOCK) {
     const n0 = min(BLOCK, q1 - i);
     const n1 = min(n0, q2 - min(q2, q1 + i));
     const n2 = min(n1, q3 - min(q3, q2 + i));
     const n3 = min(n2, all - min(all, q3 + i));
+    const i0 = i * sizeof<T>();
+    const i1 = (q1 + i) * sizeof<T>();
+    const i2 = (q2 + i) * sizeof<T>();
+    const i3 = (q3 + i) * sizeof<T>();
+    rows<T>(base + i0, n0, shift, READ_ROWS, work);
+    rows<T>(base + i1, n1, shift, READ_ROWS + ROW_STREAM, work);
+    rows<T>(base + i2, n2, shift, READ_ROWS + 2 * ROW_STREAM, work);
+    rows<T>(base + i3, n3, shift, READ_ROWS + 3 * ROW_STREAM, work);
     // The last quarter is the shortest.
-    const done = n3 & ~1;
-    let at = block;
-    const e1 = exps + q1 + i;
-    const e2 = exps + q2 + i;
-    const e3 = exps + q3 + i;
-    const e0 = exps + i;
-    for (let k: usize = 0; k < done; k += 2) {
-      b0 = readTwo<T>(b0, e0 + k, at, parts);
-      b1 = readTwo<T>(b1, e1 + k, at + READ, parts);
-      b2 = readTwo<T>(b2, e2 + k, at + 2 * READ, parts);
-      b3 = readTwo<T>(b3, e3 + k, at + 3 * READ, parts);
-      at += 8;
-    }
-    for (let k = done; k < n0; k++) b0 = readOne<T>(b0, e0 + k, block + (k << 2), parts);
-    for (let k = done; k < n1; k++) b1 = readOne<T>(b1, e1 + k, block + READ + (k << 2), parts);
-    for (let k = done; k < n2; k++) b2 = readOne<T>(b2, e2 + k, block + 2 * READ + (k << 2), parts);
-    for (let k = done; k < n3; k++) b3 = readOne<T>(b3, e3 + k, block + 3 * READ + (k << 2), parts);
-    finish<T>(n0, block, out + i * sizeof<T>());
-    finish<T>(n1, block + READ, out + (q1 + i) * sizeof<T>());
-    finish<T>(n2, block + 2 * READ, out + (q2 + i) * sizeof<T>());
-    finish<T>(n3, block + 3 * READ, out + (q3 + i) * sizeof<T>());
+    const done = n3 - (n3 % (short ? 3 : 2));
+    let at = READ_ROWS;
+    let to = READ_VALUES;
+    const together = at + (done << 1);
+    if (!wide && short)
+      for (; at < together; at += 6, to += 6) {
+        b0 = readThree(b0, at, to);
+        b1 = readThree(b1, at + ROW_STREAM, to + NARROW_STREAM);
+        b2 = readThree(b2, at + 2 * ROW_STREAM, to + 2 * NARROW_STREAM);
+        b3 = readThree(b3, at + 3 * ROW_STREAM, to + 3 * NARROW_STREAM);
+      }
+    else
+      for (; at < together; at += 4, to += 2 * each) {
+        b0 = readTwo<T>(b0, at, to);
+        b1 = readTwo<T>(b1, at + ROW_STREAM, to + stream);
+        b2 = readTwo<T>(b2, at + 2 * ROW_STREAM, to + 2 * stream);
+        b3 = readTwo<T>(b3, at + 3 * ROW_STREAM, to + 3 * stream);
+      }
+    for (let k = done; k < n0; k++) b0 = readOne<T>(b0, READ_ROWS + (k << 1), READ_VALUES + k * each);
+    for (let k = done; k < n1; k++)
+      b1 = readOne<T>(b1, READ_ROWS + ROW_STREAM + (k << 1), READ_VALUES + stream + k * each);
+    for (let k = done; k < n2; k++)
+      b2 = readOne<T>(b2, READ_ROWS + 2 * ROW_STREAM + (k << 1), READ_VALUES + 2 * stream + k * each);
+    for (let k = done; k < n3; k++)
+      b3 = readOne<T>(b3, READ_ROWS + 3 * ROW_STREAM + (k << 1), READ_VALUES + 3 * stream + k * each);
+    finish<T>(n0, READ_VALUES, base + i0, floats, out + i0, aside);
+    finish<T>(n1, READ_VALUES + stream, base + i1, floats, out + i1, aside);
+    finish<T>(n2, READ_VALUES + 2 * stream, base + i2, floats, out + i2, aside);
+    finish<T>(n3, READ_VALUES + 3 * stream, base + i3, floats, out + i3, aside);
   }
   return (
-    <usize>((b0 + 7) >> 3) == p1 &&
-    <usize>((b1 + 7) >> 3) == p2 &&
-    <usize>((b2 + 7) >> 3) == p3 &&
-    <usize>((b3 + 7) >> 3) == end
+    <usize>((b0 + 8) >> 3) == p1 &&
+    <usize>((b1 + 8) >> 3) == p2 &&
+    <usize>((b2 + 8) >> 3) == p3 &&
+    <usize>((b3 + 8) >> 3) == end
   );
 }
 
 /**
- * The elements from the base and what was stored from `src` to `end`. False if that is none. `exps`: a byte an element
- * and 64 more; `out` may be written to 64 bytes past its end.
+ * The elements from the base and what was stored from `src` to `end`. False if that is none. Reads up to 64 bytes past the
+ * end of the base.
  */
-export function residualDecode(src: usize, end: usize, base: usize, n: i32, width: i32, shift: i32, out: usize, exps: usize, work: usize): bool {
+export function residualDecode(src: usize, end: usize, base: usize, n: i32, width: i32, shift: i32, out: usize, work: usize): bool {
   if (src >= end) return false;
   const groups = <i32>load<u8>(src);
   if (groups < 1 || groups > MAX_CONTEXTS || src + <usize>groups > end) return false;
-  for (let g = 1; g < groups; g++) store<u8>(work + STARTS + 4 + g, load<u8>(src + g));
-  tableAddresses(groups, work);
-  classTables(work);
+  for (let g = 1; g < groups; g++) {
+    const start = load<u8>(src + g);
+    if (start <= (g == 1 ? 0 : load<u8>(src + g - 1))) return false;
+    store<u8>(work + STARTS + 4 + g, start);
+  }
+  rowTable(groups, 16, work);
+  const classes = width < 4 ? NARROW_CLASSES : CLASSES;
+  partTable(<u32>classes, width == 4);
   let at = src + <usize>groups;
+  let most: u32 = 0;
   for (let g: usize = 0; g < <usize>groups; g++) {
-    const table = work + TABLES + (g << 12);
-    const bytes =
-      width < 4
-        ? loadTable(at, end, NARROW_CLASSES, table, work + SCRATCH, work + RAWS)
-        : loadTable(at, end, CLASSES, table, work + SCRATCH);
+    const table = READ_TABLES + (g << 12);
+    const bytes = loadTable(at, end, classes, table, work + SCRATCH, width < 4 ? SHORT_PARTS : LONG_PARTS);
     if (bytes == 0) return false;
+    most = max(most, onlySymbol() < 0 ? mostBits(classes, work + SCRATCH) : <u32>32);
     at += bytes;
   }
   if (at + 12 > end) return false;
@@ -206,13 +283,10 @@ export function residualDecode(src: usize, end: usize, base: usize, n: i32, widt
   const p2 = p1 + <usize>load<u32>(at, 4);
   const p3 = p2 + <usize>load<u32>(at, 8);
   if (p1 < p0 || p2 < p1 || p3 < p2 || p3 > end) return false;
-  exponents(base, n, width, shift, exps);
-  const whole =
-    width == 4
-      ? decodeStreams<u32>(p0, p1, p2, p3, end, n, exps, out, work)
-      : width == 2
-        ? decodeStreams<u16>(p0, p1, p2, p3, end, n, exps, out, work)
-        : decodeStreams<u8>(p0, p1, p2, p3, end, n, exps, out, work);
-  if (whole) applyDifferences(base, n, width, shift != 0, out);
-  return whole;
+  const short = width < 4 && most <= SHORT_BITS;
+  return width == 4
+    ? decodeStreams<u32>(p0, p1, p2, p3, end, n, base, shift, out, short, work)
+    : width == 2
+      ? decodeStreams<u16>(p0, p1, p2, p3, end, n, base, shift, out, short, work)
+      : decodeStreams<u8>(p0, p1, p2, p3, end, n, base, shift, out, short, work);
 }

@@ -6,8 +6,8 @@
 //
 // Stored: u8 number of contexts K (1 to 16); K − 1 bytes: the first exponent of contexts 1 … K − 1; K code tables
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
-import { classOf, fourClasses, fourDifferences, lowBits } from './classes';
-import { groupExponents, isSampled, joint, rowsOf, rowTable } from './contexts';
+import { classOf, fourClasses, fourDifferences, lowBits, rawBits } from './classes';
+import { groupExponents, isSampled, joint, rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
 import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
@@ -50,12 +50,16 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   return bytes + <i32>(bits >> 3);
 }
 
+/** The most bits of a class that occurs. */
+let mostBits: u32 = 0;
+
 /**
  * What to write for a class, 16 bytes for each of 16 × 128: u64 K, u16 2^(length of the code), u8 bits with sign and low
  * bits. Of a magnitude m and a sign s, K + (2 m + s) 2^length is the code, the sign and the low bits: K is the code less
  * what the highest bits of m add.
  */
 function writingTables(groups: i32, work: usize): void {
+  mostBits = 0;
   for (let g: usize = 0; g < <usize>groups; g++)
     for (let c: u32 = 0; c < <u32>CLASSES; c++) {
       const code = load<u32>(work + CODES + (g << 9) + (<usize>c << 2));
@@ -65,7 +69,9 @@ function writingTables(groups: i32, work: usize): void {
       const entry = work + SHORT + (g << 11) + (<usize>c << 4);
       store<u64>(entry, <u64>(code & 0xffff) - (<u64>(base << 1) << length));
       store<u16>(entry, <u16>(<u64>1 << length), 8);
-      store<u8>(entry, <u8>(length + <u64>low + <u64>(c != 0)), 10);
+      const bits = <u32>length + rawBits(c);
+      store<u8>(entry, <u8>bits, 10);
+      if (load<u32>(work + SUMS + (g << 9) + (<usize>c << 2)) > 0) mostBits = max(mostBits, bits);
     }
 }
 
@@ -80,7 +86,7 @@ function signedClasses<T>(at: usize, to: usize): v128 {
 }
 
 /** Elements at a time: what is prepared for them stays in the nearest cache. */
-const BLOCK: usize = 256;
+const BLOCK: usize = 240;
 /** u32 × (BLOCK + 16) each: 2 m + s, and where what to write for the class lies. */
 const ENTRIES: usize = 4 * (BLOCK + 16);
 const PREPARED: usize = 2 * ENTRIES;
@@ -88,13 +94,16 @@ const PREPARED: usize = 2 * ENTRIES;
 /** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
 function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usize, to: usize): void {
   const tables = i32x4.splat(<i32>(work + SHORT));
+  const origin = rowsOrigin();
+  const last = rowsLast();
+  const end = rowsEnd(work);
   const four: usize = 4 * sizeof<T>();
   for (let k: usize = 0; k < count; k += 16) {
     const values = to + (k << 2);
     const at = diffs + (i + k) * sizeof<T>();
     const low = i16x8.narrow_i32x4_u(signedClasses<T>(at, values), signedClasses<T>(at + four, values + 16));
     const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, values + 32), signedClasses<T>(at + 3 * four, values + 48));
-    const rows = rowsOf(v128.load(exps + i + k), work);
+    const rows = rowsOf(v128.load(exps + i + k), origin, last, end, work);
     const at8 = v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11));
     const at16 = v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11));
     v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at8)), ENTRIES);
@@ -115,6 +124,9 @@ function valueOf(x: u32, entry: usize): u64 {
 function bitsOf(entry: usize): u64 {
   return <u64>load<u8>(entry, 10);
 }
+
+/** The most bits of which three times as many go out together: with 7 that are left over, less than 64. */
+const SHORT_BITS: u32 = 18;
 
 /** Where the second stream of a pair ended. */
 let secondEnd: usize = 0;
@@ -137,7 +149,38 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
     prepare<T>(i, count, diffs, exps, work, block);
     prepare<T>(j, both, diffs, exps, work, block + PREPARED);
     let at = block;
-    const paired = block + ((both & ~1) << 2);
+    const short = mostBits <= SHORT_BITS;
+    const paired = block + (short ? 0 : (both & ~1) << 2);
+    const tripled = block + (short ? (both - (both % 3)) << 2 : 0);
+    while (sizeof<T>() < 4 && at < tripled) {
+      const x = <usize>load<u32>(at, ENTRIES);
+      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      acc0 |= valueOf(load<u32>(at), x) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      bits0 += bitsOf(x);
+      bits1 += bitsOf(y);
+      const u = <usize>load<u32>(at, ENTRIES + 4);
+      const v = <usize>load<u32>(at, PREPARED + ENTRIES + 4);
+      acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED + 4), v) << bits1;
+      bits0 += bitsOf(u);
+      bits1 += bitsOf(v);
+      const p = <usize>load<u32>(at, ENTRIES + 8);
+      const q = <usize>load<u32>(at, PREPARED + ENTRIES + 8);
+      acc0 |= valueOf(load<u32>(at, 8), p) << bits0;
+      acc1 |= valueOf(load<u32>(at, PREPARED + 8), q) << bits1;
+      bits0 += bitsOf(p);
+      bits1 += bitsOf(q);
+      store<u64>(to0, acc0);
+      store<u64>(to1, acc1);
+      to0 += <usize>(bits0 >> 3);
+      to1 += <usize>(bits1 >> 3);
+      acc0 >>= bits0 & ~7;
+      acc1 >>= bits1 & ~7;
+      bits0 &= 7;
+      bits1 &= 7;
+      at += 12;
+    }
     // Two short ones go out together: 7 bits that are left over, and 25 each at most.
     while (sizeof<T>() < 4 && at < paired) {
       const x = <usize>load<u32>(at, ENTRIES);
@@ -209,7 +252,7 @@ export function residualEncode(n: i32, width: i32, diffs: usize, exps: usize, ou
   const head = to;
   to += 12;
   writingTables(groups, work);
-  rowTable(groups, work);
+  rowTable(groups, 1, work);
   const all = <usize>n;
   const quarter = (all + 3) >> 2;
   for (let q: usize = 0; q < 4; q += 2) {

@@ -66,6 +66,14 @@ export class Bench {
   }
 }
 
+let places: readonly [Bench, Bench] | undefined;
+
+/** The bench on which the base of one becomes the chunk: what is decoded there lies where the other one decodes to. */
+export function inPlaceOf(bench: Bench): Bench {
+  places ??= [new Bench(arena(), [0, 0]), new Bench(arena(), [1, 1])];
+  return places[0].raw.at === bench.base.at ? places[0] : places[1];
+}
+
 let benches: readonly [Bench, Bench] | undefined;
 
 /** The two benches of this thread: what one decodes into is the base of the other. */

@@ -1,10 +1,10 @@
 import * as path from 'node:path';
 import { CODED_FIELDS, type Coded, type CodedLevel, type Recipe } from '../../core/recipe.js';
 import type { MlserError } from '../../errors.js';
-import { crc32 } from '../../io/crc32.js';
 import type { Descriptors } from '../../io/descriptors.js';
 import { preadExactly } from '../../io/disk.js';
-import { ownBenches } from './bench.js';
+import { arenaCrc32 } from '../arena-crc.js';
+import { inPlaceOf, ownBenches } from './bench.js';
 import { decodeChunk } from './decode.js';
 import { damagedChunk, missingCodec, notOfCodec, sealedChunk, wrongResult } from './errors.js';
 import { codecsNow, RAW } from './index.js';
@@ -79,14 +79,17 @@ export class ChunkReader {
       const plain = chunk.codec === RAW && !level.seal;
       const stored = (plain ? bench.raw : bench.stored).bytes.subarray(0, chunk.stored);
       preadExactly(this.#files.reader(level.path), stored, chunk.offset, path.basename(level.path));
-      if (crc32(stored) !== chunk.crc) throw this.#damaged(level, index, crc32(stored), chunk.crc);
+      const sum = arenaCrc32(stored);
+      if (sum !== chunk.crc) throw this.#damaged(level, index, sum, chunk.crc);
       if (level.seal && !unseal(level.seal, index, stored)) throw this.#sealed(level, index);
       const { codec, stored: size } = chunk;
-      if (!plain && !decodeChunk(bench, codecs, { codec, stored: size, length, dtype: this.#coded.dtype }))
+      const inPlace = codecs.get(codec)?.inPlace ?? false;
+      const at = inPlace ? inPlaceOf(bench) : bench;
+      if (!plain && !decodeChunk(at, codecs, { codec, stored: size, length, dtype: this.#coded.dtype }))
         throw this.#notOf(level, index, codec, length);
-      const raw = bench.raw.bytes.subarray(0, length);
-      if (chunk.rawCrc >= 0 && crc32(raw) !== chunk.rawCrc) throw this.#wrongBase(level, index);
-      [bench, other] = [other, bench];
+      const raw = at.raw.bytes.subarray(0, length);
+      if (chunk.rawCrc >= 0 && arenaCrc32(raw) !== chunk.rawCrc) throw this.#wrongBase(level, index);
+      if (!inPlace) [bench, other] = [other, bench];
     }
     return other.raw.bytes.subarray(0, length);
   }

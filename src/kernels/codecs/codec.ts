@@ -7,6 +7,8 @@ export interface Codec {
   readonly name: string;
   /** Whether it needs the base's bytes of the same place. */
   readonly needsBase: boolean;
+  /** Few bytes change: it decodes as well where `bench.raw` is `bench.base`, and no copy of the base is made. */
+  readonly inPlace?: boolean;
   /**
    * Writes the chunk in `bench.raw` (and `bench.base`) to `bench.stored`, if it takes fewer than `limit` bytes:
    * undefined if not. Same bytes in, same bytes out, anywhere.

@@ -16,9 +16,9 @@ export const residual: Codec = {
     return kernels.residualEncode(count, width, a.at, b.at, stored.at, c.at, work);
   },
   decode(bench, { count, width, shift }, length) {
-    const { kernels, raw, base, stored, b, work } = bench;
+    const { kernels, raw, base, stored, work } = bench;
     if (width === 8 || count === 0) return false;
     const end = stored.at + length;
-    return Boolean(kernels.residualDecode(stored.at, end, base.at, count, width, shift, raw.at, b.at, work));
+    return Boolean(kernels.residualDecode(stored.at, end, base.at, count, width, shift, raw.at, work));
   },
 };

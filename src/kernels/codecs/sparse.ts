@@ -88,6 +88,7 @@ export const sparseResidual: Codec = {
   id: 17,
   name: 'sparse-residual',
   needsBase: true,
+  inPlace: true,
   encode(bench, chunk, limit) {
     const { kernels, raw, base, stored, a, b, c, work } = bench;
     const { width, shift } = chunk;
@@ -114,13 +115,11 @@ export const sparseResidual: Codec = {
     if (!positions) return false;
     const { found, next } = positions;
     if (found > mostResiduals(width)) return false;
-    raw.bytes.set(base.bytes.subarray(0, chunk.length));
+    if (raw.at !== base.at) raw.bytes.set(base.bytes.subarray(0, chunk.length));
     if (found === 0) return next === length;
     kernels.gatherAt(base.at, b.at, found, width, c.at);
     const end = stored.at + length;
-    const exps = a.at + Math.ceil((found * width + 128) / 64) * 64;
-    if (!kernels.residualDecode(stored.at + next, end, c.at, found, width, shift, a.at, exps, work))
-      return false;
+    if (!kernels.residualDecode(stored.at + next, end, c.at, found, width, shift, a.at, work)) return false;
     kernels.scatterAt(a.at, b.at, found, width, raw.at);
     return true;
   },

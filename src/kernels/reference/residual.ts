@@ -92,6 +92,7 @@ export function decodeResidual(
   const [groups = 0] = bytes;
   if (groups < 1 || groups > MAX_CONTEXTS || groups > bytes.length) return undefined;
   const starts = [0, ...bytes.subarray(1, groups)];
+  if (starts.some((start, g) => g > 0 && start <= at(starts, g - 1))) return undefined;
   const codes: Code[] = [];
   let head = groups;
   for (let g = 0; g < groups; g++) {

@@ -102,7 +102,7 @@ export function residualDecode(
   const n = from.length / width;
   const at = put(base, from);
   return guarded(raw, from.length, SLACK.vector, (out) =>
-    kernels.residualDecode(src, end, at, n, width, shift, out, b.at, work),
+    kernels.residualDecode(src, end, at, n, width, shift, out, work),
   );
 }
 

@@ -81,6 +81,22 @@ describe('gaps', () => {
       [2 ** 20, 0.6],
     ] as const)
       check(some(count, share, 7), count, `${share} of ${count}`);
+    const near = some(2 ** 22, 0.2, 9);
+    check(
+      near.filter((p) => p % 40_000 < 9000 + (p % 7)),
+      2 ** 22,
+      'long gaps among several short ones',
+    );
+    check(
+      near.filter((p) => p % 61 < 5),
+      2 ** 22,
+      'bursts',
+    );
+    check(
+      Array.from({ length: 2 ** 16 }, (_, i) => i),
+      2 ** 16,
+      'every element',
+    );
     check([0, 2 ** 22 - 1], 2 ** 22, 'the ends of a chunk of 4 MiB');
     check([0, 1, 2, 3, 2 ** 22 - 2, 2 ** 22 - 1], 2 ** 22, 'a far gap among none');
   });
@@ -117,6 +133,7 @@ describe('stored gaps that are none', () => {
         [n, 20_000],
         [1, 5],
         [5000, 2 ** 22],
+        [17_000, 2 ** 22],
       ] as const) {
         const found = gapsDecode(bytes, many, count);
         if (!found) refused++;

@@ -1,4 +1,5 @@
 import { crc32 } from '../../../io/crc32.js';
+import { arenaCrc32 } from '../../../kernels/arena-crc.js';
 import { BlockReader } from '../../../kernels/block-reader.js';
 import { ownBenches, shapeOf } from '../../../kernels/codecs/bench.js';
 import { encodeChunk } from '../../../kernels/codecs/choose.js';
@@ -99,7 +100,7 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
     const encoded = lossy
       ? encodeLossy(bench, dtype, length, lossy, codecs)
       : encodeChunk(bench, dtype, length, base !== undefined, codecs, choice);
-    const rawCrc = crc32(bench.raw.bytes.subarray(0, length));
+    const rawCrc = arenaCrc32(bench.raw.bytes.subarray(0, length));
     const sealed = seal && sealWith(seal, index, encoded.bytes);
     const bytes = sealed?.bytes ?? encoded.bytes.slice();
     const { codec } = encoded;
@@ -113,7 +114,7 @@ export async function encodeJob(job: EncodeJob): Promise<EncodeDone> {
       changed: changed * width,
       stored: bytes.byteLength,
       length,
-      crc32: crc32(bytes),
+      crc32: sealed ? crc32(bytes) : arenaCrc32(encoded.bytes),
       rawCrc,
     };
     chunks.push(sealed ? { ...sums, nonce: sealed.nonce, tag: sealed.tag } : sums);
