@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
+import { prunePart } from '../../src/cli/html/prune.js';
 import { figureTexts } from '../../src/cli/render/figures.js';
 import { Notes } from '../../src/cli/render/notes.js';
 import { zerosSection } from '../../src/cli/render/prune.js';
 import { renderSensitivity } from '../../src/cli/render/sensitivity.js';
 import { PLAIN_STYLE } from '../../src/cli/style.js';
-import { prunedReport } from './samples/pruning.js';
+import { channelsReport, prunedReport } from './samples/pruning.js';
 import { sensitivityReport } from './samples/quantizing.js';
 
 it('figures of a step are words: pairs, decibels, the rest by their names', () => {
@@ -48,4 +49,13 @@ it('a share that was found for a size was not asked for', () => {
 it('sensitivity without labels names no accuracy', () => {
   const layers = sensitivityReport.layers.map(({ accuracy: _, accuracyDrop: __, ...one }) => one);
   expect(renderSensitivity({ ...sensitivityReport, layers }, PLAIN_STYLE)).not.toContain('accuracy');
+});
+
+it('pages of pruning have the columns that the method has', () => {
+  const zeros = prunePart(prunedReport).join('');
+  expect(zeros).toContain('<th class="right">zeros');
+  expect(zeros).not.toContain('>left<');
+  const channels = prunePart(channelsReport).join('');
+  expect(channels).toContain('16 → 8');
+  expect(channels).not.toContain('>zeros<');
 });
