@@ -16,6 +16,7 @@ import type { Runtime, Session } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
 import { AccuracyCounter, readLabels } from './accuracy.js';
 import { expectedOutputs, OutputGatherer } from './compare-outputs.js';
+import { differenceText } from './difference-text.js';
 import { findFeeds } from './find-feeds.js';
 import { openSession } from './open-session.js';
 import type { ValidationReport } from './report.js';
@@ -230,9 +231,4 @@ const unstable = ({ name }: OutputComparison): Finding =>
   );
 
 const outside = ({ tolerance }: Acceptance, { name, maxAbs, neededTolerance }: OutputComparison): Finding =>
-  finding(
-    'error',
-    'OUTPUT_DIFFERS',
-    name,
-    `differs by up to ${maxAbs}: tolerance ${neededTolerance} would have passed, ${tolerance} was allowed`,
-  );
+  finding('error', 'OUTPUT_DIFFERS', name, differenceText(maxAbs, neededTolerance, tolerance));

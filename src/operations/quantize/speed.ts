@@ -27,10 +27,15 @@ const NOISE = 1.1;
 export async function explainSpeed(
   source: OpenedModel,
   output: string,
-  options: { readonly inputs?: string; readonly device: ActualDevice },
+  options: {
+    readonly inputs?: string;
+    readonly device: ActualDevice;
+    /** One that is there already: its process is not started again. Stays open. */
+    readonly runtime?: Runtime;
+  },
   context: WorkContext,
 ): Promise<SpeedReport | undefined> {
-  const runtime = startRuntime(context.signal ? { signal: context.signal } : {});
+  const runtime = options.runtime ?? startRuntime(context.signal ? { signal: context.signal } : {});
   const { folder, remove } = scratchFolder('mlser-speed-');
   try {
     return await withModel(output, context, async (result) => {
@@ -48,7 +53,7 @@ export async function explainSpeed(
     if (isMlserError(error) && error.code === 'E_RUNTIME') return undefined; // the gate has told
     throw error;
   } finally {
-    await runtime.close();
+    if (!options.runtime) await runtime.close();
     remove();
   }
 }
