@@ -76,10 +76,10 @@ export function positiveInteger(text: string): number {
   throw usage(`${JSON.stringify(text)} is not a whole number above 0`, 'write for example 4');
 }
 
-export function nonNegative(text: string): number {
+export function nonNegative(text: string, example = '1e-4'): number {
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
-  throw usage(`${JSON.stringify(text)} is not a number from 0 up`, 'write for example 1e-4');
+  throw usage(`${JSON.stringify(text)} is not a number from 0 up`, `write for example ${example}`);
 }
 
 /** An option whose complaints about its value name it. */
@@ -140,7 +140,9 @@ export const provingOptions = (command: Command): Command =>
         .addOption(deviceOption())
         .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
         .option('--labels <name>', 'array of class numbers in the feeds: report accuracy')
-        .addOption(option('--tolerance <t>', 'outputs may differ by t + t·|value|', nonNegative))
+        .addOption(
+          option('--tolerance <t>', 'outputs may differ by t + t·|value|', (text) => nonNegative(text)),
+        )
         .option('--dry-run', 'show the plan, write nothing')
         .option('--no-sync', 'do not wait for the disk (as cp; a power cut may then lose the output)'),
     ),
@@ -152,8 +154,9 @@ export const writingOptions = (command: Command): Command =>
 
 export const sizeFlag = (flags: string, description: string): Option =>
   option(flags, description, sizeOption);
-export const numberFlag = (flags: string, description: string): Option =>
-  option(flags, description, nonNegative);
+/** `example`: a value of the right size, for who wrote none. */
+export const numberFlag = (flags: string, description: string, example?: string): Option =>
+  option(flags, description, (text) => nonNegative(text, example));
 export const integerFlag = (flags: string, description: string): Option =>
   option(flags, description, positiveInteger);
 export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);

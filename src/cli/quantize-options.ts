@@ -65,10 +65,14 @@ const rangesFlag = (): Option =>
   );
 
 /** How numbers are rounded: options of the verbs that quantize, on the way to an output or to a table. */
-export const schemeOptions = (command: Command, method: Option = rangesFlag()): Command =>
+export const schemeOptions = (
+  command: Command,
+  method: Option = rangesFlag(),
+  scheme = 'one of the list below, or both: a+b (--target-size: any of a,b)',
+): Command =>
   command
     .optionsGroup('How:')
-    .option('--scheme <name>', 'one of the list below, or both: a+b (--target-size: any of a,b)')
+    .option('--scheme <name>', scheme)
     .option('--per-channel', 'a scale for every output channel')
     .option('--per-tensor', 'one scale for a tensor')
     .addOption(
@@ -102,8 +106,8 @@ export const choiceOptions = (command: Command): Command =>
     .addOption(
       listFlag('--set <re=scheme>', "another scheme: 'fc.*=int4-weights,block=64', 'head=keep' (repeatable)"),
     )
-    .addOption(numberFlag('--max-error <x>', 'weights with a larger relative error stay as they are'))
-    .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much'))
+    .addOption(numberFlag('--max-error <x>', 'weights with a larger relative error stay as they are', '0.1'))
+    .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much', '0.01'))
     .addOption(sizeFlag('--target-size <size>', 'choose a scheme for every weight so that the file fits'));
 
 /** The list of schemes, for the end of the help. */

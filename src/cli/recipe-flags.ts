@@ -1,5 +1,5 @@
 import * as path from 'node:path';
-import type { JsonTree } from '../io/json.js';
+import type { JsonTree } from '../io/json-reader.js';
 import { type Override, parseRecipeOverride } from '../operations/pipeline/override.js';
 
 /** Options that take the place of what a recipe says. */

@@ -122,10 +122,20 @@ export const renamed = (tensor: TensorSource, name: string): TensorSource => ({
 });
 
 /** All bytes of a small tensor. Only for tensors that are known to be small. */
-export async function readTensor(tensor: TensorSource): Promise<Uint8Array> {
-  const all = new Uint8Array(tensor.byteLength);
+export const readTensor = async (tensor: TensorSource): Promise<Uint8Array> =>
+  joined(tensor.stream(), tensor.byteLength);
+
+/** Bytes [start, end) of a tensor, a chunk or so. */
+export const readTensorRange = async (
+  tensor: TensorSource,
+  start: number,
+  end: number,
+): Promise<Uint8Array> => joined(tensor.stream({ start, end }), end - start);
+
+async function joined(chunks: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array> {
+  const all = new Uint8Array(length);
   let at = 0;
-  for await (const chunk of tensor.stream()) {
+  for await (const chunk of chunks) {
     all.set(chunk, at);
     at += chunk.byteLength;
   }

@@ -2,7 +2,8 @@ import { LIMITS } from '../core/limits.js';
 import type { MetadataValue } from '../core/model.js';
 import { type Finding, finding, MlserError, malformed } from '../errors.js';
 import type { InputFiles } from '../io/files.js';
-import { isJsonMap, type JsonTree, parseJson } from '../io/json.js';
+import { isJsonMap, parseJson } from '../io/json.js';
+import type { JsonTree } from '../io/json-reader.js';
 import { checkRelativeName } from '../io/safe-path.js';
 import { isIndexName, withoutIndexSuffix } from './sharding.js';
 

@@ -1,5 +1,5 @@
 import { elementBytes } from '../core/dtype.js';
-import type { ByteRange, TensorSource } from '../core/tensor.js';
+import { type ByteRange, readTensorRange, type TensorSource } from '../core/tensor.js';
 
 /** Bytes of the source that are read at a time, in whole rows where these are short. */
 const STEP_BYTES = 4 << 20;
@@ -76,7 +76,7 @@ async function* chunksOf(
   const step = Math.max(1, Math.floor(STEP_BYTES / row));
   for (let at = first; at < rows; at += step) {
     const count = Math.min(step, rows - at);
-    const bytes = await bytesOf(tensor, at * row, count * row);
+    const bytes = await readTensorRange(tensor, at * row, (at + count) * row);
     const out = new Uint8Array(count * keptRow);
     let to = 0;
     for (let i = 0; i < count; i++)
@@ -86,14 +86,4 @@ async function* chunksOf(
       }
     yield out;
   }
-}
-
-async function bytesOf(tensor: TensorSource, start: number, length: number): Promise<Uint8Array> {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for await (const chunk of tensor.stream({ start, end: start + length })) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }

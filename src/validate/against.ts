@@ -4,6 +4,7 @@ import { type Finding, finding } from '../errors.js';
 import { canCast, castTensor } from '../kernels/cast.js';
 import { compareTensors } from '../kernels/compare.js';
 import { sameDims } from '../runtime/metrics.js';
+import { toleranceText } from './difference-text.js';
 import type { ValidationReport } from './report.js';
 import { checkWeights } from './weights.js';
 
@@ -64,14 +65,7 @@ export async function checkAgainst(
   pairs.forEach(({ name }, i) => {
     const needed = differences[i]?.neededTolerance ?? 0;
     if (needed > tolerance)
-      findings.push(
-        finding(
-          'error',
-          'VALUES_DIFFER',
-          name,
-          `tolerance ${needed} would have passed, ${tolerance} was allowed`,
-        ),
-      );
+      findings.push(finding('error', 'VALUES_DIFFER', name, toleranceText(needed, tolerance)));
   });
   const equal = differences.filter((difference) => difference.changed === 0).length;
   return { findings, report: { checked: pairs.length, equal, lossy: 0, worst: null } };

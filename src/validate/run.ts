@@ -8,6 +8,7 @@ import type { Runtime } from '../runtime/process.js';
 import type { Values } from '../runtime/values.js';
 import { AccuracyCounter, readLabels } from './accuracy.js';
 import { expectedOutputs, OutputGatherer } from './compare-outputs.js';
+import { differenceText } from './difference-text.js';
 import { execute, isFinding, prepare, refusal } from './prepare.js';
 import { type Before, runBefore } from './reference-run.js';
 import type { ValidationReport } from './report.js';
@@ -159,9 +160,4 @@ const unstable = ({ name }: OutputComparison): Finding =>
   );
 
 const outside = ({ tolerance }: Acceptance, { name, maxAbs, neededTolerance }: OutputComparison): Finding =>
-  finding(
-    'error',
-    'OUTPUT_DIFFERS',
-    name,
-    `differs by up to ${maxAbs}: tolerance ${neededTolerance} would have passed, ${tolerance} was allowed`,
-  );
+  finding('error', 'OUTPUT_DIFFERS', name, differenceText(maxAbs, neededTolerance, tolerance));

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { LIMITS } from '../../src/core/limits.js';
 import { MlserError } from '../../src/errors.js';
-import { formatJson, hasLoneSurrogate, JSON_DEPTH, JsonReader, parseJson } from '../../src/io/json.js';
+import { formatJson, parseJson } from '../../src/io/json.js';
+import { JSON_DEPTH, JsonReader } from '../../src/io/json-reader.js';
+import { hasLoneSurrogate } from '../../src/io/utf8.js';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const parse = (text: string) => parseJson(bytes(text), 'x.json');

@@ -48,7 +48,11 @@ export function bench(program: Command, cli: Cli): void {
     .addOption(sizeFlag('--max-peak-memory <size>', 'of the process, as 200MB'))
     .addOption(shareFlag('--min-accuracy <share>', 'as 0.97 or 97%'))
     .addOption(
-      numberFlag('--max-slowdown <x>', 'latency against the first model, as 1.05 (noise is no slowdown)'),
+      numberFlag(
+        '--max-slowdown <x>',
+        'latency against the first model, as 1.05 (noise is no slowdown)',
+        '1.05',
+      ),
     )
     .optionsGroup('Output:')
     .option('--html <file>', 'also write a page with charts');

@@ -30,7 +30,7 @@ export function diff(program: Command, cli: Cli): void {
     .summary('compare structure, values and behaviour')
     .description('Compares two models of any two formats: names, shapes, values, metadata, graph, behaviour.')
     .addOption(numberFlag('--tolerance <t>', 'values may differ by t + t·|value|'))
-    .addOption(numberFlag('--max-abs <x>', 'values may differ by x'))
+    .addOption(numberFlag('--max-abs <x>', 'values may differ by x', '1e-3'))
     .option('--run', 'also run both graphs on the same inputs')
     .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')
     .addOption(deviceOption())

@@ -47,7 +47,7 @@ export function pipeline(program: Command, cli: Cli): void {
     .option('--labels <name>', 'array of class numbers in the feeds: report accuracy')
     .addOption(numberFlag('--tolerance <t>', 'outputs may differ from those of the input by t + t·|value|'))
     .addOption(
-      numberFlag('--max-accuracy-drop <x>', 'the accuracy may sink by so much, from input to output'),
+      numberFlag('--max-accuracy-drop <x>', 'the accuracy may sink by so much, from input to output', '0.01'),
     )
     .addOption(sizeFlag('--max-size <size>', 'the output may have so many bytes'))
     .optionsGroup('Work:')

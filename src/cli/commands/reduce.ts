@@ -55,7 +55,7 @@ export function reduce(program: Command, cli: Cli): void {
     )
     .addOption(valueFlag('--fail-code <n>', 'only this exit code is the failure', exitCode))
     .addOption(patternFlag('--fail-text <re>', 'only if the command, or the runtime, says this'))
-    .addOption(numberFlag('--timeout <seconds>', 'for one check (default: 60, or 600 for the runtime)'))
+    .addOption(numberFlag('--timeout <seconds>', 'for one check (default: 60, or 600 for the runtime)', '60'))
     .addOption(integerFlag('--max-checks <n>', 'stop after so many checks, with what has been found'))
     .addOption(deviceOption())
     .option('--inputs <feeds.npz>', 'named arrays to run with (default: generated)')

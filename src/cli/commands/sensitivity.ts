@@ -48,14 +48,17 @@ export function sensitivity(program: Command, cli: Cli): void {
       'pruning: magnitude, threshold, n:m, low-rank, channels; with --scheme, how ranges are chosen: minmax, percentile, …',
       [...PRUNED, ...RANGE_METHODS],
     ),
+    'quantizing: one of the list below, or both: a+b',
   )
     .optionsGroup('How, with a method of pruning:')
-    .addOption(numberFlag('--sparsity <share>', 'magnitude, channels: share that goes (default 0.5, 0.3)'))
-    .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes'))
+    .addOption(
+      numberFlag('--sparsity <share>', 'magnitude, channels: share that goes (default 0.5, 0.3)', '0.5'),
+    )
+    .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes', '1e-3'))
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours (default 2:4)')
     .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
     .addOption(
-      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)'),
+      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)', '0.95'),
     )
     .optionsGroup('What and where:');
   selectionOptions(command, 're')

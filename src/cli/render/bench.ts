@@ -23,7 +23,7 @@ export function renderBench(report: BenchReport, style: Style): string {
     ...models.flatMap((model) => rooflineSection(model, style)),
     outcomes(gates, style),
     skips(models, style),
-    paint.faint(`  ± is half of the interval of 95 %: ${safe(settings.method)}`),
+    paint.faint(`  ± is half of the interval: ${safe(settings.method)}`),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }

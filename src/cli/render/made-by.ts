@@ -1,7 +1,8 @@
 import type { JsonValue } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
-import { figure, percent, size } from './numbers.js';
+import { figureTexts } from './figures.js';
+import { percent, size } from './numbers.js';
 import { fields } from './table.js';
 
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
@@ -14,9 +15,7 @@ export function madeBy(stored: JsonValue | undefined, style: Style): string {
   if (!record || !Array.isArray(steps)) return '';
   const lines = steps.filter(isObject).map((step, i): [string, string] => {
     const { do: id, bytes, accuracyBefore, accuracyAfter, ...figures } = step;
-    const parts = Object.entries(figures).map(([key, value]) =>
-      typeof value === 'number' ? `${safe(key)} ${figure(value)}` : safe(String(value)),
-    );
+    const parts = figureTexts(figures);
     if (typeof bytes === 'number') parts.push(size(bytes));
     if (typeof accuracyAfter === 'number')
       parts.push(

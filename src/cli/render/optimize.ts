@@ -1,6 +1,5 @@
 import type { OptimizeReport, PassList } from '../../operations/optimize/report.js';
 import type { WriteReport } from '../../operations/reports.js';
-import { safe } from '../escape.js';
 import type { Style } from '../style.js';
 import { fields, table } from './table.js';
 
@@ -16,7 +15,6 @@ export function passesSection({ optimize, speed }: OptimizeReport, style: Style)
   const pairs: [string, string][] = [
     ['level', level],
     ['nodes', `${nodesBefore} → ${nodesAfter}`],
-    ...passes.map(({ name, rewrites }): [string, string] => [safe(name), String(rewrites)]),
     ...(speed
       ? [['latency', `${speed.beforeMs.toFixed(2)} → ${speed.afterMs.toFixed(2)} ms`] as [string, string]]
       : []),
@@ -24,19 +22,27 @@ export function passesSection({ optimize, speed }: OptimizeReport, style: Style)
   const changed = Object.entries(ops)
     .sort(([, a], [, b]) => Math.abs(b[1] - b[0]) - Math.abs(a[1] - a[0]))
     .slice(0, SHOWN);
-  const told = fields(pairs, style, '  ');
-  if (changed.length === 0) return told;
-  const lines = table(
+  const done = table(
+    [{ title: 'pass' }, { title: 'rewrites', align: 'right' }],
+    passes.map(({ name, rewrites }) => [name, String(rewrites)]),
+    style,
+    '  ',
+  );
+  const operators = table(
     [
       { title: 'operator', flexible: true },
       { title: 'before', align: 'right' },
       { title: 'after', align: 'right' },
     ],
-    changed.map(([name, [before, after]]) => [safe(name), String(before), String(after)]),
+    changed.map(([name, [before, after]]) => [name, String(before), String(after)]),
     style,
     '  ',
   );
-  return `${told}\n\n${lines}`;
+  return [
+    fields(pairs, style, '  '),
+    ...(passes.length === 0 ? [] : [done]),
+    ...(changed.length === 0 ? [] : [operators]),
+  ].join('\n\n');
 }
 
 export const renderPasses = ({ passes }: PassList, style: Style): string =>

@@ -1,7 +1,8 @@
 import type { PipelineReport, StepEntry } from '../../operations/pipeline/report.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
-import { change, duration, figure, percent, size } from './numbers.js';
+import { figureTexts } from './figures.js';
+import { change, duration, percent, size } from './numbers.js';
 import { speedSection } from './quantize.js';
 import { fields, table } from './table.js';
 import { validationSection } from './validation.js';
@@ -90,10 +91,7 @@ export function accuracyText({ validation }: StepEntry): string {
   return accuracy.before === undefined ? after : `${percent(accuracy.before)} → ${after}`;
 }
 
-/** Its name and figures, as the report has them. */
+/** Its name and figures. */
 export function figuresText({ name, figures }: StepEntry): string {
-  const parts = Object.entries(figures).map(([key, value]) =>
-    typeof value === 'number' ? `${safe(key)} ${figure(value)}` : safe(value),
-  );
-  return [...(name === undefined ? [] : [safe(name)]), ...parts].join(', ');
+  return [...(name === undefined ? [] : [safe(name)]), ...figureTexts(figures)].join(', ');
 }

@@ -2,6 +2,7 @@ import type { PrunedTensorEntry, PruneReport } from '../../operations/prune/repo
 import type { WriteReport } from '../../operations/reports.js';
 import { safe } from '../escape.js';
 import type { Style } from '../style.js';
+import { Notes } from './notes.js';
 import { figure, percent, size } from './numbers.js';
 import { fields, table } from './table.js';
 
@@ -11,10 +12,12 @@ export const isPruneReport = (report: WriteReport): report is PruneReport => rep
 const SHOWN = 12;
 
 /** How many zeros there are (or weights that were split), what that saves, and why not more. */
-export function zerosSection({ prune }: PruneReport, style: Style): string {
+export function zerosSection({ prune, findings }: PruneReport, style: Style): string {
   const { method, sparsity, asked, reason, tensors, denseBytes, storedBytes, channels } = prune;
   const factored = tensors.filter((one) => one.rank !== undefined && one.reason === undefined).length;
-  const wanted = asked === null ? '' : `, ${percent(asked)} asked for`;
+  // With --target-size it was a size that was asked for.
+  const found = findings.some(({ code }) => code === 'TARGET_SIZE');
+  const wanted = asked === null ? '' : `, ${percent(asked)} ${found ? 'suffices' : 'asked for'}`;
   const pairs: [string, string][] = [
     ...(channels
       ? [gonePair(method, channels, tensors, wanted)]
@@ -80,6 +83,8 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
   const reasons = largest.some((one) => one.reason !== undefined && one.reason !== reason);
   const channels = largest.some((one) => one.channels !== undefined);
   const influence = largest.some((one) => one.influence !== undefined);
+  const known = largest.some(({ storedBytes }) => storedBytes !== null);
+  const notes = new Notes(largest.flatMap((one) => one.reason ?? []));
   const text = table(
     [
       { title: 'name', flexible: true },
@@ -96,7 +101,7 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
           : ([{ title: 'zeros', align: 'right' }] as const)),
       ...(influence ? ([{ title: 'influence', align: 'right' }] as const) : []),
       { title: 'dense', align: 'right' },
-      { title: 'stored', align: 'right' },
+      ...(known ? ([{ title: 'stored', align: 'right' }] as const) : []),
       ...(axes ? [{ title: 'neighbours along' }] : []),
       ...(reasons ? [{ title: channels ? 'why not' : 'why no less', flexible: true }] : []),
     ],
@@ -109,13 +114,14 @@ function lines(tensors: readonly PrunedTensorEntry[], reason: string | undefined
           : [percent(one.sparsity)]),
       ...(influence ? [one.influence?.toPrecision(3) ?? ''] : []),
       size(one.denseBytes),
-      sizeText(one.storedBytes),
+      ...(known ? [sizeText(one.storedBytes)] : []),
       ...(axes ? [safe(one.axis ?? '')] : []),
-      ...(reasons ? [safe(one.reason ?? '')] : []),
+      ...(reasons ? [notes.cell(one.reason ?? '')] : []),
     ]),
     style,
     '  ',
   );
   const more = tensors.length - largest.length;
-  return more > 0 ? `${text}\n  … and ${more} smaller` : text;
+  const told = reasons ? notes.lines.map((line) => `\n  ${style.paint.faint(safe(line))}`).join('') : '';
+  return `${text}${more > 0 ? `\n  … and ${more} smaller` : ''}${told}`;
 }

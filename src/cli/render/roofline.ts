@@ -64,7 +64,7 @@ function operators({ operators: list }: Roofline, style: Style): string {
       right('nodes'),
       ...ROOF_TITLES.map(right),
       { title: 'bound by' },
-      { title: 'share', optional: true, paint: style.paint.number },
+      { title: '', optional: true, paint: style.paint.number },
     ],
     list
       .slice(0, OPERATORS)

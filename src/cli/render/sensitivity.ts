@@ -19,8 +19,8 @@ export function renderSensitivity(report: SensitivityReport, style: Style): stri
       { title: 'weight', flexible: true },
       { title: 'before', align: 'right' },
       { title: 'after', align: 'right' },
-      { title: 'weight dB', align: 'right' },
-      { title: 'output dB', align: 'right' },
+      { title: 'weight SQNR dB', align: 'right' },
+      { title: 'output SQNR dB', align: 'right' },
       ...(labelled ? [{ title: 'accuracy', align: 'right' as const }] : []),
       { title: '1 − cosine', align: 'right' },
       { title: '' },
@@ -39,6 +39,14 @@ export function renderSensitivity(report: SensitivityReport, style: Style): stri
     '  ',
   );
   const note = synthetic ? `\n  ${paint.faint('on made-up inputs: give real ones with --inputs')}` : '';
-  const head = `${paint.strong(safe(path))}: ${safe(scheme)}, ${plural(layers.length, 'weight')} one by one, ${duration(seconds)}`;
+  const head = `${paint.strong(safe(path))}: ${safe(scheme)}, ${plural(layers.length, 'weight')} one by one${accuracyBefore(layers)}, ${duration(seconds)}`;
   return `${head}\n${rows}${note}\n`;
+}
+
+/** That of the whole, untouched model, which every row is to be compared with. */
+function accuracyBefore(layers: SensitivityReport['layers']): string {
+  const [known] = layers.flatMap(({ accuracy, accuracyDrop }) =>
+    accuracy === undefined || accuracyDrop === undefined ? [] : [accuracy + accuracyDrop],
+  );
+  return known === undefined ? '' : `, accuracy as it is ${percent(known)}`;
 }

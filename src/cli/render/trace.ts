@@ -36,7 +36,7 @@ function verdict({ first, same, reference }: TraceReport, { paint }: Style): str
   if (same) return paint.good(reference === null ? 'finite' : 'the same');
   if (!first) return paint.bad('nothing compared');
   const what = first.kind === 'not-finite' ? 'not finite' : safe(first.kind);
-  return paint.bad(`${what} from ${safe(first.node)} on`);
+  return paint.bad(`${what}, first at ${safe(first.node)}`);
 }
 
 function against({ reference, path, device, referenceDevice }: TraceReport): string {
@@ -102,10 +102,24 @@ function valueTable({ values, first, reference }: TraceReport, all: boolean, sty
     '  ',
   );
   const more = rest > 0 ? `\n  ${paint.faint(`${plural(rest, 'value')} more: --all, or --json`)}` : '';
-  return `${drawn}${more}`;
+  return `${drawn}${more}${legend(
+    shown.map((value) => mark(value, first, compared)),
+    compared,
+    style,
+  )}`;
 }
 
 const toRight = (title: string) => ({ title, align: 'right' as const });
+
+/** What the marks of rows mean, of those that are there. */
+function legend(marks: readonly string[], compared: boolean, { paint }: Style): string {
+  const words = [
+    ['>', 'the first'],
+    ['x', compared ? 'differs' : 'not finite'],
+    ['?', 'not compared'],
+  ].filter(([sign = '']) => marks.includes(sign));
+  return words.length === 0 ? '' : `\n  ${paint.faint(words.map((one) => one.join(' ')).join(' · '))}`;
+}
 
 /** What a row is at a glance: the first that is wrong, others that are, those that nothing is known of. */
 function mark(

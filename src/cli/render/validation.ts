@@ -25,7 +25,8 @@ export function validationFacts({ structure, weights, run, accuracy }: Validatio
     facts.push(['structure', structure ? 'opened again, as planned' : 'not as planned']);
   if (weights) {
     const parts = [`${plural(weights.checked, 'tensor')} read back`, `${grouped(weights.equal)} equal`];
-    if (weights.lossy > 0) parts.push(`${grouped(weights.lossy)} changed within their bound`);
+    if (weights.lossy > 0)
+      parts.push(`${grouped(weights.lossy)} changed within ${weights.lossy === 1 ? 'its' : 'their'} bound`);
     facts.push(['weights', parts.join(', ')]);
     if (weights.worst) {
       const { name, maxAbs, rmse } = weights.worst;

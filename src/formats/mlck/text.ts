@@ -1,7 +1,7 @@
 import type { MetadataValue, Model } from '../../core/model.js';
 import type { StateNode } from '../../core/training.js';
 import { type Finding, finding } from '../../errors.js';
-import { hasLoneSurrogate } from '../../io/json.js';
+import { hasLoneSurrogate } from '../../io/utf8.js';
 
 /** The manifest holds UTF-8: text with half a surrogate pair has no such form. */
 export function checkText(model: Model): Finding[] {

@@ -1,6 +1,6 @@
 import { elementBytes, elementCount, tensorBytes } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
-import type { TensorSource } from '../../core/tensor.js';
+import { readTensorRange, type TensorSource } from '../../core/tensor.js';
 import { MlserError } from '../../errors.js';
 import { CHUNK_BYTES } from '../../io/source.js';
 import type { ExternalData } from './external-data.js';
@@ -145,7 +145,7 @@ async function* densify(
   let chunk = new Uint8Array(Math.min(CHUNK_BYTES, range.end - at));
   let read = 0;
   for await (const list of places.chunks()) {
-    const bytes = await collect(values, read * width, (read + list.length) * width);
+    const bytes = await readTensorRange(values, read * width, (read + list.length) * width);
     read += list.length;
     for (const [i, place] of list.entries()) {
       const offset = place * width;
@@ -164,14 +164,4 @@ async function* densify(
     at += chunk.byteLength;
     chunk = new Uint8Array(Math.min(CHUNK_BYTES, range.end - at));
   }
-}
-
-async function collect(tensor: TensorSource, start: number, end: number): Promise<Uint8Array> {
-  const all = new Uint8Array(end - start);
-  let at = 0;
-  for await (const chunk of tensor.stream({ start, end })) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }

@@ -2,7 +2,7 @@ import { LIMITS } from '../../core/limits.js';
 import type { TensorRole } from '../../core/tensor.js';
 import type { StateNode } from '../../core/training.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import { hasLoneSurrogate } from '../../io/json.js';
+import { hasLoneSurrogate } from '../../io/utf8.js';
 import { torchDType } from './dtypes.js';
 import { isModule, moduleEntries } from './modules.js';
 import { numpyNode } from './numpy-node.js';

@@ -1,4 +1,4 @@
-import { hasLoneSurrogate } from '../../io/json.js';
+import { hasLoneSurrogate } from '../../io/utf8.js';
 
 /** Largest integer that LONG1 holds, in bytes; the longer forms are not read by torch's restricted machine. */
 const LONG1_BYTES = 255;

@@ -1,7 +1,7 @@
 import { type DType, dtypeFacts } from '../../core/dtype.js';
 import { LIMITS } from '../../core/limits.js';
 import { type Finding, finding, MlserError, malformed } from '../../errors.js';
-import { JsonReader, KIND_TEXT } from '../../io/json.js';
+import { JsonReader, KIND_TEXT } from '../../io/json-reader.js';
 import type { ByteSource } from '../../io/source.js';
 import { DTYPE_PAIRS, dtypeNamed } from './dtypes.js';
 

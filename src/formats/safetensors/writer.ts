@@ -5,7 +5,8 @@ import type { TensorSource } from '../../core/tensor.js';
 import { holdsValues } from '../../core/training.js';
 import { type Finding, finding } from '../../errors.js';
 import type { OutputFiles } from '../../io/files.js';
-import { formatJson, hasLoneSurrogate } from '../../io/json.js';
+import { formatJson } from '../../io/json.js';
+import { hasLoneSurrogate } from '../../io/utf8.js';
 import { type Placement, transfer } from '../../kernels/transfer.js';
 import { formatShardIndex } from '../shard-index.js';
 import {

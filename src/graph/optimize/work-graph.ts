@@ -1,37 +1,18 @@
 import type { DType } from '../../core/dtype.js';
-import { memoryTensor, type TensorSource } from '../../core/tensor.js';
+import { memoryTensor, renamed, type TensorSource } from '../../core/tensor.js';
 import { domainOf } from '../../formats/onnx/check-node.js';
-import type {
-  GraphProto,
-  NodeProto,
-  SparseTensorProto,
-  TensorProto,
-  ValueInfoProto,
-} from '../../formats/onnx/schema.js';
+import type { GraphProto, NodeProto, ValueInfoProto } from '../../formats/onnx/schema.js';
 import { valueInfo } from '../../formats/onnx/summary.js';
 import { type NodeDescription, nodeProto } from '../build.js';
 import type { ConstantNumbers } from '../opset/adapter.js';
 import { type Constant, constantBytes, readConstant } from '../opset/constant-value.js';
-import type { FreshNames } from '../opset/constants-made.js';
-import type { Scope } from '../opset/scope.js';
 import { constantOf } from './constant-node.js';
 import { type Fact, factOf, joined } from './facts.js';
-import { initializerMessage } from './initializer-message.js';
+import { Initializers } from './initializers.js';
 import { NodeList } from './node-list.js';
 import { sortedNodes } from './sorted.js';
 import { describedValues } from './value-infos.js';
-
-/** What all graphs of a model share while it is rewritten. */
-export interface Workshop {
-  readonly names: FreshNames;
-  readonly sources: Map<TensorProto | SparseTensorProto, TensorSource>;
-  readonly opsets: Map<string, number>;
-  readonly scopes: ReadonlyMap<unknown, Scope>;
-  /** Before IR 4 initializers are listed as inputs, and cannot be fed for all that. */
-  readonly formal: boolean;
-  /** False for nodes that a function of the model stands for. */
-  isOperator(node: NodeProto): boolean;
-}
+import type { Workshop } from './workshop.js';
 
 /**
  * A graph while passes rewrite it: the main graph, or a sub-graph that sees the graphs around it. Constant nodes have
@@ -42,8 +23,7 @@ export class WorkGraph {
   readonly outer: WorkGraph | undefined;
   readonly shop: Workshop;
   readonly #proto: GraphProto;
-  readonly #tensors = new Map<string, TensorSource>();
-  readonly #messages = new Map<string, TensorProto>();
+  readonly #tensors: Initializers;
   readonly #inputs: readonly ValueInfoProto[];
   readonly #inputNames: ReadonlySet<string>;
   readonly #facts = new Map<string, Fact>();
@@ -59,13 +39,7 @@ export class WorkGraph {
     this.#proto = proto;
     this.shop = shop;
     this.outer = outer;
-    for (const message of proto.initializer) {
-      const tensor = shop.sources.get(message);
-      if (!tensor) continue;
-      const name = message.name ?? '';
-      this.#tensors.set(name, tensor);
-      this.#messages.set(name, message);
-    }
+    this.#tensors = new Initializers(proto, shop.sources);
     this.#inputs = shop.formal
       ? proto.input.filter(({ name }) => !this.#tensors.has(name ?? ''))
       : proto.input;
@@ -102,7 +76,7 @@ export class WorkGraph {
   async #lift(node: NodeProto): Promise<boolean> {
     const [output] = node.output;
     const tensor = output && this.op(node) === 'Constant' ? await constantOf(node, output) : undefined;
-    if (tensor) this.#tensors.set(tensor.info.name, tensor);
+    if (tensor) this.#tensors.set(tensor);
     return tensor !== undefined;
   }
 
@@ -261,7 +235,7 @@ export class WorkGraph {
 
   /** Initializers of this graph. */
   get tensors(): ReadonlyMap<string, TensorSource> {
-    return this.#tensors;
+    return this.#tensors.all;
   }
 
   /** A value of this graph or of those around it that never changes. */
@@ -281,7 +255,7 @@ export class WorkGraph {
   /** A new initializer; gives its name. */
   addTensor(wanted: string, tensor: TensorSource): string {
     const name = this.fresh(wanted);
-    this.#tensors.set(name, { ...tensor, info: { ...tensor.info, name } });
+    this.#tensors.set(renamed(tensor, name));
     return name;
   }
 
@@ -299,7 +273,7 @@ export class WorkGraph {
 
   /** A value that nodes made is an initializer from now on; its maker is taken out by who calls this. */
   setTensor(name: string, tensor: TensorSource): void {
-    this.#tensors.set(name, { ...tensor, info: { ...tensor.info, name } });
+    this.#tensors.set(renamed(tensor, name));
   }
 
   // Sub-graphs
@@ -388,7 +362,7 @@ export class WorkGraph {
       input: this.#inputs,
       output: this.#outputs,
       node: this.#nodes.toArray().map((node) => this.#closed(node)),
-      initializer: [...this.#tensors].map(([name, tensor]) => this.#message(name, tensor)),
+      initializer: this.#tensors.messages(),
       valueInfo: this.#wishes.has('value_info')
         ? describedValues(made, known, (name) => (this.leaves(name) ? {} : this.fact(name)))
         : known,
@@ -406,11 +380,5 @@ export class WorkGraph {
         graphs: one.graphs.map(close),
       })),
     };
-  }
-
-  #message(name: string, tensor: TensorSource): TensorProto {
-    const message = initializerMessage(name, tensor.info, this.#messages.get(name));
-    this.shop.sources.set(message, tensor);
-    return message;
   }
 }

@@ -7,7 +7,8 @@ import { FreshNames } from '../opset/constants-made.js';
 import { inferFunction, inferGraph } from '../opset/infer.js';
 import { namesOf } from '../opset/names.js';
 import { sourcesOf, withProto } from '../opset.js';
-import { WorkGraph, type Workshop } from './work-graph.js';
+import { WorkGraph } from './work-graph.js';
+import type { Workshop } from './workshop.js';
 
 /** IR version from which initializers need not be inputs. */
 const FREE_INITIALIZERS = 4;

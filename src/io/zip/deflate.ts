@@ -1,24 +1,26 @@
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import * as zlib from 'node:zlib';
+import { Deflate } from 'fflate';
 import { crc32 } from '../crc32.js';
-import { CHUNK_BYTES } from '../source.js';
 
-/** Deflates chunks as they are pulled; `sum` tells CRC-32 and size of the raw bytes once `output` has ended. */
+/**
+ * Deflates chunks as they are pulled; `sum` tells CRC-32 and size of the raw bytes once `output` has ended. By fflate: what
+ * Node's zlib writes depends on its version and on the processor, and the same model is to be the same bytes anywhere.
+ */
 export function deflated(chunks: AsyncIterable<Uint8Array>): {
   output: AsyncIterable<Uint8Array>;
   sum: { readonly crc: number; readonly size: number };
 } {
   const sum = { crc: 0, size: 0 };
-  const measured = async function* (): AsyncGenerator<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const deflate = new Deflate({ level: 6 }, (piece) => pieces.push(piece));
+  const output = async function* (): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       sum.crc = crc32(chunk, sum.crc);
       sum.size += chunk.byteLength;
-      yield chunk;
+      deflate.push(chunk);
+      yield* pieces.splice(0);
     }
+    deflate.push(new Uint8Array(), true);
+    yield* pieces;
   };
-  const deflate = zlib.createDeflateRaw({ level: 6, chunkSize: CHUNK_BYTES });
-  // Errors of the source and of zlib come out of the iteration of `deflate`.
-  pipeline(Readable.from(measured(), { objectMode: true }), deflate).catch(() => {});
-  return { output: deflate, sum };
+  return { output: output(), sum };
 }

@@ -149,7 +149,7 @@ export function huffmanCodes(lengths: usize, n: i32, codes: usize): bool {
 
 /** Entries of reading tables: length | symbol << 4; … */
 export const PLAIN: i32 = 0;
-/** … of classes below 64 (classes.ts): length << 6 | class, with all bits, those after the code too, << 10; … */
+/** … of classes below 64 (classes.ts): (length << 6 | class) << 6, with all bits, those after the code too, below; … */
 export const SHORT_PARTS: i32 = 1;
 /** … of classes below 128: (length << 7 | class) << 4. */
 export const LONG_PARTS: i32 = 2;
@@ -175,7 +175,7 @@ export function huffmanTable(codes: usize, n: i32, table: usize, kind: i32): voi
 function entryOf(length: u32, symbol: u32, kind: i32): u32 {
   if (kind == PLAIN) return length | (symbol << 4);
   if (kind == LONG_PARTS) return (length << 11) | (symbol << 4);
-  return (length << 6) | symbol | ((length + rawBits(symbol)) << 10);
+  return (length << 12) | (symbol << 6) | (length + rawBits(symbol));
 }
 
 /** A table whose only code is no bits long. */

@@ -1,6 +1,13 @@
 // Selection by magnitude, and zeroing below one. A magnitude is the bits of a float without its sign: as an unsigned
 // number it has the order of the absolute values, infinity and then NaN at the end. Reference: ../reference/prune.ts.
 
+/** Four magnitudes of f32. */
+// @ts-ignore: decorator
+@inline
+function magnitudes4(at: usize): v128 {
+  return v128.and(v128.load(at), i32x4.splat(0x7fffffff));
+}
+
 /**
  * Counts 16-bit digits of the magnitudes whose bits above the digit are `prefix`. `shift`: where the digit begins.
  * `counts`: 65536 u32, added to.
@@ -8,10 +15,9 @@
 export function magnitudeDigits32(src: usize, count: i32, shift: i32, prefix: i64, counts: usize): void {
   const whole = count & ~3;
   const end = src + (<usize>whole << 2);
-  const size = i32x4.splat(0x7fffffff);
   if (shift == 16) {
     while (src < end) {
-      const digits = i32x4.shr_u(v128.and(v128.load(src), size), 16);
+      const digits = i32x4.shr_u(magnitudes4(src), 16);
       countAt(counts, i32x4.extract_lane(digits, 0));
       countAt(counts, i32x4.extract_lane(digits, 1));
       countAt(counts, i32x4.extract_lane(digits, 2));
@@ -24,8 +30,7 @@ export function magnitudeDigits32(src: usize, count: i32, shift: i32, prefix: i6
   const top = <i32>prefix;
   const tops = i32x4.splat(top);
   while (src < end) {
-    const magnitudes = v128.and(v128.load(src), size);
-    const same = i32x4.eq(i32x4.shr_u(magnitudes, 16), tops);
+    const same = i32x4.eq(i32x4.shr_u(magnitudes4(src), 16), tops);
     if (v128.any_true(same))
       for (let i = 0; i < 16; i += 4) digitOf32(load<u32>(src + i), top, counts);
     src += 16;
@@ -63,12 +68,11 @@ export function magnitudeDigits64(src: usize, count: i32, shift: i32, prefix: i6
 export function countMagnitudes32(src: usize, count: i32, magnitude: i64, out: usize): void {
   const whole = count & ~3;
   const end = src + (<usize>whole << 2);
-  const size = i32x4.splat(0x7fffffff);
   const wanted = i32x4.splat(<i32>magnitude);
   let less = i32x4.splat(0);
   let same = less;
   while (src < end) {
-    const x = v128.and(v128.load(src), size);
+    const x = magnitudes4(src);
     less = i32x4.sub(less, i32x4.lt_s(x, wanted));
     same = i32x4.sub(same, i32x4.eq(x, wanted));
     src += 16;
@@ -110,12 +114,11 @@ export function countMagnitudes64(src: usize, count: i32, magnitude: i64, out: u
 export function nearMagnitudes32(src: usize, count: i32, from: i64, counts: usize, out: usize): void {
   const whole = count & ~3;
   const end = src + (<usize>whole << 2);
-  const size = i32x4.splat(0x7fffffff);
   const first = i32x4.splat(<i32>from);
   const zero = i32x4.splat(0);
   let less = zero;
   while (src < end) {
-    const x = v128.and(v128.load(src), size);
+    const x = magnitudes4(src);
     less = i32x4.sub(less, i32x4.lt_s(x, first));
     if (v128.any_true(i32x4.eq(i32x4.shr_u(i32x4.sub(x, first), 16), zero)))
       for (let i = 0; i < 16; i += 4) countNear(load<u32>(src + i), <u32>from, counts);
@@ -182,24 +185,30 @@ function sizeAt<T>(at: usize): u64 {
   return min<u64>(load<u64>(at) & 0x7fffffffffffffff, 0x7ff0000000000000);
 }
 
-/** Whole groups of `many` elements, of which the `keep` largest stay; `sizes`: room for a group, 8 bytes an element. */
+/**
+ * One group of `rows` elements, `step` bytes apart: the `gone` smallest become zero, of equal ones those in front. `sizes`:
+ * room for a group, 8 bytes an element.
+ */
+// @ts-ignore: decorator
+@inline
+function groupOf<T>(src: usize, rows: i32, step: usize, gone: i32, sizes: usize): void {
+  for (let i = 0; i < rows; i++) store<u64>(sizes + (<usize>i << 3), sizeAt<T>(src + <usize>i * step));
+  for (let i = 0; i < rows; i++) {
+    const own = load<u64>(sizes + (<usize>i << 3));
+    // How many go first: smaller ones, and equal ones in front.
+    let rank = 0;
+    for (let j = 0; j < i; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) <= own);
+    for (let j = i + 1; j < rows; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) < own);
+    if (rank < gone || own == 0) store<T>(src + <usize>i * step, <T>0);
+  }
+}
+
+/** Whole groups of `many` elements side by side, of which the `keep` largest stay. */
 // @ts-ignore: decorator
 @inline
 function pattern<T>(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
   const end = src + <usize>count * sizeof<T>();
-  const gone = many - keep;
-  while (src < end) {
-    for (let i = 0; i < many; i++) store<u64>(sizes + (<usize>i << 3), sizeAt<T>(src + <usize>i * sizeof<T>()));
-    for (let i = 0; i < many; i++) {
-      const own = load<u64>(sizes + (<usize>i << 3));
-      // How many go first: smaller ones, and equal ones in front.
-      let rank = 0;
-      for (let j = 0; j < i; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) <= own);
-      for (let j = i + 1; j < many; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) < own);
-      if (rank < gone || own == 0) store<T>(src + <usize>i * sizeof<T>(), <T>0);
-    }
-    src += <usize>many * sizeof<T>();
-  }
+  for (; src < end; src += <usize>many * sizeof<T>()) groupOf<T>(src, many, sizeof<T>(), many - keep, sizes);
 }
 
 export function pattern16(src: usize, count: i32, keep: i32, many: i32, sizes: usize): void {
@@ -322,19 +331,6 @@ function groupsOf<T>(src: usize, rows: i32, step: usize, gone: i32, sizes: usize
         : v128.and(i32x4.le_s(rank, i32x4.splat(-gone)), i32x4.ne(own, zero));
     const at = src + <usize>i * step;
     v128.store(at, v128.and(v128.load(at), stays));
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function groupOf<T>(src: usize, rows: i32, step: usize, gone: i32, sizes: usize): void {
-  for (let i = 0; i < rows; i++) store<u64>(sizes + (<usize>i << 3), sizeAt<T>(src + <usize>i * step));
-  for (let i = 0; i < rows; i++) {
-    const own = load<u64>(sizes + (<usize>i << 3));
-    let rank = 0;
-    for (let j = 0; j < i; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) <= own);
-    for (let j = i + 1; j < rows; j++) rank += i32(load<u64>(sizes + (<usize>j << 3)) < own);
-    if (rank < gone || own == 0) store<T>(src + <usize>i * step, <T>0);
   }
 }
 

@@ -1,7 +1,8 @@
 // Blocks of a matrix as integers in the layout of MatMulNBits, four columns a step. Reference: ../quantize/rounder.ts
 // and nbits-pack.ts. A last partial step reads and writes up to three columns more: callers keep room behind all areas.
+import { asymmetricScales, factors, storeScales, storeWords, symmetricScales, zeroPoints } from './column-blocks';
 import { nbits4Columns } from './nbits4';
-import { across, addSums, keepLargest, lanesBelow, withRelative } from './sums';
+import { addOdd, addSums, keepLargest, lanesBelow, withRelative } from './sums';
 
 /** Whole numbers below 2^22, as integers: 2^23 makes them the low bits. */
 // @ts-ignore: decorator
@@ -53,20 +54,15 @@ export function nbitsBlock(
     let scale: v128;
     let zero: v128;
     let factor: v128;
+    // Factors in both branches: behind them, the compiler of V8 made all of the kernel 3 % slower.
     if (symmetric) {
-      const far = v128.bitselect(high, low, f32x4.gt(f32x4.abs(high), f32x4.abs(low)));
-      scale = f32x4.div(far, f32x4.splat(-middle));
+      scale = symmetricScales(low, high, middle);
       zero = f32x4.splat(middle);
-      factor = v128.andnot(f32x4.div(one, scale), f32x4.eq(scale, none));
+      factor = factors(scale);
     } else {
-      const bottom = f32x4.min(low, none);
-      scale = f32x4.div(f32x4.sub(f32x4.max(high, none), bottom), top);
-      const flat = f32x4.eq(scale, none);
-      const exact = f32x4.div(f32x4.neg(bottom), scale);
-      const whole = f32x4.floor(exact);
-      const up = v128.and(f32x4.ge(f32x4.sub(exact, whole), half), one);
-      zero = v128.andnot(f32x4.min(f32x4.max(f32x4.add(whole, up), none), top), flat);
-      factor = v128.andnot(f32x4.div(one, scale), flat);
+      scale = asymmetricScales(low, high, top);
+      zero = zeroPoints(low, scale, top);
+      factor = factors(scale);
     }
     let squares = none;
     let aa = none;
@@ -87,10 +83,7 @@ export function nbitsBlock(
       word = v128.or(word, i32x4.shl(small(code), filled * bits));
       filled++;
       if (filled == perWord) {
-        v128.store32_lane(to + place, word, 0);
-        v128.store32_lane(to + outStride + place, word, 1);
-        v128.store32_lane(to + 2 * outStride + place, word, 2);
-        v128.store32_lane(to + 3 * outStride + place, word, 3);
+        storeWords(to + place, outStride, word);
         word = i32x4.splat(0);
         filled = 0;
         place += 4;
@@ -103,26 +96,11 @@ export function nbitsBlock(
       most = f32x4.pmax(most, error);
       relative = withRelative(relative, error, x);
     }
-    if (filled > 0) {
-      v128.store32_lane(to + place, word, 0);
-      v128.store32_lane(to + outStride + place, word, 1);
-      v128.store32_lane(to + 2 * outStride + place, word, 2);
-      v128.store32_lane(to + 3 * outStride + place, word, 3);
-    }
-    const scaleAt = scales + ((<usize>column * blocks) << 2);
-    v128.store32_lane(scaleAt, scale, 0);
-    v128.store32_lane(scaleAt + (blocks << 2), scale, 1);
-    v128.store32_lane(scaleAt + (blocks << 3), scale, 2);
-    v128.store32_lane(scaleAt + blocks * 12, scale, 3);
-    const zeroAt = zeros + <usize>column * blocks;
-    const zeroCodes = i32x4.trunc_sat_f32x4_s(zero);
-    v128.store8_lane(zeroAt, zeroCodes, 0);
-    v128.store8_lane(zeroAt + blocks, zeroCodes, 4);
-    v128.store8_lane(zeroAt + 2 * blocks, zeroCodes, 8);
-    v128.store8_lane(zeroAt + 3 * blocks, zeroCodes, 12);
+    if (filled > 0) storeWords(to + place, outStride, word);
+    storeScales(scales, zeros, column, blocks, scale, zero);
     addSums(sums, squares, aa, bb);
     keepLargest(sums, most, relative);
-    store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+    addOdd(sums, odd);
   }
 }
 
@@ -285,5 +263,5 @@ export function halfErrors(src: usize, count: i32, drop: i32, tiny: f32, limit: 
   }
   addSums(sums, squares, aa, bb);
   keepLargest(sums, most, relative);
-  store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+  addOdd(sums, odd);
 }

@@ -6,17 +6,17 @@ import { LIMIT, loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, SLOTS } from './
 import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABLES, READ_VALUES, SCRATCH, STARTS } from './residual-work';
 
 /**
- * Of every length of a code and class, 16 bytes: u32 twice its lowest magnitude (of four-byte elements: that magnitude), u32
+ * Of every length of a code and class, 16 bytes (64 apart for narrow elements): u32 twice its lowest magnitude (of four-byte elements: that magnitude), u32
  * the bits that are read into it (the sign lowest), u8 where they stand, u8 the bits of all. Streams are read from one bit
  * before: a place in a table is two bytes.
  */
 function partTable(classes: u32, wide: bool): void {
-  const row: usize = wide ? 2048 : 1024;
+  const apart: usize = wide ? 16 : 64;
   for (let length: u32 = 0; length <= <u32>LIMIT; length++)
     for (let c: u32 = 0; c < classes; c++) {
       const low = lowBits(c);
       const base = c < 4 ? c : (4 | (c & 3)) << low;
-      const entry = READ_PARTS + <usize>length * row + (<usize>c << 4);
+      const entry = READ_PARTS + (<usize>length * (wide ? 128 : 64) + <usize>c) * apart;
       store<u32>(entry, wide ? base : base << 1);
       store<u32>(entry, c == 0 ? 0 : (2 << low) - 1, 4);
       store<u8>(entry, <u8>(length + 1), 8);
@@ -87,7 +87,7 @@ function readWide(bits: u64, row: u32, to: usize): u64 {
 // @ts-ignore: decorator
 @inline
 function narrow(w: u64, x: u32): u16 {
-  const part = <usize>(x & 1023) << 4;
+  const part = <usize>(x & 0xffc0);
   const raw = <u32>(w >> <u64>load<u8>(part, READ_PARTS + 8)) & load<u32>(part, READ_PARTS + 4);
   return <u16>(load<u32>(part, READ_PARTS) + raw);
 }
@@ -95,7 +95,7 @@ function narrow(w: u64, x: u32): u16 {
 // @ts-ignore: decorator
 @inline
 function bitsOf(x: u32): u64 {
-  return <u64>(x >> 10);
+  return <u64>(x & 63);
 }
 
 /** `at`, `to`: where the row of the element lies and where the difference goes. */

@@ -10,7 +10,7 @@ import { classOf, fourClasses, fourDifferences, lowBits, rawBits } from './class
 import { groupExponents, isSampled, joint, rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
 import { differences, exponents } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
-import { BLOCKS, CLASSES, CODES, JOINT, LENGTHS, SCRATCH, SHORT, STARTS, SUMS } from './residual-work';
+import { CLASSES, CODES, JOINT, LENGTHS, SCRATCH, STARTS, SUMS, WRITE_ENTRIES, WRITE_TABLES, WRITE_VALUES } from './residual-work';
 
 /**
  * Makes the codes for `n` elements of `width` bytes (1, 2 or 4) against as many of the base. Gives the bytes that
@@ -66,7 +66,7 @@ function writingTables(groups: i32, work: usize): void {
       const length = <u64>(code >> 16);
       const low = lowBits(c);
       const base = c < 4 ? c : (4 | (c & 3)) << low;
-      const entry = work + SHORT + (g << 11) + (<usize>c << 4);
+      const entry = WRITE_TABLES + (g << 11) + (<usize>c << 4);
       store<u64>(entry, <u64>(code & 0xffff) - (<u64>(base << 1) << length));
       store<u16>(entry, <u16>(<u64>1 << length), 8);
       const bits = <u32>length + rawBits(c);
@@ -87,29 +87,25 @@ function signedClasses<T>(at: usize, to: usize): v128 {
 
 /** Elements at a time: what is prepared for them stays in the nearest cache. */
 const BLOCK: usize = 240;
-/** u32 × (BLOCK + 16) each: 2 m + s, and where what to write for the class lies. */
-const ENTRIES: usize = 4 * (BLOCK + 16);
-const PREPARED: usize = 2 * ENTRIES;
+/** Bytes of the values and of the entries of a stream. */
+const VALUES: usize = 4 * (BLOCK + 16);
+const ENTRIES: usize = 2 * (BLOCK + 16);
 
 /** Prepares elements from `i` on (a few more than `count`): the contexts and classes of all at once. */
-function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usize, to: usize): void {
-  const tables = i32x4.splat(<i32>(work + SHORT));
+function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, values: usize, entries: usize, work: usize): void {
   const origin = rowsOrigin();
   const last = rowsLast();
   const end = rowsEnd(work);
   const four: usize = 4 * sizeof<T>();
   for (let k: usize = 0; k < count; k += 16) {
-    const values = to + (k << 2);
+    const to = values + (k << 2);
     const at = diffs + (i + k) * sizeof<T>();
-    const low = i16x8.narrow_i32x4_u(signedClasses<T>(at, values), signedClasses<T>(at + four, values + 16));
-    const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, values + 32), signedClasses<T>(at + 3 * four, values + 48));
+    const low = i16x8.narrow_i32x4_u(signedClasses<T>(at, to), signedClasses<T>(at + four, to + 16));
+    const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, to + 32), signedClasses<T>(at + 3 * four, to + 48));
     const rows = rowsOf(v128.load(exps + i + k), origin, last, end, work);
-    const at8 = v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11));
-    const at16 = v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11));
-    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at8)), ENTRIES);
-    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at8)), ENTRIES + 16);
-    v128.store(values, i32x4.add(tables, i32x4.extend_low_i16x8_u(at16)), ENTRIES + 32);
-    v128.store(values, i32x4.add(tables, i32x4.extend_high_i16x8_u(at16)), ENTRIES + 48);
+    const places = entries + (k << 1);
+    v128.store(places, v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11)));
+    v128.store(places, v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11)), 16);
   }
 }
 
@@ -117,12 +113,12 @@ function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, work: usi
 // @ts-ignore: decorator
 @inline
 function valueOf(x: u32, entry: usize): u64 {
-  return load<u64>(entry) + <u64>x * <u64>load<u16>(entry, 8);
+  return load<u64>(entry, WRITE_TABLES) + <u64>x * <u64>load<u16>(entry, WRITE_TABLES + 8);
 }
 // @ts-ignore: decorator
 @inline
 function bitsOf(entry: usize): u64 {
-  return <u64>load<u8>(entry, 10);
+  return <u64>load<u8>(entry, WRITE_TABLES + 10);
 }
 
 /** The most bits of which three times as many go out together: with 7 that are left over, less than 64. */
@@ -133,7 +129,6 @@ let secondEnd: usize = 0;
 
 /** Two streams at a time, so that neither waits for itself: the second one goes to `aside`. Gives the end of the first. */
 function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exps: usize, out: usize, aside: usize, work: usize): usize {
-  const block = work + BLOCKS;
   let to0 = out;
   let to1 = aside;
   let acc0: u64 = 0;
@@ -146,29 +141,30 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
     // The second stream is the shorter one, if by a few.
     const count = min(BLOCK, middle - i);
     const both = min(count, end - j);
-    prepare<T>(i, count, diffs, exps, work, block);
-    prepare<T>(j, both, diffs, exps, work, block + PREPARED);
-    let at = block;
+    prepare<T>(i, count, diffs, exps, WRITE_VALUES, WRITE_ENTRIES, work);
+    prepare<T>(j, both, diffs, exps, WRITE_VALUES + VALUES, WRITE_ENTRIES + ENTRIES, work);
+    let at = WRITE_VALUES;
+    let entry = WRITE_ENTRIES;
     const short = mostBits <= SHORT_BITS;
-    const paired = block + (short ? 0 : (both & ~1) << 2);
-    const tripled = block + (short ? (both - (both % 3)) << 2 : 0);
+    const paired = at + (short ? 0 : (both & ~1) << 2);
+    const tripled = at + (short ? (both - (both % 3)) << 2 : 0);
     while (sizeof<T>() < 4 && at < tripled) {
-      const x = <usize>load<u32>(at, ENTRIES);
-      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      const x = <usize>load<u16>(entry);
+      const y = <usize>load<u16>(entry, ENTRIES);
       acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
       bits0 += bitsOf(x);
       bits1 += bitsOf(y);
-      const u = <usize>load<u32>(at, ENTRIES + 4);
-      const v = <usize>load<u32>(at, PREPARED + ENTRIES + 4);
+      const u = <usize>load<u16>(entry, 2);
+      const v = <usize>load<u16>(entry, ENTRIES + 2);
       acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED + 4), v) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES + 4), v) << bits1;
       bits0 += bitsOf(u);
       bits1 += bitsOf(v);
-      const p = <usize>load<u32>(at, ENTRIES + 8);
-      const q = <usize>load<u32>(at, PREPARED + ENTRIES + 8);
+      const p = <usize>load<u16>(entry, 4);
+      const q = <usize>load<u16>(entry, ENTRIES + 4);
       acc0 |= valueOf(load<u32>(at, 8), p) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED + 8), q) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES + 8), q) << bits1;
       bits0 += bitsOf(p);
       bits1 += bitsOf(q);
       store<u64>(to0, acc0);
@@ -180,19 +176,20 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       bits0 &= 7;
       bits1 &= 7;
       at += 12;
+      entry += 6;
     }
-    // Two short ones go out together: 7 bits that are left over, and 25 each at most.
+    // Two short ones go out together: 7 bits that are left over, and 26 each at most.
     while (sizeof<T>() < 4 && at < paired) {
-      const x = <usize>load<u32>(at, ENTRIES);
-      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+      const x = <usize>load<u16>(entry);
+      const y = <usize>load<u16>(entry, ENTRIES);
       acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
       bits0 += bitsOf(x);
       bits1 += bitsOf(y);
-      const u = <usize>load<u32>(at, ENTRIES + 4);
-      const v = <usize>load<u32>(at, PREPARED + ENTRIES + 4);
+      const u = <usize>load<u16>(entry, 2);
+      const v = <usize>load<u16>(entry, ENTRIES + 2);
       acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED + 4), v) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES + 4), v) << bits1;
       bits0 += bitsOf(u);
       bits1 += bitsOf(v);
       store<u64>(to0, acc0);
@@ -204,12 +201,14 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       bits0 &= 7;
       bits1 &= 7;
       at += 8;
+      entry += 4;
     }
-    while (at < block + (both << 2)) {
-      const x = <usize>load<u32>(at, ENTRIES);
-      const y = <usize>load<u32>(at, PREPARED + ENTRIES);
+    const both4 = WRITE_VALUES + (both << 2);
+    while (at < both4) {
+      const x = <usize>load<u16>(entry);
+      const y = <usize>load<u16>(entry, ENTRIES);
       acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, PREPARED), y) << bits1;
+      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
       bits0 += bitsOf(x);
       bits1 += bitsOf(y);
       store<u64>(to0, acc0);
@@ -221,9 +220,11 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       bits0 &= 7;
       bits1 &= 7;
       at += 4;
+      entry += 2;
     }
-    while (at < block + (count << 2)) {
-      const x = <usize>load<u32>(at, ENTRIES);
+    const count4 = WRITE_VALUES + (count << 2);
+    while (at < count4) {
+      const x = <usize>load<u16>(entry);
       acc0 |= valueOf(load<u32>(at), x) << bits0;
       bits0 += bitsOf(x);
       store<u64>(to0, acc0);
@@ -231,6 +232,7 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
       acc0 >>= bits0 & ~7;
       bits0 &= 7;
       at += 4;
+      entry += 2;
     }
     i += count;
     j += both;

@@ -1,7 +1,7 @@
 // Blocks of values that lie side by side: as integers by the rule of MatMulNBits, and as the nearest of 16 levels.
 // References: ../quantize/rounder.ts, ../quantize/block-floats.ts. 16 values a step: callers keep room for as many more
 // behind all areas.
-import { across, addSums, keepLargest, lanesBelow, withRelative } from './sums';
+import { addOdd, addSums, keepLargest, lanesBelow, largestOf, squaresOf, withRelatives } from './sums';
 
 /** Four values, those from `count` on zero. */
 // @ts-ignore: decorator
@@ -34,12 +34,6 @@ function storePacked(to: usize, bytes: v128, bits: i32): void {
 function bytesBelow(count: i32): v128 {
   const places = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   return i8x16.lt_s(places, i8x16.splat(<i8>min(count, 16)));
-}
-
-// @ts-ignore: decorator
-@inline
-function squared(a: v128, b: v128): v128 {
-  return f32x4.add(f32x4.mul(a, a), f32x4.mul(b, b));
 }
 
 /**
@@ -157,18 +151,17 @@ export function nbitsRun(
       const e1 = f32x4.abs(f32x4.sub(x1, b1));
       const e2 = f32x4.abs(f32x4.sub(x2, b2));
       const e3 = f32x4.abs(f32x4.sub(x3, b3));
-      squares = f32x4.add(squares, f32x4.add(squared(e0, e1), squared(e2, e3)));
-      aa = f32x4.add(aa, f32x4.add(squared(x0, x1), squared(x2, x3)));
-      bb = f32x4.add(bb, f32x4.add(squared(b0, b1), squared(b2, b3)));
-      most = f32x4.pmax(most, f32x4.pmax(f32x4.pmax(e0, e1), f32x4.pmax(e2, e3)));
-      relative = withRelative(withRelative(relative, e0, x0), e1, x1);
-      relative = withRelative(withRelative(relative, e2, x2), e3, x3);
+      squares = f32x4.add(squares, squaresOf(e0, e1, e2, e3));
+      aa = f32x4.add(aa, squaresOf(x0, x1, x2, x3));
+      bb = f32x4.add(bb, squaresOf(b0, b1, b2, b3));
+      most = f32x4.pmax(most, largestOf(e0, e1, e2, e3));
+      relative = withRelatives(relative, e0, e1, e2, e3, x0, x1, x2, x3);
     }
     store<f32>(scales, scale);
     store<u8>(zeros, <u8>(<i32>zero ^ flip));
     addSums(sums, squares, aa, bb);
     keepLargest(sums, most, relative);
-    store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+    addOdd(sums, odd);
   }
 }
 
@@ -252,17 +245,16 @@ export function levelsRun(
       const e1 = f32x4.abs(f32x4.sub(x1, b1));
       const e2 = f32x4.abs(f32x4.sub(x2, b2));
       const e3 = f32x4.abs(f32x4.sub(x3, b3));
-      squares = f32x4.add(squares, f32x4.add(squared(e0, e1), squared(e2, e3)));
-      aa = f32x4.add(aa, f32x4.add(squared(x0, x1), squared(x2, x3)));
-      bb = f32x4.add(bb, f32x4.add(squared(b0, b1), squared(b2, b3)));
-      most = f32x4.pmax(most, f32x4.pmax(f32x4.pmax(e0, e1), f32x4.pmax(e2, e3)));
-      relative = withRelative(withRelative(relative, e0, x0), e1, x1);
-      relative = withRelative(withRelative(relative, e2, x2), e3, x3);
+      squares = f32x4.add(squares, squaresOf(e0, e1, e2, e3));
+      aa = f32x4.add(aa, squaresOf(x0, x1, x2, x3));
+      bb = f32x4.add(bb, squaresOf(b0, b1, b2, b3));
+      most = f32x4.pmax(most, largestOf(e0, e1, e2, e3));
+      relative = withRelatives(relative, e0, e1, e2, e3, x0, x1, x2, x3);
     }
     store<f32>(scales, f32x4.extract_lane(size, 0));
     addSums(sums, squares, aa, bb);
     keepLargest(sums, most, relative);
-    store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
+    addOdd(sums, odd);
   }
 }
 

@@ -14,7 +14,7 @@ export function across(x: v128): f64 {
 
 // @ts-ignore: decorator
 @inline
-export function largest(x: v128): f64 {
+function largest(x: v128): f64 {
   const a = max(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1));
   return <f64>max(a, max(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)));
 }
@@ -26,6 +26,13 @@ export function addSums(sums: usize, squares: v128, aa: v128, bb: v128): void {
   store<f64>(sums, load<f64>(sums) + across(squares));
   store<f64>(sums, load<f64>(sums, 8) + across(aa), 8);
   store<f64>(sums, load<f64>(sums, 16) + across(bb), 16);
+}
+
+/** What is NaN once a value was not finite: the last. */
+// @ts-ignore: decorator
+@inline
+export function addOdd(sums: usize, odd: v128): void {
+  store<f64>(sums, load<f64>(sums, 40) + across(odd), 40);
 }
 
 /** The largest |a−b| and |a−b|÷|a|: the next two. */
@@ -47,6 +54,38 @@ export function withRelative(most: v128, error: v128, x: v128): v128 {
   const size = f32x4.abs(x);
   if (!v128.any_true(f32x4.gt(error, f32x4.mul(most, size)))) return most;
   return f32x4.pmax(most, v128.andnot(f32x4.div(error, size), f32x4.eq(size, f32x4.splat(0))));
+}
+
+/** The same of four vectors. */
+// @ts-ignore: decorator
+@inline
+export function withRelatives(
+  most: v128,
+  e0: v128,
+  e1: v128,
+  e2: v128,
+  e3: v128,
+  x0: v128,
+  x1: v128,
+  x2: v128,
+  x3: v128,
+): v128 {
+  return withRelative(withRelative(withRelative(withRelative(most, e0, x0), e1, x1), e2, x2), e3, x3);
+}
+
+// @ts-ignore: decorator
+@inline
+export function squaresOf(a: v128, b: v128, c: v128, d: v128): v128 {
+  return f32x4.add(
+    f32x4.add(f32x4.mul(a, a), f32x4.mul(b, b)),
+    f32x4.add(f32x4.mul(c, c), f32x4.mul(d, d)),
+  );
+}
+
+// @ts-ignore: decorator
+@inline
+export function largestOf(a: v128, b: v128, c: v128, d: v128): v128 {
+  return f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
 }
 
 /** Lanes of columns that are there. */

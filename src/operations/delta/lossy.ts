@@ -1,9 +1,8 @@
 import type { LossyMethod, LossyTensor, WorkContext } from '../../core/format.js';
-import type { ByteRange, TensorSource } from '../../core/tensor.js';
+import { type ByteRange, readTensorRange, type TensorSource } from '../../core/tensor.js';
 import { chunkBytesFor } from '../../formats/mlck/layout.js';
 import { canBeLossy, roundChunk } from '../../kernels/codecs/lossy.js';
 import type { Lossy, LossyOptions } from './lossy-words.js';
-import { bytesOf } from './range-bytes.js';
 import { topChanges } from './top-changes.js';
 
 /** What becomes of a tensor, how and against what it is rounded, or why it is not. */
@@ -52,8 +51,8 @@ function roundedTensor(tensor: TensorSource, base: TensorSource, method: LossyMe
     async *stream({ start, end }: ByteRange = { start: 0, end: byteLength }) {
       for (let from = Math.floor(start / step) * step; from < end; from += step) {
         const to = Math.min(byteLength, from + step);
-        const next = await bytesOf(tensor, from, to);
-        const rounded = roundChunk(info.dtype, method, next, await bytesOf(base, from, to));
+        const next = await readTensorRange(tensor, from, to);
+        const rounded = roundChunk(info.dtype, method, next, await readTensorRange(base, from, to));
         yield (rounded?.result ?? next).subarray(Math.max(0, start - from), end - from);
       }
     },

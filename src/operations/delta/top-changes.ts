@@ -1,10 +1,9 @@
 import { elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
-import type { ByteRange, TensorSource } from '../../core/tensor.js';
+import { type ByteRange, readTensorRange, type TensorSource } from '../../core/tensor.js';
 import { chunkBytesFor } from '../../formats/mlck/layout.js';
 import { decodeElements } from '../../kernels/elements.js';
 import { interrupted } from '../../kernels/messages.js';
-import { bytesOf } from './range-bytes.js';
 
 /**
  * The base with the largest changes of a tensor, exactly as they are: `share` of its elements, ties by position. The
@@ -63,8 +62,8 @@ async function* differences(tensor: TensorSource, base: TensorSource): AsyncGene
   const step = chunkBytesFor(dtype);
   for (let from = 0; from < tensor.byteLength; from += step) {
     const to = Math.min(tensor.byteLength, from + step);
-    const next = await bytesOf(tensor, from, to);
-    const before = await bytesOf(base, from, to);
+    const next = await readTensorRange(tensor, from, to);
+    const before = await readTensorRange(base, from, to);
     const count = next.byteLength / (dtype === 'f32' ? 4 : 2);
     const [a, b] = [new Float64Array(count), new Float64Array(count)];
     decodeElements(dtype, next, count, a);

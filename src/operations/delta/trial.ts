@@ -1,11 +1,10 @@
 import { type Model, tensorMap } from '../../core/model.js';
 import type { Prediction } from '../../core/prediction.js';
-import type { TensorSource } from '../../core/tensor.js';
+import { readTensorRange, type TensorSource } from '../../core/tensor.js';
 import { ownBenches } from '../../kernels/codecs/bench.js';
 import { encodeChunk } from '../../kernels/codecs/choose.js';
 import { loadCodecs } from '../../kernels/codecs/index.js';
 import { predict } from '../../kernels/predict.js';
-import { bytesOf } from './range-bytes.js';
 
 /** Bytes of a tensor on which predictions are tried. */
 const SAMPLE_BYTES = 64 << 10;
@@ -54,7 +53,7 @@ export class Trial {
 function sampleOf(tensor: TensorSource): Promise<Uint8Array> {
   const length = Math.min(SAMPLE_BYTES, tensor.byteLength);
   const start = Math.floor((tensor.byteLength - length) / 8) * 4;
-  return bytesOf(tensor, start, start + length);
+  return readTensorRange(tensor, start, start + length);
 }
 
 /** What the values take as differences to others. */

@@ -4,7 +4,7 @@ import type { Model } from '../../core/model.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { Level } from '../../graph/optimize/pass.js';
 import { runPasses } from '../../graph/optimize/run-passes.js';
-import { startRuntime } from '../../runtime/process.js';
+import { type Runtime, startRuntime } from '../../runtime/process.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
@@ -90,7 +90,7 @@ async function optimizePart(
       },
       context,
     );
-    const speed = await speedOf(opened, report, options, context);
+    const speed = await speedOf(opened, report, { ...options, runtime }, context);
     return {
       ...report,
       command: 'optimize',
@@ -176,7 +176,7 @@ function changes(
 async function speedOf(
   opened: OpenedModel,
   { output, validation }: WriteReport,
-  { dryRun, validate, inputs, partOf }: OptimizeOptions,
+  { dryRun, validate, inputs, partOf, runtime }: OptimizeOptions & { readonly runtime: Runtime },
   context: WorkContext,
 ): Promise<OptimizeReport['speed']> {
   if (dryRun || partOf || validate !== 'run' || !validation.passed) return undefined;
@@ -184,7 +184,7 @@ async function speedOf(
   const speed = await explainSpeed(
     opened,
     output,
-    { device: 'cpu', ...(inputs === undefined ? {} : { inputs }) },
+    { device: 'cpu', runtime, ...(inputs === undefined ? {} : { inputs }) },
     context,
   );
   return speed && { beforeMs: speed.beforeMs, afterMs: speed.afterMs };

@@ -1,7 +1,7 @@
 import { parseSize } from '../../core/size.js';
 import { isMlserError } from '../../errors.js';
-import type { JsonTree } from '../../io/json.js';
 import { isJsonMap } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import { nearest } from './nearest.js';
 import { inside, type Place, refused } from './place.js';
 

@@ -1,5 +1,6 @@
 import { isMlserError, MlserError } from '../../errors.js';
-import { isJsonMap, type JsonTree, parseJson } from '../../io/json.js';
+import { isJsonMap, parseJson } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 
 /** A value that takes the place of one in a recipe. */
 export interface Override {

@@ -1,5 +1,6 @@
 import * as path from 'node:path';
-import { isJsonMap, type JsonTree } from '../../io/json.js';
+import { isJsonMap } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import type { Fields } from './fields.js';
 import { LANGUAGE, type Recipe } from './recipe.js';
 

@@ -1,7 +1,8 @@
 import type { MetadataValue, Model } from '../../core/model.js';
 import { PROVENANCE_KEYS, RECIPE_KEY } from '../../core/provenance.js';
 import { isMlserError, MlserError } from '../../errors.js';
-import { formatJson, isJsonMap, type JsonTree, parseJson } from '../../io/json.js';
+import { formatJson, isJsonMap, parseJson } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import { packageVersion } from '../../io/version.js';
 import { metadata } from '../../transforms/metadata.js';
 import type { OpenContext } from '../open.js';

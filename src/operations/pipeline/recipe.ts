@@ -1,7 +1,8 @@
 import * as path from 'node:path';
-import { MlserError } from '../../errors.js';
+import { isMlserError, MlserError } from '../../errors.js';
 import { openDisk } from '../../io/disk.js';
-import { isJsonMap, type JsonTree, parseJson } from '../../io/json.js';
+import { isJsonMap, parseJson } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import { DEVICES } from '../../runtime/devices.js';
 import type { ValidationLevel } from '../../validate/report.js';
 import {
@@ -181,6 +182,20 @@ export async function readRecipe(name: string, overrides: readonly Override[] = 
   }
 }
 
+/** @throws E_MALFORMED, with a hint for who named a model. */
+function treeOf(bytes: Uint8Array, name: string): JsonTree {
+  try {
+    return parseJson(bytes, name, { what: 'recipe', entry: 'key' });
+  } catch (error) {
+    if (!isMlserError(error) || /^\s*[{[]/.test(Buffer.from(bytes.subarray(0, 256)).toString('latin1')))
+      throw error;
+    throw new MlserError(error.code, error.message, {
+      details: error.details,
+      hint: `a recipe is a JSON file; that of a model: mlser pipeline --from ${name}`,
+    });
+  }
+}
+
 export interface RecipeOptions {
   /** How the recipe is called in messages; files that it names are found from its folder. */
   readonly file?: string;
@@ -193,7 +208,7 @@ export function parseRecipe(
   { file: name = 'recipe.json', overrides = [] }: RecipeOptions = {},
 ): Recipe {
   const bytes = typeof json === 'string' ? Buffer.from(json) : json;
-  const document = overridden(parseJson(bytes, name, { what: 'recipe', entry: 'key' }), overrides);
+  const document = overridden(treeOf(bytes, name), overrides);
   const at: Place = { file: name, pointer: '' };
   const values = readFields(document, at, RECIPE, ['steps']);
   if (values.steps?.length === 0) throw refused(inside(at, 'steps'), 'is empty', 'write at least one step');

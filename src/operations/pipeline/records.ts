@@ -1,7 +1,8 @@
 import type { WriteOptions } from '../../core/format.js';
 import { joinPath } from '../../io/disk.js';
 import { sha256Hex } from '../../io/hashing.js';
-import { formatJson, isJsonMap, type JsonTree } from '../../io/json.js';
+import { formatJson, isJsonMap } from '../../io/json.js';
+import type { JsonTree } from '../../io/json-reader.js';
 import { packageVersion } from '../../io/version.js';
 import { stampOf, type WorkFolder } from '../../io/work-folder.js';
 import type { OpenedModel } from '../open.js';

@@ -72,7 +72,7 @@ export const met = (bytes: number, target: number): Finding =>
 export const tooSmall = (target: number, least: number, { id, title }: FormatDescriptor): MlserError =>
   new MlserError(
     'E_UNSUPPORTED',
-    `the model cannot become as small as ${target} bytes as ${title}: ${least} at least`,
+    `the model cannot become as small as ${target} bytes: ${least} at least (${title})`,
     {
       details: { targetSize: target, least },
       hint: `allow more bytes, ${id === 'mlck' ? '' : 'write .mlck, '}take another --method, or quantize it (mlser quantize --target-size)`,

@@ -3,22 +3,7 @@ import { joinPath, scratchFolder } from '../../io/disk.js';
 import type { OpenedModel } from '../open.js';
 import type { WriteReport } from '../reports.js';
 import type { QuantizeOptions } from './quantize.js';
-
-/** What it costs to quantize one weight and leave all others. */
-export interface LayerLoss {
-  readonly name: string;
-  readonly scheme: string;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-  /** Of the weight itself. */
-  readonly weightSqnrDb: number | null;
-  /** Of the worst output. */
-  readonly cosine: number | null;
-  readonly maxAbs: number;
-  readonly sqnrDb: number | null;
-  readonly accuracy?: number;
-  readonly accuracyDrop?: number;
-}
+import type { LayerLoss } from './report.js';
 
 /** Quantizes a model with one choice of weights and measures it; the file goes again. */
 export type Trial = (selects: (name: string) => boolean, scheme: string) => Promise<WriteReport>;

@@ -31,6 +31,22 @@ export interface QuantizeReport extends WriteReport {
   }[];
 }
 
+/** What it costs to quantize one weight and leave all others. */
+export interface LayerLoss {
+  readonly name: string;
+  readonly scheme: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Of the weight itself. */
+  readonly weightSqnrDb: number | null;
+  /** Of the worst output. */
+  readonly cosine: number | null;
+  readonly maxAbs: number;
+  readonly sqnrDb: number | null;
+  readonly accuracy?: number;
+  readonly accuracyDrop?: number;
+}
+
 export interface SensitivityReport {
   readonly command: 'sensitivity';
   readonly path: string;
@@ -38,18 +54,7 @@ export interface SensitivityReport {
   /** Outputs were compared on made-up inputs: what it means for real ones is not known. */
   readonly synthetic: boolean;
   /** The weight whose quantization costs most comes first. */
-  readonly layers: readonly {
-    readonly name: string;
-    readonly scheme: string;
-    readonly bytesIn: number;
-    readonly bytesOut: number;
-    readonly weightSqnrDb: number | null;
-    readonly cosine: number | null;
-    readonly maxAbs: number;
-    readonly sqnrDb: number | null;
-    readonly accuracy?: number;
-    readonly accuracyDrop?: number;
-  }[];
+  readonly layers: readonly LayerLoss[];
   readonly findings: readonly Finding[];
   readonly seconds: number;
 }

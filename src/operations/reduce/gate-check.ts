@@ -9,6 +9,7 @@ import { compareOutput, nonFinite } from '../../runtime/metrics.js';
 import type { Runtime, Session } from '../../runtime/process.js';
 import type { ModelReference } from '../../runtime/protocol.js';
 import { isFloatType, type Values } from '../../runtime/values.js';
+import { differenceText } from '../../validate/difference-text.js';
 import { isRefusedPath } from '../../validate/open-session.js';
 import type { Acceptance } from '../../validate/run.js';
 import { accepts } from '../../validate/run.js';
@@ -170,7 +171,7 @@ function difference(outputs: Values, expected: Values, { acceptance }: GateRefer
     if (compared && accepts(acceptance, result)) continue;
     const why =
       comparison.findings[0]?.message ??
-      `differs by up to ${result.maxAbs}: tolerance ${result.neededTolerance} would have passed, ${acceptance.tolerance} was allowed`;
+      differenceText(result.maxAbs, result.neededTolerance, acceptance.tolerance);
     return { kind: 'differs', key: '', text: `${JSON.stringify(name)} ${why}` };
   }
   return undefined;

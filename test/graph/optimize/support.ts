@@ -161,3 +161,15 @@ export const bool = (name: string, values: readonly boolean[], shape: readonly n
   shape,
   raw: Uint8Array.from(values, Number),
 });
+
+/** Nodes between an input `x` and an output `y` of these shapes. */
+export const on = (
+  nodes: Description['nodes'],
+  [input, output]: readonly [readonly (number | string)[], readonly (number | string)[]],
+  initializers: NonNullable<Description['initializers']> = [],
+): Description => ({
+  nodes,
+  inputs: [value('x', input)],
+  outputs: [value('y', output)],
+  initializers,
+});

@@ -8,134 +8,60 @@ import type { NodeProfile, ProfiledValue } from '../../../src/runtime/protocol.j
 
 type Shape = readonly number[];
 const value = (shape: Shape, type = 'float'): ProfiledValue => [type, shape];
-const node = (op: string, inputs: readonly Shape[], ...outputs: readonly Shape[]): NodeProfile => ({
+/** Shapes as `2×3`. */
+const node = (op: string, inputs: readonly string[], ...outputs: readonly string[]): NodeProfile => ({
   ...{ name: op, op, microseconds: [] },
-  inputs: inputs.map((shape) => value(shape)),
-  outputs: outputs.map((shape) => value(shape)),
+  inputs: inputs.map((shape) => value(shape.split('×').map(Number))),
+  outputs: outputs.map((shape) => value(shape.split('×').map(Number))),
 });
 
 describe('operations of a node', () => {
   it.each([
     // 2·M·N·K, whatever comes before and however A lies
-    [
-      'MatMul',
-      node(
-        'MatMul',
-        [
-          [2, 3, 5],
-          [5, 7],
-        ],
-        [2, 3, 7],
-      ),
-      2 * 2 * 3 * 7 * 5,
-    ],
-    ['MatMul of a vector', node('MatMul', [[5], [5, 7]], [7]), 2 * 7 * 5],
-    ['Gemm', node('Gemm', [[4, 6], [6, 8], [8]], [4, 8]), 2 * 4 * 8 * 6],
-    [
-      'Gemm, A and B transposed',
-      node(
-        'Gemm',
-        [
-          [6, 4],
-          [8, 6],
-        ],
-        [4, 8],
-      ),
-      2 * 4 * 8 * 6,
-    ],
-    [
-      'FusedMatMul, A transposed',
-      node(
-        'FusedMatMul',
-        [
-          [3, 6, 4],
-          [3, 6, 8],
-        ],
-        [3, 4, 8],
-      ),
-      2 * 3 * 4 * 8 * 6,
-    ],
-    ['MatMulNBits', node('MatMulNBits', [[1, 4, 64], [96, 2, 16], [192]], [1, 4, 96]), 2 * 4 * 96 * 64],
+    ['MatMul', node('MatMul', ['2×3×5', '5×7'], '2×3×7'), 2 * 2 * 3 * 7 * 5],
+    ['MatMul of a vector', node('MatMul', ['5', '5×7'], '7'), 2 * 7 * 5],
+    ['Gemm', node('Gemm', ['4×6', '6×8', '8'], '4×8'), 2 * 4 * 8 * 6],
+    ['Gemm, A and B transposed', node('Gemm', ['6×4', '8×6'], '4×8'), 2 * 4 * 8 * 6],
+    ['FusedMatMul, A transposed', node('FusedMatMul', ['3×6×4', '3×6×8'], '3×4×8'), 2 * 3 * 4 * 8 * 6],
+    ['MatMulNBits', node('MatMulNBits', ['1×4×64', '96×2×16', '192'], '1×4×96'), 2 * 4 * 96 * 64],
     // 2·outputs·(C/group)·k·k
-    ['Conv', node('Conv', [[1, 3, 8, 8], [16, 3, 3, 3], [16]], [1, 16, 8, 8]), 2 * 16 * 64 * 27],
-    [
-      'Conv, depthwise',
-      node(
-        'Conv',
-        [
-          [1, 8, 8, 8],
-          [8, 1, 3, 3],
-        ],
-        [1, 8, 4, 4],
-      ),
-      2 * 8 * 16 * 9,
-    ],
-    [
-      'ConvTranspose',
-      node(
-        'ConvTranspose',
-        [
-          [1, 8, 4, 4],
-          [8, 6, 3, 3],
-        ],
-        [1, 6, 9, 9],
-      ),
-      2 * 8 * 16 * 54,
-    ],
+    ['Conv', node('Conv', ['1×3×8×8', '16×3×3×3', '16'], '1×16×8×8'), 2 * 16 * 64 * 27],
+    ['Conv, depthwise', node('Conv', ['1×8×8×8', '8×1×3×3'], '1×8×4×4'), 2 * 8 * 16 * 9],
+    ['ConvTranspose', node('ConvTranspose', ['1×8×4×4', '8×6×3×3'], '1×6×9×9'), 2 * 8 * 16 * 54],
     // 4 gates of a step: W·x and R·h
-    [
-      'LSTM',
-      node(
-        'LSTM',
-        [
-          [7, 2, 5],
-          [1, 12, 5],
-          [1, 12, 3],
-        ],
-        [7, 1, 2, 3],
-      ),
-      2 * 7 * 2 * (60 + 36),
-    ],
+    ['LSTM', node('LSTM', ['7×2×5', '1×12×5', '1×12×3'], '7×1×2×3'), 2 * 7 * 2 * (60 + 36)],
     // Q·Kᵀ and ·V, 10 queries and 20 keys of width 32
     [
       'MultiHeadAttention',
-      node(
-        'MultiHeadAttention',
-        [
-          [1, 10, 32],
-          [1, 20, 32],
-          [1, 20, 32],
-        ],
-        [1, 10, 32],
-      ),
+      node('MultiHeadAttention', ['1×10×32', '1×20×32', '1×20×32'], '1×10×32'),
       2 * 2 * 10 * 20 * 32,
     ],
     [
       'Attention of com.microsoft',
-      node('Attention', [[1, 10, 32], [32, 96], [96]], [1, 10, 32]),
+      node('Attention', ['1×10×32', '32×96', '96'], '1×10×32'),
       2 * 10 * 32 * 96 + 2 * 2 * 10 * 10 * 32,
     ],
-    ['Relu', node('Relu', [[2, 3]], [2, 3]), 6],
-    ['Reshape', node('Reshape', [[2, 3], [1]], [6]), 0],
+    ['Relu', node('Relu', ['2×3'], '2×3'), 6],
+    ['Reshape', node('Reshape', ['2×3', '1'], '6'), 0],
   ] as const)('%s', (_, of, operations) => expect(flopsOf(of)).toBeCloseTo(operations, 6));
 
   it('of an operator that is not known are not made up', () =>
-    expect(flopsOf(node('SomethingNew', [[9]], [9]))).toBeUndefined());
+    expect(flopsOf(node('SomethingNew', ['9'], '9'))).toBeUndefined());
 });
 
 describe('bytes of a node', () => {
   it('are its operands and results, once, by their types', () => {
-    expect(trafficOf(node('Add', [[2, 3], [3]], [2, 3]))).toBe(4 * (6 + 3 + 6));
+    expect(trafficOf(node('Add', ['2×3', '3'], '2×3'))).toBe(4 * (6 + 3 + 6));
     const nbits = {
-      ...node('MatMulNBits', [], [4, 8]),
+      ...node('MatMulNBits', [], '4×8'),
       inputs: [value([4, 64]), value([8, 2, 16], 'uint8')],
     };
     expect(trafficOf(nbits)).toBe(4 * 256 + 256 + 4 * 32);
     expect(trafficOf({ ...node('Cast', []), inputs: [value([3], 'int4')] })).toBe(2);
   });
   it('leave out what is not touched', () => {
-    expect(trafficOf(node('Reshape', [[100], [2]], [10, 10]))).toBe(0);
-    const gather = { ...node('Gather', [], [3, 8]), inputs: [value([1000, 8]), value([3], 'int64')] };
+    expect(trafficOf(node('Reshape', ['100', '2'], '10×10'))).toBe(0);
+    const gather = { ...node('Gather', [], '3×8'), inputs: [value([1000, 8]), value([3], 'int64')] };
     expect(trafficOf(gather)).toBe(4 * 24 + 8 * 3 + 4 * 24);
   });
 });

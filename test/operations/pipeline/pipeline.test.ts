@@ -1,7 +1,6 @@
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { convertModel } from '../../../src/operations/convert.js';
 import { diffModels } from '../../../src/operations/diff.js';
 import { metaEdit } from '../../../src/operations/meta.js';
@@ -12,18 +11,11 @@ import type { PipelineReport } from '../../../src/operations/pipeline/report.js'
 import { pruneModel } from '../../../src/operations/prune/prune.js';
 import { quantizeModel } from '../../../src/operations/quantize/quantize.js';
 import { testContext } from '../../support/context.js';
+import { folderOfEachTest } from '../../support/folders.js';
 
 const CNN = path.resolve('fixtures/trained/digits_cnn');
 const cnn = (name: string): string => path.join(CNN, name);
-const root = fs.mkdtempSync(path.join(tmpdir(), 'mlser-pipeline-'));
-afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
-let folder = root;
-let count = 0;
-beforeEach(() => {
-  folder = path.join(root, String(count++));
-  fs.mkdirSync(folder);
-});
-const at = (name: string): string => path.join(folder, name);
+const at = folderOfEachTest('pipeline');
 const bytes = (name: string): Buffer => fs.readFileSync(at(name));
 const context = testContext();
 const gate = { inputs: cnn('test.npz'), labels: 'y' };
@@ -71,7 +63,7 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
       samples: 500,
     });
     expect(report.accuracyDrop).toBeCloseTo(0.986 - (hand.validation.accuracy?.after ?? 0), 9);
-    expect(fs.readdirSync(folder).sort()).toEqual(['a.onnx', 'b.onnx', 'out.onnx', 'plain-out.onnx']);
+    expect(fs.readdirSync(at('')).sort()).toEqual(['a.onnx', 'b.onnx', 'out.onnx', 'plain-out.onnx']);
   });
 
   it('fewer channels, merged nodes, integers', async () => {
@@ -230,20 +222,20 @@ describe('a gate that says no', () => {
     expect(report.findings.map(({ code, message }) => `${code} ${message}`).join()).toMatch(
       /^STEP_FAILED step 2 \(quantize\) did not pass: differs by/,
     );
-    expect(fs.readdirSync(folder)).toEqual(['.out.onnx.pipeline']);
+    expect(fs.readdirSync(at(''))).toEqual(['.out.onnx.pipeline']);
     expect(fs.readdirSync(at('.out.onnx.pipeline')).sort()).toEqual(['step-1', 'step-1.json']);
     // The next run goes on there, with what was changed in the recipe.
     const [first, , last] = recipe.steps;
     const again = await made({ ...recipe, steps: [first, { do: 'quantize', scheme: 'int8-weights' }, last] });
     expect(again.steps.map(({ outcome }) => outcome)).toEqual(['kept', 'done', 'done']);
-    expect(fs.readdirSync(folder)).toEqual(['out.onnx']);
+    expect(fs.readdirSync(at(''))).toEqual(['out.onnx']);
   });
 
   it('of the first step leaves nothing at all', async () => {
     const report = await made({ ...recipe, steps: [{ do: 'prune', sparsity: 0.95 }] });
     expect(report).toMatchObject({ failedStep: 1 });
     expect(report.work).toBeUndefined();
-    expect(fs.readdirSync(folder)).toEqual([]);
+    expect(fs.readdirSync(at(''))).toEqual([]);
   });
 
   it.each([
@@ -260,7 +252,7 @@ describe('a gate that says no', () => {
     // Only the whole is looked at again.
     const again = await made({ ...wanted, gate });
     expect(again.steps.map(({ outcome }) => outcome)).toEqual(['kept']);
-    expect(fs.readdirSync(folder)).toEqual(['out.onnx']);
+    expect(fs.readdirSync(at(''))).toEqual(['out.onnx']);
   });
 
   it('of a step that only looks: next to the input, or a content id', async () => {
@@ -320,14 +312,14 @@ describe('what cannot be', () => {
   it('a folder is made for an output that ends with a slash, and only then', async () => {
     await expect(made({ ...base, output: 'none/out.onnx' })).rejects.toThrow(/does not exist/);
     await made({ ...base, input: cnn('model.safetensors'), output: 'made/', gate: { validate: 'weights' } });
-    expect(fs.readdirSync(folder)).toEqual(['made']);
+    expect(fs.readdirSync(at(''))).toEqual(['made']);
     expect(fs.readdirSync(at('made'))).toEqual(['model.safetensors']);
   });
 
   it('an output that is there is told before any work', async () => {
     fs.writeFileSync(at('out.onnx'), 'old');
     await expect(made(base)).rejects.toThrow(/out\.onnx exists/);
-    expect(fs.readdirSync(folder)).toEqual(['out.onnx']);
+    expect(fs.readdirSync(at(''))).toEqual(['out.onnx']);
     expect((await made(base, { force: true })).validation.passed).toBe(true);
   });
 });
@@ -351,5 +343,5 @@ it('a dry run plans every step on the one before, and writes nothing', async () 
   expect(quantize?.bytesOut).toBeLessThan((prune?.bytesOut ?? 0) / 3);
   expect(look?.bytesOut).toBe(quantize?.bytesOut);
   expect(later?.bytesOut).toBeNull();
-  expect(fs.readdirSync(folder)).toEqual([]);
+  expect(fs.readdirSync(at(''))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { checksumModel } from '../../../src/operations/checksum.js';
 import { inspectModel } from '../../../src/operations/inspect.js';
 import { parseRecipeOverride } from '../../../src/operations/pipeline/override.js';
@@ -10,16 +10,9 @@ import { portablePath } from '../../../src/operations/pipeline/portable.js';
 import { parseRecipe, readRecipe } from '../../../src/operations/pipeline/recipe.js';
 import { mlser, TRAINED } from '../../support/cli.js';
 import { testContext } from '../../support/context.js';
+import { folderOfEachTest } from '../../support/folders.js';
 
-const root = fs.mkdtempSync(path.join(tmpdir(), 'mlser-provenance-'));
-afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
-let folder = root;
-let count = 0;
-beforeEach(() => {
-  folder = path.join(root, String(count++));
-  fs.mkdirSync(folder);
-});
-const at = (name: string): string => path.join(folder, name);
+const at = folderOfEachTest('provenance');
 const context = testContext();
 
 describe('what an output says of its making', () => {
@@ -76,7 +69,7 @@ describe('what an output says of its making', () => {
       expect(metadata['provenance.parent']).toBe(
         (await checksumModel(path.join(TRAINED, 'model.onnx'), context)).content,
       );
-      for (const place of [folder, TRAINED, tmpdir(), '/somewhere'])
+      for (const place of [at(''), TRAINED, tmpdir(), '/somewhere'])
         expect(fs.readFileSync(at(output)).includes(place), place).toBe(false);
     },
   );
@@ -84,35 +77,35 @@ describe('what an output says of its making', () => {
   it('is enough to make it again', async () => {
     for (const name of ['model.onnx', 'test.npz', 'calib.npz', 'edge.json'])
       fs.copyFileSync(path.join(TRAINED, name), at(name));
-    expect(mlser(['pipeline', 'edge.json', '-q'], { cwd: folder })).toMatchObject({
+    expect(mlser(['pipeline', 'edge.json', '-q'], { cwd: at('') })).toMatchObject({
       code: 0,
       err: '',
       out: '',
     });
-    const printed = mlser(['pipeline', '--from', 'edge.onnx'], { cwd: folder });
+    const printed = mlser(['pipeline', '--from', 'edge.onnx'], { cwd: at('') });
     expect(printed).toMatchObject({ code: 0, err: '' });
     fs.writeFileSync(at('again.json'), printed.out);
     const recipe = await readRecipe(at('again.json'));
     expect(recipe.steps.map(({ kind }) => kind.id)).toEqual(['prune', 'quantize', 'validate']);
     fs.renameSync(at('edge.onnx'), at('first.onnx'));
-    expect(mlser(['pipeline', 'again.json', '-q'], { cwd: folder })).toMatchObject({ code: 0, err: '' });
+    expect(mlser(['pipeline', 'again.json', '-q'], { cwd: at('') })).toMatchObject({ code: 0, err: '' });
     expect(fs.readFileSync(at('edge.onnx')).equals(fs.readFileSync(at('first.onnx')))).toBe(true);
   });
 
   it('is missed where there is none, and where it is none', async () => {
     fs.copyFileSync(path.join(TRAINED, 'model.onnx'), at('model.onnx'));
-    expect(mlser(['pipeline', '--from', 'model.onnx'], { cwd: folder })).toMatchObject({
+    expect(mlser(['pipeline', '--from', 'model.onnx'], { cwd: at('') })).toMatchObject({
       code: 2,
       err: expect.stringMatching(/does not say/),
     });
     expect(
-      mlser(['meta', 'set', 'model.onnx', 'provenance.recipe={"steps":[]}', '-q'], { cwd: folder }),
+      mlser(['meta', 'set', 'model.onnx', 'provenance.recipe={"steps":[]}', '-q'], { cwd: at('') }),
     ).toMatchObject({ code: 0 });
-    expect(mlser(['pipeline', '--from', 'model.onnx'], { cwd: folder })).toMatchObject({
+    expect(mlser(['pipeline', '--from', 'model.onnx'], { cwd: at('') })).toMatchObject({
       code: 2,
       err: expect.stringMatching(/holds no recipe/),
     });
-    expect(mlser(['inspect', 'model.onnx'], { cwd: folder })).toMatchObject({ code: 0, err: '' });
+    expect(mlser(['inspect', 'model.onnx'], { cwd: at('') })).toMatchObject({ code: 0, err: '' });
   });
 
   it('is told as lost by formats without metadata', async () => {

@@ -1,28 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type PipelineOptions, pipeline } from '../../../src/operations/pipeline/pipeline.js';
 import { readRecipe } from '../../../src/operations/pipeline/recipe.js';
 import type { PipelineReport } from '../../../src/operations/pipeline/report.js';
 import { BIN, ENV, mlser, TRAINED } from '../../support/cli.js';
 import { testContext } from '../../support/context.js';
+import { folderOfEachTest } from '../../support/folders.js';
 
 /** Real processes (of the built package). */
 
-const root = fs.mkdtempSync(path.join(tmpdir(), 'mlser-resume-'));
-afterAll(() => fs.rmSync(root, { recursive: true, force: true }));
-let folder = root;
-let count = 0;
+const at = folderOfEachTest('resume');
 beforeEach(() => {
-  folder = path.join(root, String(count++));
-  fs.mkdirSync(folder);
   for (const name of ['model.onnx', 'test.npz']) fs.copyFileSync(path.join(TRAINED, name), at(name));
   write(STEPS);
 });
-const at = (name: string): string => path.join(folder, name);
 const STEPS: readonly object[] = [
   { do: 'prune', sparsity: 0.3 },
   { do: 'convert', opset: 18, validate: 'none' },
@@ -39,52 +33,30 @@ const write = (steps: readonly object[]): void =>
     }),
   );
 const WORK = '.out.onnx.pipeline';
-const listing = (): string[] => fs.readdirSync(folder).sort();
+const listing = (): string[] => fs.readdirSync(at('')).sort();
 const INPUTS = ['edge.json', 'model.onnx', 'test.npz'];
 
 function run(...words: string[]): PipelineReport & { code: number | null } {
-  const ran = mlser(['pipeline', 'edge.json', '--json', '--threads', '1', ...words], { cwd: folder });
+  const ran = mlser(['pipeline', 'edge.json', '--json', '--threads', '1', ...words], { cwd: at('') });
   return { ...JSON.parse(ran.out), code: ran.code };
 }
 const outcomes = ({ steps }: PipelineReport): string[] => steps.map(({ outcome }) => outcome);
 
-/** Ends a run as `kill -9` does, before one of the calls that change something on the disk. */
-async function killedAt(call: number): Promise<NodeJS.Signals | null> {
-  const child = spawn(
-    process.execPath,
-    [
-      '--require',
-      path.resolve('test/support/kill-at.cjs'),
-      BIN,
-      'pipeline',
-      'edge.json',
-      '--threads',
-      '1',
-      '-q',
-    ],
-    { cwd: folder, env: { ...ENV, MLSER_TEST_KILL_AT: String(call) }, stdio: 'ignore' },
-  );
-  const [, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  return signal;
+/** A run with a hand on its calls that change something on the disk. */
+async function ranUnder(env: Record<string, string>): Promise<[number | null, NodeJS.Signals | null]> {
+  const hook = ['--require', path.resolve('test/support/kill-at.cjs')];
+  const args = [...hook, BIN, 'pipeline', 'edge.json', '--threads', '1', '-q'];
+  const child = spawn(process.execPath, args, { cwd: at(''), env: { ...ENV, ...env }, stdio: 'ignore' });
+  return (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
 }
+
+/** Ends a run as `kill -9` does, before one of these calls. */
+const killedAt = async (call: number): Promise<NodeJS.Signals | null> =>
+  (await ranUnder({ MLSER_TEST_KILL_AT: String(call) }))[1];
 
 /** How many such calls a whole run makes. */
 async function callsOfARun(): Promise<number> {
-  const child = spawn(
-    process.execPath,
-    [
-      '--require',
-      path.resolve('test/support/kill-at.cjs'),
-      BIN,
-      'pipeline',
-      'edge.json',
-      '--threads',
-      '1',
-      '-q',
-    ],
-    { cwd: folder, env: { ...ENV, MLSER_TEST_COUNT: at('calls') }, stdio: 'ignore' },
-  );
-  expect(((await once(child, 'close')) as [number])[0]).toBe(0);
+  expect((await ranUnder({ MLSER_TEST_COUNT: at('calls') }))[0]).toBe(0);
   const calls = Number(fs.readFileSync(at('calls'), 'utf8'));
   fs.rmSync(at('calls'));
   return calls;
@@ -119,7 +91,7 @@ describe('a run that was killed', () => {
 it('ended in its first step by a signal, it leaves nothing behind', async () => {
   write([{ do: 'prune', validate: 'run' }]); // it waits for the runtime
   const words = [BIN, 'pipeline', 'edge.json', '--threads', '1'];
-  const child = spawn(process.execPath, words, { cwd: folder, env: ENV, stdio: 'ignore' });
+  const child = spawn(process.execPath, words, { cwd: at(''), env: ENV, stdio: 'ignore' });
   const closed = once(child, 'close');
   while (!fs.existsSync(at(`${WORK}/step-1`)) && child.exitCode === null)
     await new Promise((done) => setTimeout(done, 1));
@@ -193,7 +165,7 @@ describe('the work folder', () => {
   it('is for one run at a time', () => {
     fs.mkdirSync(at(WORK));
     fs.writeFileSync(at(`${WORK}/lock`), JSON.stringify({ pid: process.pid, host: 'another.example' }));
-    const ran = mlser(['pipeline', 'edge.json', '--json'], { cwd: folder });
+    const ran = mlser(['pipeline', 'edge.json', '--json'], { cwd: at('') });
     expect(ran.code).toBe(2);
     expect(JSON.parse(ran.out).error).toMatchObject({
       code: 'E_USAGE',

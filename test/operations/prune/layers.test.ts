@@ -1,8 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { memoryTensor } from '../../../src/core/tensor.js';
 import { repeatedBlocks } from '../../../src/graph/blocks/find.js';
 import { GraphEdit } from '../../../src/graph/edit.js';
@@ -10,34 +7,18 @@ import { bytesFor } from '../../../src/operations/observed-model.js';
 import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
 import { parseLayers } from '../../../src/operations/prune/layers/layer-list.js';
-import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
+import { fixture } from '../../support/fixtures.js';
+import { ownFolder } from '../../support/folders.js';
+import { calibration, prunesInto, TEST, TRANSFORMER } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
-const TRANSFORMER = fixture('prune/transformer.onnx');
 const BERT = fixture('onnx/external_onefile/model.onnx');
 const LM = fixture('safetensors/tied_lm_float16.safetensors');
-const TEST = { inputs: fixture('trained/digits_cnn/test.npz'), labels: 'y' };
-const calibration = fixture('trained/digits_cnn/calib.npz');
 const context = testContext(1);
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-layers-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const prune = (
-  input: string,
-  output: string,
-  options: Partial<PruneModelOptions> = {},
-): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at(output),
-    { method: 'layers', validate: 'run', device: 'cpu', force: true, ...options },
-    context,
-  );
+const at = ownFolder('layers');
+const prune = prunesInto(at, 'layers');
 
 const gone = ({ prune: { tensors } }: PruneReport): string[] =>
   tensors.filter(({ channels }) => channels?.after === 0).map(({ name }) => name);

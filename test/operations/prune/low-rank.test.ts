@@ -1,30 +1,21 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { encodeModel, type NodeDescription, type TensorDescription } from '../../../src/graph/build.js';
 import { withModel } from '../../../src/operations/open.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
+import { fixture } from '../../support/fixtures.js';
+import { ownFolder } from '../../support/folders.js';
+import { prunesInto } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
 const MLP = fixture('trained/digits_mlp/model.onnx');
 const context = testContext(1);
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-low-rank-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
+const at = ownFolder('low-rank');
+const prune = prunesInto(at, 'low-rank');
 const factor = (input: string, options: Partial<PruneModelOptions> = {}): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at('out.onnx'),
-    { method: 'low-rank', validate: 'run', device: 'cpu', force: true, ...options },
-    context,
-  );
+  prune(input, 'out.onnx', options);
 
 /** Convolutions whose weights have the ranks 5, 3, 2; with `size`, products of random matrices as well. */
 async function writeGraph(file: string, size = 0): Promise<void> {

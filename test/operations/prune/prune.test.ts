@@ -1,39 +1,22 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { readTensor } from '../../../src/core/tensor.js';
 import { protoOf } from '../../../src/formats/onnx/summary.js';
 import { statTensors } from '../../../src/kernels/statistics.js';
 import { convertModel } from '../../../src/operations/convert.js';
 import { withModel, withModels } from '../../../src/operations/open.js';
-import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import type { PruneModelOptions } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { testContext } from '../../support/context.js';
+import { fixture } from '../../support/fixtures.js';
+import { ownFolder } from '../../support/folders.js';
+import { CNN, prunesInto, TEST } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
-const CNN = fixture('trained/digits_cnn/model.onnx');
 const WEIGHTS = fixture('trained/digits_cnn/model.safetensors');
-const TEST = { inputs: fixture('trained/digits_cnn/test.npz'), labels: 'y' };
 const context = testContext(1);
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-prune-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const prune = (
-  input: string,
-  output: string,
-  options: Partial<PruneModelOptions> = {},
-): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at(output),
-    { method: 'magnitude', validate: 'run', device: 'cpu', force: true, ...options },
-    context,
-  );
+const at = ownFolder('prune');
+const prune = prunesInto(at, 'magnitude');
 
 const names = ({ prune: { tensors } }: PruneReport): string[] => tensors.map(({ name }) => name).sort();
 

@@ -1,29 +1,15 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
-import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import { existsSync, statSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { PruneModelOptions } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
-import { testContext } from '../../support/context.js';
+import { ownFolder } from '../../support/folders.js';
+import { CNN, calibration, prunesInto, TRANSFORMER } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${name}`, import.meta.url));
-const CNN = fixture('trained/digits_cnn/model.onnx');
-const TRANSFORMER = fixture('prune/transformer.onnx');
-const calibration = fixture('trained/digits_cnn/calib.npz');
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-share-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
+const at = ownFolder('share');
+const structure = { validate: 'structure' } as const;
 const prune = (input: string, output: string, options: Partial<PruneModelOptions>): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at(output),
-    { method: 'channels', validate: 'structure', device: 'cpu', ...options },
-    testContext(1),
-  );
+  prunesInto(at, 'channels')(input, output, { ...structure, ...options });
 
 describe('a size is met by whole channels and blocks', () => {
   it('with as few channels as suffice: the next smaller share would be too large', async () => {

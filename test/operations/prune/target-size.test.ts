@@ -1,21 +1,15 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
-import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
+import { existsSync, statSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { PruneModelOptions } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
 import { pruneSensitivity } from '../../../src/operations/prune/sensitivity.js';
 import { testContext } from '../../support/context.js';
+import { fixture } from '../../support/fixtures.js';
+import { ownFolder } from '../../support/folders.js';
+import { CNN, prunesInto, TEST } from '../../support/pruned.js';
 import { schemaErrors } from '../../support/schema.js';
 
-const trained = (name: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/trained/${name}`, import.meta.url));
-const CNN = trained('digits_cnn/model.onnx');
-const DIGITS = { inputs: trained('digits_cnn/test.npz'), labels: 'y' };
-const folder = mkdtempSync(path.join(tmpdir(), 'mlser-prune-size-'));
-const at = (name: string): string => path.join(folder, name);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const at = ownFolder('prune-size');
 
 const meet = (
   input: string,
@@ -23,15 +17,7 @@ const meet = (
   targetSize: number,
   options: Partial<PruneModelOptions> = {},
 ): Promise<PruneReport> =>
-  pruneModel(
-    input,
-    at(output),
-    {
-      ...{ method: 'magnitude', validate: 'run', device: 'cpu', force: true, tolerance: 1e9 },
-      ...{ targetSize, ...options },
-    },
-    testContext(2),
-  );
+  prunesInto(at, 'magnitude', testContext(2))(input, output, { tolerance: 1e9, targetSize, ...options });
 
 function checkFrontier({ frontier = [] }: PruneReport): void {
   expect(frontier.length).toBeGreaterThan(2);
@@ -45,7 +31,7 @@ function checkFrontier({ frontier = [] }: PruneReport): void {
 
 describe('--target-size', () => {
   it.each([28_000, 14_000])('meets %i bytes in the native format, by errors of weights', async (size) => {
-    const report = await meet(trained('digits_cnn/model.safetensors'), 'fits.mlck', size);
+    const report = await meet(fixture('trained/digits_cnn/model.safetensors'), 'fits.mlck', size);
     expect(schemaErrors('prune', report)).toEqual([]);
     expect(report.validation).toMatchObject({ passed: true, level: 'run' });
     expect(statSync(at('fits.mlck')).size).toBe(report.bytesOut);
@@ -56,7 +42,7 @@ describe('--target-size', () => {
   });
 
   it('meets a size as ONNX, by runs, and weighs accuracy', async () => {
-    const chosen = { include: [/^(conv3|fc1)/], sparsity: 0.8, ...DIGITS };
+    const chosen = { include: [/^(conv3|fc1)/], sparsity: 0.8, ...TEST };
     const report = await meet(CNN, 'fits.onnx', 27_000, chosen);
     expect(schemaErrors('prune', report)).toEqual([]);
     expect(report.validation).toMatchObject({ passed: true, level: 'run' });
@@ -68,7 +54,7 @@ describe('--target-size', () => {
   });
 
   it('refuses what cannot be had, with the size that can', async () => {
-    const source = trained('digits_mlp/model.safetensors');
+    const source = fixture('trained/digits_mlp/model.safetensors');
     const error = await meet(source, 'small.mlck', 5000, { sparsity: 0.8 }).catch(
       (thrown: unknown) => thrown,
     );
@@ -82,7 +68,7 @@ describe('--target-size', () => {
 
   it('factors as far as a size asks for', async () => {
     const include = [/^[14]/];
-    const report = await meet(trained('digits_mlp/model.onnx'), 'thin.onnx', 30_000, {
+    const report = await meet(fixture('trained/digits_mlp/model.onnx'), 'thin.onnx', 30_000, {
       method: 'low-rank',
       include,
     });
@@ -92,7 +78,7 @@ describe('--target-size', () => {
   });
 
   it('says where nothing gets smaller, and what contradicts it', async () => {
-    const source = trained('digits_mlp/model.safetensors');
+    const source = fixture('trained/digits_mlp/model.safetensors');
     await expect(meet(source, 'dense.safetensors', 10_000)).rejects.toMatchObject({
       code: 'E_UNSUPPORTED',
       hint: expect.stringContaining('.mlck'),
@@ -108,7 +94,7 @@ describe('sensitivity to pruning', () => {
   it('ranks the weights of a trained classifier by what pruning each alone costs', async () => {
     const report = await pruneSensitivity(
       CNN,
-      { ...options, ...DIGITS, method: 'magnitude', sparsity: 0.5 },
+      { ...options, ...TEST, method: 'magnitude', sparsity: 0.5 },
       testContext(2),
     );
     expect(schemaErrors('sensitivity', report)).toEqual([]);
@@ -122,7 +108,7 @@ describe('sensitivity to pruning', () => {
 
   it('knows low rank, and weights without a graph', async () => {
     const thin = await pruneSensitivity(
-      trained('digits_mlp/model.onnx'),
+      fixture('trained/digits_mlp/model.onnx'),
       { ...options, method: 'low-rank', energy: 0.9 },
       testContext(1),
     );
@@ -132,7 +118,7 @@ describe('sensitivity to pruning', () => {
       expect(bytesOut).toBeLessThanOrEqual(bytesIn);
     }
     const plain = await pruneSensitivity(
-      trained('digits_mlp/model.safetensors'),
+      fixture('trained/digits_mlp/model.safetensors'),
       { ...options, method: 'n:m' },
       testContext(1),
     );
@@ -144,7 +130,7 @@ describe('sensitivity to pruning', () => {
 
   it('knows groups of channels', async () => {
     const report = await pruneSensitivity(
-      trained('digits_mlp/model.onnx'),
+      fixture('trained/digits_mlp/model.onnx'),
       { ...options, method: 'channels', sparsity: 0.5 },
       testContext(1),
     );
@@ -155,7 +141,7 @@ describe('sensitivity to pruning', () => {
   it('refuses to factor what has no graph', async () => {
     await expect(
       pruneSensitivity(
-        trained('digits_mlp/model.safetensors'),
+        fixture('trained/digits_mlp/model.safetensors'),
         { ...options, method: 'low-rank' },
         testContext(1),
       ),

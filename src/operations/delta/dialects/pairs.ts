@@ -3,7 +3,8 @@ import { type Model, tensorMap } from '../../../core/model.js';
 import type { TensorSource } from '../../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../../errors.js';
 import { compareUtf8 } from '../../../formats/safetensors/layout.js';
-import { formatJson, hasLoneSurrogate } from '../../../io/json.js';
+import { formatJson } from '../../../io/json.js';
+import { hasLoneSurrogate } from '../../../io/utf8.js';
 import { interrupted } from '../../../kernels/messages.js';
 
 export interface Pair {

@@ -1,5 +1,5 @@
 import { elementBytes } from '../../../core/dtype.js';
-import type { ByteRange, TensorSource } from '../../../core/tensor.js';
+import { type ByteRange, readTensorRange, type TensorSource } from '../../../core/tensor.js';
 import { type MlserError, malformed } from '../../../errors.js';
 
 /** How the places of changed elements are stored: numbers, or the gaps between them less one. */
@@ -68,7 +68,11 @@ export async function* sparseStream(
       if (step.done) return Number.POSITIVE_INFINITY;
       batch = step.value;
       next = 0;
-      values = await collect(part.values, batch.first * width, batch.places.length * width);
+      values = await readTensorRange(
+        part.values,
+        batch.first * width,
+        (batch.first + batch.places.length) * width,
+      );
     }
     return (batch.places[next] ?? 0) * width;
   };
@@ -88,14 +92,4 @@ export async function* sparseStream(
   } finally {
     await batches.return(undefined);
   }
-}
-
-async function collect(tensor: TensorSource, start: number, length: number): Promise<Uint8Array> {
-  const all = new Uint8Array(length);
-  let at = 0;
-  for await (const chunk of tensor.stream({ start, end: start + length })) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }

@@ -107,6 +107,7 @@ async function planned(
   if (by === 'activation' && calibration === undefined) throw needsSamples('--importance activation');
   const how = options.compensate ?? (calibration === undefined ? 'bias' : 'weights');
   if (how === 'weights' && calibration === undefined) throw needsSamples('--compensate weights');
+  const multiple = multipleOf(options);
   const edit = await GraphEdit.open(model);
   const shapes = await valueShapes(opened, calibration ?? options.inputs, context);
   const graph = await ChannelGraph.open(edit, shapes);
@@ -117,7 +118,7 @@ async function planned(
   const grams = calibration === undefined ? undefined : new Grams(model, opened.files, calibration, context);
   const scope = options.scope ?? 'global';
   const weights = await weighed(graph, free, by, grams);
-  const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: multipleOf(options) });
+  const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: multiple });
   let replaced: Parameters<typeof cutChannels>[2] = new Map();
   if (grams && how !== 'none') {
     const made = await compensated(graph, cuts, how, grams, scratch);

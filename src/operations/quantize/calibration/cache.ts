@@ -1,6 +1,7 @@
 import { type Finding, finding, isMlserError } from '../../../errors.js';
 import { openDisk } from '../../../io/disk.js';
-import { formatJson, isJsonMap, type JsonTree, parseJson } from '../../../io/json.js';
+import { formatJson, isJsonMap, parseJson } from '../../../io/json.js';
+import type { JsonTree } from '../../../io/json-reader.js';
 import { stageOutput } from '../../../io/staged.js';
 import { BINS, Histogram } from './histogram.js';
 
