@@ -16,11 +16,12 @@ import type { Importance, PruneScope } from '../names.js';
 import type { PruneModelOptions } from '../prune.js';
 import type { PrunedTensorEntry, PruneReport } from '../report.js';
 import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
-import { compensated } from './compensate.js';
+import { compensatedBiases, compensatedWeights } from './compensate.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
 import { shiftsByNorms } from './norm-shifts.js';
 import { withNewStatistics } from './norm-statistics.js';
+import { PrunedFeeds } from './pruned-feeds.js';
 import { valueShapes } from './value-shapes.js';
 
 const SPARSITY = 0.3;
@@ -119,8 +120,12 @@ async function planned(
   const weights = await weighed(graph, free, by, grams);
   const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: multipleOf(options) });
   let replaced: Parameters<typeof cutChannels>[2] = new Map();
-  if (grams && how !== 'none') {
-    const made = await compensated(graph, cuts, how, grams, scratch);
+  if (grams && calibration !== undefined && how !== 'none') {
+    const feeds = new PrunedFeeds({ opened, shapes, data: calibration, grams, context });
+    const made =
+      how === 'weights'
+        ? await compensatedWeights(graph, cuts, feeds, scratch)
+        : await compensatedBiases(graph, cuts, grams);
     await shiftBiases(graph, made.shifts);
     replaced = made.weights;
     for (const name of made.left)
