@@ -3,21 +3,23 @@ import { innerGraphs } from '../captures.js';
 import { type EditNode, GraphEdit } from '../edit.js';
 
 /**
- * A graph with another version of itself behind it, fed with the same inputs, and a value of it that is joined along an
- * axis with what the other one makes in its place. undefined where sub-graphs take values by names of their own.
+ * A graph with another version of itself behind it, fed with the same inputs, and the values named joined with what the
+ * other one makes in their place: behind each other along an axis, or their differences. `values`: what the joined ones
+ * are called. undefined where sub-graphs take values by names of their own.
  */
 export async function beside(
   model: Model,
   other: Model,
-  value: string,
-  axis: number,
-): Promise<{ readonly model: Model; readonly value: string } | undefined> {
+  values: readonly string[],
+  join: { readonly axis: number } | 'difference',
+): Promise<{ readonly model: Model; readonly values: readonly string[] } | undefined> {
   const edit = await GraphEdit.open(model);
   const twin = await GraphEdit.open(other);
-  const nodes = needed(twin, value);
+  const nodes = needed(twin, values);
   if (nodes.some((node) => innerGraphs(node).length > 0)) return undefined;
   const names = new Map<string, string>([['', '']]);
-  for (const node of nodes) for (const name of node.output) if (name !== '') names.set(name, edit.fresh(name));
+  for (const node of nodes)
+    for (const name of node.output) if (name !== '') names.set(name, edit.fresh(name));
   const nameOf = (name: string): string => {
     const known = names.get(name);
     if (known !== undefined) return known;
@@ -35,19 +37,20 @@ export async function beside(
       output: node.output.map(nameOf),
     }),
   );
-  const both = edit.fresh(`${value}_both`);
-  const join = edit.make({
-    ...{ op: 'Concat', inputs: [value, nameOf(value)], outputs: [both] },
-    attributes: { axis: BigInt(axis) },
-  });
-  const last = edit.nodes.at(-1);
-  edit.rewrite((node) => (node === last ? [node, ...copies, join] : undefined));
-  return { model: edit.finish(), value: both };
+  const joined = values.map((value) => edit.fresh(`${value}_joined`));
+  const joins = values.map((value, i) =>
+    edit.make({
+      ...{ inputs: [value, nameOf(value)], outputs: [joined[i] ?? ''] },
+      ...(join === 'difference' ? { op: 'Sub' } : { op: 'Concat', attributes: { axis: BigInt(join.axis) } }),
+    }),
+  );
+  edit.append([...copies, ...joins]);
+  return { model: edit.finish(), values: joined };
 }
 
-/** Nodes that make a value, in their order. */
-function needed(edit: GraphEdit, value: string): readonly EditNode[] {
-  const names = new Set([value]);
+/** Nodes that make values, in their order. */
+function needed(edit: GraphEdit, values: readonly string[]): readonly EditNode[] {
+  const names = new Set(values);
   const found = [...edit.nodes].reverse().filter(({ input, output }) => {
     if (!output.some((name) => names.has(name))) return false;
     for (const name of input) names.add(name);

@@ -32,6 +32,8 @@ export interface MethodOptions {
   readonly compensate?: Compensation;
   /** channels: so many, or a multiple of it, stay (default 8). */
   readonly multipleOf?: number;
+  /** channels, with samples: false leaves out of account what the runtime saves, which takes several tries. */
+  readonly speed?: boolean;
   /** channels, layers: npz with samples of the inputs. */
   readonly calibration?: string;
   /** layers: those that go, by number. */

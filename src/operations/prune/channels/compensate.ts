@@ -8,7 +8,7 @@ import { channelAxis } from '../../../graph/channels/rules/products.js';
 import type { ScratchTensors } from '../../../kernels/quantize/scratch-tensors.js';
 import { type Fed, reconstructed } from '../../../kernels/reconstruct.js';
 import type { Grams } from './grams.js';
-import type { PrunedFeeds } from './pruned-feeds.js';
+import type { Feeds } from './pruned-feeds.js';
 
 /** What makes up for channels that go. */
 export interface Compensated {
@@ -78,7 +78,7 @@ export async function compensatedBiases(
 export async function compensatedWeights(
   graph: ChannelGraph,
   cuts: readonly Cut[],
-  feeds: PrunedFeeds,
+  feeds: Feeds,
   scratch: ScratchTensors,
 ): Promise<Compensated> {
   const wanted = behind(graph, cuts);
@@ -90,28 +90,29 @@ export async function compensatedWeights(
   // Products that take the same value know nothing of each other.
   for (const value of new Set(wanted.map(({ consumer }) => consumer.node.input[0] ?? ''))) {
     const own = wanted.filter(({ consumer }) => consumer.node.input[0] === value);
-    await feeds.each(value, own, { weights: weights(), shifts, cuts }, async ({ consumer, kept }, gram, now) => {
-      const { weight, node, outputs } = consumer;
-      const tensor = graph.tensor(weight.value);
-      const fed = await fedOf(graph, consumer, gram);
-      if (!tensor || !fed) return;
-      const place = biasPlace(graph, node, outputs);
-      const found = reconstructed(fed, kept, place !== undefined, now);
-      if (!found?.matrix.every(Number.isFinite) || !found.bias.every(Number.isFinite)) return;
-      left.delete(weight.value);
-      if (place !== undefined) shifts.push(shiftOf(graph, consumer, cuts, place, found.bias));
-      const next = withNumbers(tensor, fromMatrix(consumer, found.matrix));
-      places.set(weight.value, { info: tensor.info, at: scratch.put(await readTensor(next)) });
-    });
+    await feeds.each(
+      value,
+      own,
+      { weights: weights(), shifts, cuts },
+      async ({ consumer, kept }, gram, now) => {
+        const { weight, node, outputs } = consumer;
+        const tensor = graph.tensor(weight.value);
+        const fed = await fedOf(graph, consumer, gram);
+        if (!tensor || !fed) return;
+        const place = biasPlace(graph, node, outputs);
+        const found = reconstructed(fed, kept, place !== undefined, now);
+        if (!found?.matrix.every(Number.isFinite) || !found.bias.every(Number.isFinite)) return;
+        left.delete(weight.value);
+        if (place !== undefined) shifts.push(shiftOf(graph, consumer, cuts, place, found.bias));
+        const next = withNumbers(tensor, fromMatrix(consumer, found.matrix));
+        places.set(weight.value, { info: tensor.info, at: scratch.put(await readTensor(next)) });
+      },
+    );
   }
   return { weights: weights(), shifts, left: [...left] };
 }
 
-async function fedOf(
-  graph: ChannelGraph,
-  consumer: Consumer,
-  gram: Float64Array,
-): Promise<Fed | undefined> {
+async function fedOf(graph: ChannelGraph, consumer: Consumer, gram: Float64Array): Promise<Fed | undefined> {
   const tensor = graph.tensor(consumer.weight.value);
   if (!tensor) return undefined;
   const { outputs, weight, places } = consumer;
