@@ -12,6 +12,7 @@ import { valueShapes } from '../../../src/operations/prune/channels/value-shapes
 import { parseLayers } from '../../../src/operations/prune/layers/layer-list.js';
 import { type PruneModelOptions, pruneModel } from '../../../src/operations/prune/prune.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
+import { pruneSensitivity } from '../../../src/operations/prune/sensitivity.js';
 import { testContext } from '../../support/context.js';
 import { schemaErrors } from '../../support/schema.js';
 
@@ -141,5 +142,28 @@ describe('lists of blocks', () => {
   });
   it.each(['', 'a', '3-1', '1,,2', '-1'])('%j is none', (text) => {
     expect(() => parseLayers(text)).toThrow(/no list of blocks/);
+  });
+});
+
+describe('what each block alone costs', () => {
+  const options = { method: 'layers', validate: 'run', device: 'cpu' } as const;
+  it('shows when the graph runs without it: the worst first, as it is when that one is taken out', async () => {
+    const report = await pruneSensitivity(TRANSFORMER, { ...options, ...TEST }, context);
+    expect(schemaErrors('sensitivity', report)).toEqual([]);
+    expect(report.layers.map(({ name }) => name).sort()).toEqual(['block 0', 'block 1', 'block 2']);
+    const drops = report.layers.map(({ accuracyDrop }) => accuracyDrop ?? 0);
+    expect(drops).toEqual([...drops].sort((x, y) => y - x));
+    const last = report.layers.at(-1);
+    const alone = await prune(TRANSFORMER, 'least.onnx', {
+      ...{ layers: [Number(last?.name.at(-1))], tolerance: 1e9, ...TEST },
+    });
+    expect(last?.accuracy).toBe(alone.validation.accuracy?.after);
+    expect(last?.bytesIn).toBeGreaterThan(last?.bytesOut ?? 0);
+  });
+  it('is not known without a graph', async () => {
+    await expect(pruneSensitivity(LM, options, context)).rejects.toMatchObject({
+      code: 'E_UNSUPPORTED',
+      message: expect.stringMatching(/graph is run/),
+    });
   });
 });

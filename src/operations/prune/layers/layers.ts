@@ -91,10 +91,7 @@ async function ofGraph(opened: OpenedModel, options: PruneModelOptions, context:
   const { model, input } = opened;
   const { calibration, layers } = options;
   if (layers === undefined && calibration === undefined) throw chooses(input);
-  const edit = await GraphEdit.open(model);
-  const shapes = await valueShapes(opened, calibration ?? options.inputs, context);
-  const blocks = repeatedBlocks(edit, { shape: (value) => shapes.get(value) });
-  if (blocks.length === 0) throw noBlocks(input);
+  const { edit, blocks } = await blocksOf(opened, options, context);
   const influence =
     calibration === undefined ? undefined : await blockInfluence(opened, blocks, calibration, context);
   const wanted = layers ?? leastOf(blocks, influence ?? [], sparsityOf({ sparsity: SPARSITY, ...options }));
@@ -123,6 +120,19 @@ async function ofGraph(opened: OpenedModel, options: PruneModelOptions, context:
       return [finding('info', 'BLOCK_NEEDED', blockName(number), message)];
     }),
   };
+}
+
+/** @throws E_UNSUPPORTED where the graph has none. */
+export async function blocksOf(
+  opened: OpenedModel,
+  { calibration, inputs }: Pick<PruneModelOptions, 'calibration' | 'inputs'>,
+  context: WorkContext,
+): Promise<{ readonly edit: GraphEdit; readonly blocks: readonly Block[] }> {
+  const edit = await GraphEdit.open(opened.model);
+  const shapes = await valueShapes(opened, calibration ?? inputs, context);
+  const blocks = repeatedBlocks(edit, { shape: (value) => shapes.get(value) });
+  if (blocks.length === 0) throw noBlocks(opened.input);
+  return { edit, blocks };
 }
 
 /** Without a graph nothing runs: the user says which blocks go. */
@@ -167,7 +177,7 @@ function leastOf(
     .sort((a, b) => a - b);
 }
 
-const blockName = (number: number): string => `block ${number}`;
+export const blockName = (number: number): string => `block ${number}`;
 
 const chooses = (input: string): MlserError =>
   new MlserError('E_USAGE', 'which blocks go has to be said, or found from samples', {
