@@ -85,7 +85,7 @@ export async function pruneChannels(
         ...(mostBytes === undefined ? {} : { mostBytes }),
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
         output,
-        options,
+        options: provedWith(options),
         writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
         findings: [...misplaced(options), ...plan.findings],
       },
@@ -96,6 +96,14 @@ export async function pruneChannels(
     scratch.release();
   }
 }
+
+/** What makes up for channels does so for inputs like the samples: noise would tell nothing of it. */
+const provedWith = (options: PruneModelOptions): PruneModelOptions => ({
+  ...options,
+  ...(options.inputs === undefined && options.calibration !== undefined
+    ? { inputs: options.calibration }
+    : {}),
+});
 
 async function planned(
   opened: OpenedModel,
