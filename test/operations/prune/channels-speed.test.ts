@@ -52,7 +52,7 @@ const workOf = (counts: readonly (readonly number[])[]): Promise<number[]> =>
   });
 
 describe('the work of the runtime', () => {
-  it('is what was measured, within a tenth', async () => {
+  it('is what was measured, within 0.11', async () => {
     // Latency at batches of 64, one thread, as a share of that of 8-16-24-32 (src/README.md).
     const measured: readonly (readonly [readonly number[], number])[] = [
       [[8, 16, 16, 16], 0.81],

@@ -21,9 +21,10 @@ import { compensatedBiases, compensatedWeights } from './compensate.js';
 import { channelsLeft, channelsOf } from './counts.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
+import { affordsManyRuns } from './many-runs.js';
 import { shiftsByNorms } from './norm-shifts.js';
 import { withNewStatistics } from './norm-statistics.js';
-import { PrunedFeeds } from './pruned-feeds.js';
+import { PrunedFeeds, wholeFeeds } from './pruned-feeds.js';
 import { ranked } from './ranked.js';
 import { valueShapes } from './value-shapes.js';
 
@@ -130,8 +131,14 @@ async function planned(
   const scope = options.scope ?? 'global';
   const units = (await weighed(graph, free, by, grams)).map(ranked);
   const multiple = multipleOf(options);
+  const often = affordsManyRuns(model);
   const forSpeed =
-    grams && calibration !== undefined && how === 'weights' && scope === 'global' && options.speed !== false;
+    grams &&
+    calibration !== undefined &&
+    often &&
+    how === 'weights' &&
+    scope === 'global' &&
+    options.speed !== false;
   const chosen = forSpeed
     ? await boldest(
         units,
@@ -147,7 +154,9 @@ async function planned(
         ? await compensatedWeights(
             graph,
             cuts,
-            new PrunedFeeds({ opened, shapes, data: calibration, grams, context }),
+            often
+              ? new PrunedFeeds({ opened, shapes, data: calibration, grams, context })
+              : wholeFeeds(grams),
             scratch,
           )
         : await compensatedBiases(graph, cuts, grams);
