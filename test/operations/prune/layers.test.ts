@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -117,6 +117,7 @@ describe('blocks of weights without a graph', () => {
     expect(report.validation.passed).toBe(true);
     const [finding] = report.findings.filter(({ code }) => code === 'CONFIG_FOLLOWS');
     expect(finding?.message).toContain('num_hidden_layers');
+    expect(finding?.severity).toBe('info');
     await withModel(LM, context, (before) =>
       withModel(at('lm.safetensors'), context, async (after) => {
         const names = after.model.tensors.map(({ info }) => info.name);
@@ -142,6 +143,21 @@ describe('lists of blocks', () => {
   });
   it.each(['', 'a', '3-1', '1,,2', '-1'])('%j is none', (text) => {
     expect(() => parseLayers(text)).toThrow(/no list of blocks/);
+  });
+});
+
+describe('a config.json beside the input', () => {
+  it.each([
+    [LM, 'model.safetensors', 'safetensors'],
+    [TRANSFORMER, 'model.onnx', 'onnx'],
+  ])('is not right for the output any more, which is a warning: %s', async (source, name, to) => {
+    const own = mkdtempSync(path.join(folder, 'hub-'));
+    copyFileSync(source, path.join(own, name));
+    writeFileSync(path.join(own, 'config.json'), '{"num_hidden_layers": 3}');
+    const report = await prune(path.join(own, name), `followed.${to}`, { layers: [1], tolerance: 1e9 });
+    const found = report.findings.filter(({ code }) => code === 'CONFIG_FOLLOWS');
+    expect(found.map(({ severity }) => severity)).toEqual(['warning']);
+    expect(found[0]?.message).toContain(`num_layers: ${report.prune.channels?.after}`);
   });
 });
 

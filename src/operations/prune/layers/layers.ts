@@ -65,7 +65,7 @@ export async function pruneLayers(
         ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
         ...(options.compress === undefined ? {} : { compress: options.compress }),
       },
-      findings: [...misplaced(options), ...dropped, ...plan.findings],
+      findings: [...misplaced(options), ...dropped, ...plan.findings, ...(await configFollows(opened, plan))],
     },
     context,
   );
@@ -85,6 +85,21 @@ export async function pruneLayers(
     },
     ...(accuracy?.before === undefined ? {} : { accuracyDrop: accuracy.before - accuracy.after }),
   };
+}
+
+/** Weights are read with the number of blocks that a config says, which does not change by itself. */
+async function configFollows({ files, model }: OpenedModel, { blocks }: Plan): Promise<readonly Finding[]> {
+  const left = blocks.filter(({ gone }) => !gone).length;
+  if (left === blocks.length) return [];
+  const beside = await files.has('config.json');
+  if (model.graph && !beside) return [];
+  const keys = `num_hidden_layers, n_layer or num_layers: ${left}`;
+  const message = `${left} of ${blocks.length} blocks are left, numbered from 0: ${
+    beside
+      ? `the config.json beside the input is not copied; the one that goes with the output has to say so (${keys})`
+      : `a config.json beside the weights has to say so (${keys})`
+  }`;
+  return [finding(beside ? 'warning' : 'info', 'CONFIG_FOLLOWS', 'model', message)];
 }
 
 async function ofGraph(opened: OpenedModel, options: PruneModelOptions, context: WorkContext): Promise<Plan> {
@@ -143,8 +158,6 @@ function ofWeights({ model, input }: OpenedModel, options: PruneModelOptions): P
   if (!named) throw noBlocks(input);
   const { prefix, numbers } = named;
   const intended = withoutBlocks(source, named, options.layers, input);
-  const left = numbers.length - options.layers.length;
-  const message = `${prefix}0 to ${prefix}${left - 1} are left: a config.json beside the weights has to say so (num_hidden_layers, n_layer or num_layers: ${left})`;
   return {
     reference: intended,
     intended,
@@ -156,7 +169,7 @@ function ofWeights({ model, input }: OpenedModel, options: PruneModelOptions): P
         return parts?.prefix === prefix && parts.number === number ? [info.name] : [];
       }),
     })),
-    findings: [finding('info', 'CONFIG_FOLLOWS', prefix, message)],
+    findings: [],
   };
 }
 
