@@ -177,6 +177,11 @@ export class GraphEdit {
     this.#nodes = [...nodes, ...this.#nodes];
   }
 
+  /** Puts nodes at the end, behind everything whose outputs they may take. */
+  append(nodes: readonly EditNode[]): void {
+    this.#nodes = [...this.#nodes, ...nodes];
+  }
+
   /**
    * The rewritten model. Initializers that nothing takes any more are left out. Before IR 4 every initializer was an
    * input too, which new ones are not: such a model becomes IR 4, where its constants are no inputs.

@@ -1,5 +1,5 @@
-// Median milliseconds of a run on one sample, of several ONNX models in turn, so that a noisy machine is fair to all.
-//   node latency.js '{"feeds": "x.npz" | null, "models": {"name": "path", …}, "runs": 300}'   → {"name": ms, …}
+// Median milliseconds of a run on the first samples, of several ONNX models in turn, so that a noisy machine is fair to all.
+//   node latency.js '{"feeds": "x.npz", "models": {"name": "path", …}, "runs": 300, "batch": 1}'   → {"name": ms, …}
 import * as fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { inflateRawSync } from 'node:zlib';
@@ -42,7 +42,7 @@ function npz(file) {
   return arrays;
 }
 
-const { feeds: file, models, runs } = JSON.parse(process.argv[2]);
+const { feeds: file, models, runs, batch = 1 } = JSON.parse(process.argv[2]);
 const arrays = npz(file);
 const sessions = [];
 for (const [name, path] of Object.entries(models)) {
@@ -50,11 +50,11 @@ for (const [name, path] of Object.entries(models)) {
   const feeds = Object.fromEntries(
     session.inputNames.map((input) => {
       const { type, shape, data } = arrays.get(input);
-      const one = data.slice(
+      const some = data.slice(
         0,
-        shape.slice(1).reduce((a, b) => a * b, 1),
+        shape.slice(1).reduce((a, b) => a * b, batch),
       );
-      return [input, new ort.Tensor(type, one, [1, ...shape.slice(1)])];
+      return [input, new ort.Tensor(type, some, [batch, ...shape.slice(1)])];
     }),
   );
   sessions.push({ name, session, feeds, times: [] });

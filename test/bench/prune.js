@@ -128,6 +128,9 @@ const SMALL = [
   ['channels', ['--sparsity', '0.5', '--calibration']],
 ];
 
+/** Samples a run, where the time is that of the numbers and not of the calls. */
+const BATCHES = [64, 256];
+
 /** The share of zeros, or of channels that are gone. */
 const goneOf = ({ method, sparsity, channels }) =>
   channels
@@ -156,10 +159,16 @@ function small(name) {
     if (zeros) json('prune', weights, at('z.mlck'), ...how, '--force');
     return { title: [method, ...args].join(' '), i, made, packed: zeros ? sizeOf(at('z.mlck')) : undefined };
   });
-  const request = JSON.stringify({ feeds: test, models, runs: 400 });
-  const latency = JSON.parse(
-    execFileSync(process.execPath, [path.join(here, 'latency.js'), request], { encoding: 'utf8' }),
-  );
+  const latencyOf = (request) =>
+    JSON.parse(
+      execFileSync(
+        process.execPath,
+        [path.join(here, 'latency.js'), JSON.stringify({ feeds: test, models, runs: 400, ...request })],
+        { encoding: 'utf8' },
+      ),
+    );
+  const latency = latencyOf({ batch: 1 });
+  const batched = BATCHES.map((batch) => latencyOf({ batch }));
   const dense = sizeOf(weights);
   const points = (accuracy) => `${(100 * accuracy).toFixed(1)} %`;
   const before = points(rows[0].made.validation.accuracy.before);
@@ -172,6 +181,7 @@ function small(name) {
       (1 - cosine).toExponential(1),
       `${(made.bytesOut / 1000).toFixed(1)} kB`,
       `${latency[`z${i}`].toFixed(3)} ms`,
+      ...batched.map((times) => `${(times[`z${i}`] / times.source).toFixed(2)} ×`),
       bytes === undefined ? '–' : `${(bytes / 1000).toFixed(1)} kB`,
       bytes === undefined ? '–' : `${(dense / bytes).toFixed(2)} ×`,
     ].join(' | ')} |`;
@@ -180,15 +190,16 @@ function small(name) {
   return [
     `### ${name}: ONNX ${(sizeOf(source) / 1000).toFixed(1)} kB, safetensors ${(dense / 1000).toFixed(1)} kB, ${before}, ${latency.source.toFixed(3)} ms a run`,
     '',
-    '| method | gone | accuracy | 1 − cosine | ONNX | latency | .mlck | smaller than dense |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|',
+    `| method | gone | accuracy | 1 − cosine | ONNX | latency | ${BATCHES.map((n) => `batch of ${n}`).join(' | ')} | .mlck | smaller than dense |`,
+    `|---|--:|--:|--:|--:|--:|${BATCHES.map(() => '--:|').join('')}--:|--:|`,
     ...lines,
     '',
   ];
 }
 
 const note = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Node ${process.version}; medians of ${runs} interleaved runs on
-the large model; latencies are medians of 400 runs of one sample on one thread, all models in turn. 500 real test images.`;
+the large model; latencies are medians of 400 runs of one sample on one thread, all models in turn; of batches, as a share of
+the source's. 500 real test images.`;
 const parts = process.argv.includes('--small') ? [] : large();
 const text = [note, '', ...parts, ...['digits_cnn', 'digits_mlp'].flatMap(small)].join('\n');
 replaceSection('prune', text);

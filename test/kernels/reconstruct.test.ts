@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rectifiedMean } from '../../src/graph/channels/norm-means.js';
-import { outputVariances, reconstructed } from '../../src/kernels/reconstruct.js';
+import { outputVariances, reconstructed, residualVariances } from '../../src/kernels/reconstruct.js';
 
 /** XᵀX with a column of ones. */
 function gramOf(rows: readonly (readonly number[])[]): Float64Array {
@@ -33,7 +33,7 @@ describe('reconstructed', () => {
     // The third column is twice the first and 5 more: damping leaves a per cent of it undone.
     const rows = a.map((x, i) => [x * 10, (b[i] ?? 0) * 10, x * 20 + 5]);
     const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
-    const found = reconstructed(fed, (column) => column < 2, true);
+    const found = reconstructed(fed, [0, 1], true);
     const expected = [1 + 3 * 2, 2, 0, -1 + 4 * 2, 0.5, 0];
     found?.matrix.forEach((x, i) => {
       expect(Math.abs(x - (expected[i] ?? 0))).toBeLessThan(0.1);
@@ -44,14 +44,51 @@ describe('reconstructed', () => {
 
   it('leaves everything as it is where nothing but zeros goes', () => {
     const rows = a.map((x, i) => [x, b[i] ?? 0, 0]);
-    const found = reconstructed({ matrix, outputs: 2, columns: 3, gram: gramOf(rows) }, (c) => c < 2, true);
+    const found = reconstructed({ matrix, outputs: 2, columns: 3, gram: gramOf(rows) }, [0, 1], true);
     expect([...(found?.matrix ?? [])]).toEqual([1, 2, 0, -1, 0.5, 0]);
     expect([...(found?.bias ?? [])]).toEqual([0, 0]);
   });
 
   it('knows when samples say nothing', () => {
     const nothing = { matrix, outputs: 2, columns: 3, gram: gramOf([[0, 0, 0]]) };
-    expect(reconstructed(nothing, (c) => c < 2, true)).toBeUndefined();
+    expect(reconstructed(nothing, [0, 1], true)).toBeUndefined();
+  });
+});
+
+describe('what is fed in the place of columns', () => {
+  it('is solved towards what the whole model computes', () => {
+    // The first column comes in at half its size and 0.3 more; the others go.
+    const rows = a.map((x, i) => [x * 10, (b[i] ?? 0) * 10, x * 20, x * 5 + 0.3]);
+    const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
+    const found = reconstructed(fed, [0], true, [3]);
+    // 1·x + 3·2x by half of x: 14; −1·x + 4·2x: 14.
+    expect(found?.matrix[0]).toBeCloseTo(14, 0);
+    expect(found?.matrix[3]).toBeCloseTo(14, 0);
+    expect([1, 2, 4, 5].map((i) => found?.matrix[i])).toEqual([0, 0, 0, 0]);
+    expect(Math.abs((found?.bias[0] ?? 0) + 14 * 0.3)).toBeLessThan(0.2);
+  });
+});
+
+describe('residualVariances', () => {
+  it('are what the rest cannot make up for', () => {
+    // The third column follows from the first; the second from none.
+    const rows = a.map((x, i) => [x * 10, (b[i] ?? 0) * 10, x * 20 + 5]);
+    const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
+    const [third = 0, second = 0, first = 0] = residualVariances(fed, [2, 1, 0], true) ?? [];
+    const [alone = 0, , both = 0] = [1, 0, 2].map((unit) => outputVariances(fed, [0, 1, 2], 3)[unit]);
+    expect(third / both).toBeLessThan(0.05);
+    expect(second / alone).toBeGreaterThan(0.95);
+    expect(second / alone).toBeLessThan(1.1);
+    // All together are the variance of the outputs: those of x are 7 and 7 times 10.
+    const variance = rows.reduce((sum, [x = 0]) => sum + x * x, 0) / rows.length;
+    expect(first / (2 * 49 * variance)).toBeGreaterThan(0.9);
+    expect(first / (2 * 49 * variance)).toBeLessThan(1.1);
+  });
+
+  it('of what was never other than zero are none', () => {
+    const rows = a.map((x, i) => [x, b[i] ?? 0, 0]);
+    const fed = { matrix, outputs: 2, columns: 3, gram: gramOf(rows) };
+    expect(residualVariances(fed, [2, 1, 0], true)?.[0]).toBe(0);
   });
 });
 

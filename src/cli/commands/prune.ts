@@ -90,7 +90,12 @@ export function prune(program: Command, cli: Cli): void {
         COMPENSATIONS,
       ),
     )
-    .addOption(integerFlag('--multiple-of <n>', 'channels: as many stay as a multiple of this (default 8)'))
+    .addOption(
+      integerFlag(
+        '--multiple-of <n>',
+        'channels: as many stay as a multiple of this (default 8; with samples as the runtime likes it)',
+      ),
+    )
     .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))

@@ -24,7 +24,7 @@ import type { Session } from '../session.js';
 import { type Answer, type Cli, examples, given, onAction } from '../verb.js';
 
 /** Methods of pruning that can be asked for one weight alone. */
-const PRUNED = ['magnitude', 'threshold', 'n:m', 'low-rank', 'channels'] as const;
+const PRUNED = ['magnitude', 'threshold', 'n:m', 'low-rank', 'channels', 'layers'] as const;
 
 interface SensitivityFlags extends Omit<QuantizeFlags, 'method'> {
   readonly method?: (typeof PRUNED)[number] | (typeof RANGE_METHODS)[number];
@@ -45,7 +45,7 @@ export function sensitivity(program: Command, cli: Cli): void {
       ),
     wordFlag(
       '--method <name>',
-      'pruning: magnitude, threshold, n:m, low-rank, channels; with --scheme, how ranges are chosen: minmax, percentile, …',
+      'pruning: magnitude, threshold, n:m, low-rank, channels, layers; with --scheme, how ranges are chosen: minmax, percentile, …',
       [...PRUNED, ...RANGE_METHODS],
     ),
     'quantizing: one of the list below, or both: a+b',

@@ -7,7 +7,7 @@ export class ScratchTensors {
   readonly path: string;
   readonly #scratch = createScratch();
   readonly #file = this.#scratch.create();
-  #source: DiskSource | undefined;
+  readonly #sources: DiskSource[] = [];
   #size = 0;
 
   constructor() {
@@ -29,11 +29,10 @@ export class ScratchTensors {
     return at;
   }
 
-  /** Once everything is written. */
+  /** Once it is written; what is put later comes behind it. */
   tensor(info: TensorInfo, at: number): TensorSource {
-    this.#source ??= openDisk(this.path);
-    const { name, size, path } = this.#source;
-    const source = this.#source;
+    const source = this.#opened();
+    const { name, size, path } = source;
     // Derived: a model must not point into this file.
     return rangeTensor(
       info,
@@ -48,8 +47,17 @@ export class ScratchTensors {
     );
   }
 
+  /** A source is as long as the file was when it was opened. */
+  #opened(): DiskSource {
+    const last = this.#sources.at(-1);
+    if (last && last.size >= this.#file.size) return last;
+    const source = openDisk(this.path);
+    this.#sources.push(source);
+    return source;
+  }
+
   release(): void {
-    this.#source?.close();
+    for (const source of this.#sources) source.close();
     this.#file.remove();
     this.#scratch.remove();
   }

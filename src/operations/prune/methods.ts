@@ -30,8 +30,10 @@ export interface MethodOptions {
   readonly importance?: Importance;
   /** channels: how what is left makes up for what goes (default: weights with samples, else bias). */
   readonly compensate?: Compensation;
-  /** channels: so many, or a multiple of it, stay (default 8). */
+  /** channels: so many, or a multiple of it, stay (default 8; with samples as the runtime likes it). */
   readonly multipleOf?: number;
+  /** channels, with samples: false leaves out of account what the runtime saves, which takes several tries. */
+  readonly speed?: boolean;
   /** channels, layers: npz with samples of the inputs. */
   readonly calibration?: string;
   /** layers: those that go, by number. */

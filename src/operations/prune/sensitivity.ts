@@ -1,5 +1,5 @@
 import { NO_PROGRESS, type WorkContext } from '../../core/format.js';
-import { finding } from '../../errors.js';
+import { finding, MlserError } from '../../errors.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { layerLosses } from '../quantize/layers.js';
@@ -25,7 +25,8 @@ export const pruneSensitivity = (
     const started = performance.now();
     const scheme = methodText(options);
     const runs = opened.model.graph !== undefined;
-    if (!runs && !putsZeros(options)) throw needsGraph(opened.input);
+    if (!runs && !putsZeros(options))
+      throw options.method === 'low-rank' ? needsGraph(opened.input) : needsRuns(opened.input, options);
     const layers = runs
       ? await byRuns(opened, options, scheme, context)
       : await byErrors(opened, options, scheme, context);
@@ -40,6 +41,12 @@ export const pruneSensitivity = (
     };
   });
 
+const needsRuns = (input: string, { method }: PruneModelOptions): MlserError =>
+  new MlserError('E_UNSUPPORTED', `${method}: what one of them costs shows when a graph is run`, {
+    details: { input },
+    hint: 'give the model as ONNX',
+  });
+
 const NOT_RUN = finding(
   'info',
   'NOT_RUN',
@@ -50,6 +57,7 @@ const NOT_RUN = finding(
 function methodText({ method, sparsity, threshold, pattern, rank, energy }: PruneModelOptions): string {
   if (method === 'magnitude') return `magnitude ${sparsity ?? 0.5}`;
   if (method === 'channels') return `channels ${sparsity ?? 0.3}`;
+  if (method === 'layers') return 'layers 1 block';
   if (method === 'threshold') return `threshold ${threshold ?? ''}`;
   if (method === 'n:m') return `n:m ${pattern?.keep ?? 2}:${pattern?.of ?? 4}`;
   return rank === undefined ? `${method} energy ${energy ?? 0.95}` : `${method} rank ${rank}`;
@@ -62,26 +70,40 @@ async function byRuns(
   context: WorkContext,
 ): Promise<LayerLoss[]> {
   return withTrials(opened, options, context, pruneOpened, async (trial) => {
-    const names = await namesOf(opened, options, trial);
+    const names = await namesOf(opened, options, trial, context);
     context.progress.stage('layers', names.length);
-    return layerLosses(
+    const blocks = new Map<string, Pick<LayerLoss, 'bytesIn' | 'bytesOut'>>();
+    const losses = await layerLosses(
       async (only) => {
-        const report = await trial(asGraph({ only }), '.onnx');
+        // What a share of a group costs is asked for, not what it would be worth.
+        const gone = options.method === 'layers' ? { layers: numbersOf(names.filter(only)) } : {};
+        const report = await trial(asGraph({ only, speed: false, ...gone }), '.onnx');
         context.progress.advance(1);
+        for (const { name, channels, denseBytes } of report.prune.tensors)
+          if (options.method === 'layers' && channels?.after === 0)
+            blocks.set(name, { bytesIn: denseBytes, bytesOut: 0 });
         return withStored(report);
       },
       scheme,
       names,
     );
+    return losses.map((loss) => ({ ...loss, ...blocks.get(loss.name) }));
   });
 }
 
-/** Weights, or groups of channels by the weight that makes them, that can be pruned alone. */
+/** Weights, groups of channels by the weight that makes them, or blocks, that can be pruned alone. */
 async function namesOf(
-  { model }: OpenedModel,
+  opened: OpenedModel,
   options: PruneModelOptions,
   trial: Trial,
+  context: WorkContext,
 ): Promise<readonly string[]> {
+  const { model } = opened;
+  if (options.method === 'layers') {
+    const { blocksOf, blockName } = await import('./layers/layers.js');
+    const { blocks } = await blocksOf(opened, options, context);
+    return blocks.map(({ number }) => blockName(number));
+  }
   if (options.method === 'channels') {
     const { prune } = await trial(asGraph({}), '.onnx');
     return prune.tensors.flatMap(({ name, reason }) => (reason === undefined ? [name] : []));
@@ -89,6 +111,9 @@ async function namesOf(
   if (putsZeros(options)) return candidatesOf(model, options).map(({ tensor }) => tensor.info.name);
   return (await factorable(model, options)).weights.map(({ tensor }) => tensor.info.name);
 }
+
+const numbersOf = (names: readonly string[]): readonly number[] =>
+  names.map((name) => Number(/\d+$/.exec(name)?.[0]));
 
 /** Bytes of weights are those that they take as zeros or factors. */
 function withStored(report: PruneReport): WriteReport {

@@ -21,8 +21,8 @@ export async function meetAccuracy(
 ): Promise<PruneReport> {
   const { maxAccuracyDrop } = options;
   const { kept, all } = await withTrials(opened, options, context, prune, async (run) => {
-    const trial = async (only: (name: string) => boolean): Promise<{ drop: number; names: string[] }> => {
-      const report = await run(asGraph({ only }), '.onnx');
+    const trial: TryOnly = async (only, own = {}) => {
+      const report = await run(asGraph({ ...own, only }), '.onnx');
       // Channels and blocks that stay anyway cost nothing.
       const names = report.prune.tensors.flatMap(({ name, channels }) =>
         channels && channels.after === channels.before ? [] : [name],
@@ -40,14 +40,15 @@ export async function meetAccuracy(
   return { ...report, findings: [...report.findings, finding('info', 'KEPT_WHOLE', 'model', message)] };
 }
 
+type TryOnly = (
+  only: (name: string) => boolean,
+  own?: Partial<PruneModelOptions>,
+) => Promise<{ readonly drop: number; readonly names: string[] }>;
+
 /** The most sensitive weights, as few as have to be spared. */
-async function fewest(
-  names: readonly string[],
-  allowed: number,
-  trial: (only: (name: string) => boolean) => Promise<{ readonly drop: number }>,
-): Promise<readonly string[]> {
+async function fewest(names: readonly string[], allowed: number, trial: TryOnly): Promise<readonly string[]> {
   const drops = new Map<string, number>();
-  for (const name of names) drops.set(name, (await trial((other) => other === name)).drop);
+  for (const name of names) drops.set(name, (await trial((other) => other === name, { speed: false })).drop);
   const ranked = [...names].sort((a, b) => (drops.get(b) ?? 0) - (drops.get(a) ?? 0));
   let [few, many] = [0, ranked.length];
   while (many - few > 1) {

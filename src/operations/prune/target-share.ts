@@ -11,6 +11,7 @@ import { type Prune, withTrials } from './trials.js';
 const LARGEST_SHARE = 0.95;
 /** Halvings: a share is found to 1 in 1,000, finer than channels are. */
 const STEPS = 10;
+const BIASES = { compensate: 'bias' } as const;
 
 /**
  * Whole channels or blocks go, as few as suffice for `targetSize` bytes. They are ranked once for all shares, so the
@@ -28,10 +29,15 @@ export async function meetShare(
   const { targetSize, ...rest } = options;
   refuseTwice(options);
   const target = (await outputFormat(output, options.to)).descriptor;
+  // Sizes are wanted, not speed; and what makes up for channels takes no other room.
+  const quick = options.calibration === undefined || options.compensate === 'none' ? {} : BIASES;
   const share = await withTrials(opened, options, context, prune, async (trial) => {
     context.progress.stage('sizes', STEPS + 1);
     const bytesAt = async (sparsity: number): Promise<number> => {
-      const report = await trial({ sparsity, validate: 'none' }, target.extensions[0] ?? '');
+      const report = await trial(
+        { sparsity, ...quick, validate: 'none', speed: false },
+        target.extensions[0] ?? '',
+      );
       context.progress.advance(1);
       return report.bytesOut;
     };
@@ -45,7 +51,7 @@ export async function meetShare(
     }
     return many;
   });
-  const report = await prune(opened, output, { ...rest, sparsity: share }, context, targetSize);
+  const report = await prune(opened, output, { ...rest, sparsity: share, speed: false }, context, targetSize);
   if (options.dryRun || !report.validation.passed) return report;
   if (report.bytesOut > targetSize) throw tooSmall(targetSize, report.bytesOut, target);
   return { ...report, findings: [...report.findings, met(report.bytesOut, targetSize)] };

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { memoryTensor } from '../../../src/core/tensor.js';
 import { repeatedBlocks } from '../../../src/graph/blocks/find.js';
@@ -8,6 +9,7 @@ import { withModel } from '../../../src/operations/open.js';
 import { valueShapes } from '../../../src/operations/prune/channels/value-shapes.js';
 import { parseLayers } from '../../../src/operations/prune/layers/layer-list.js';
 import type { PruneReport } from '../../../src/operations/prune/report.js';
+import { pruneSensitivity } from '../../../src/operations/prune/sensitivity.js';
 import { testContext } from '../../support/context.js';
 import { fixture } from '../../support/fixtures.js';
 import { ownFolder } from '../../support/folders.js';
@@ -97,6 +99,7 @@ describe('blocks of weights without a graph', () => {
     expect(report.validation.passed).toBe(true);
     const [finding] = report.findings.filter(({ code }) => code === 'CONFIG_FOLLOWS');
     expect(finding?.message).toContain('num_hidden_layers');
+    expect(finding?.severity).toBe('info');
     await withModel(LM, context, (before) =>
       withModel(at('lm.safetensors'), context, async (after) => {
         const names = after.model.tensors.map(({ info }) => info.name);
@@ -122,5 +125,44 @@ describe('lists of blocks', () => {
   });
   it.each(['', 'a', '3-1', '1,,2', '-1'])('%j is none', (text) => {
     expect(() => parseLayers(text)).toThrow(/no list of blocks/);
+  });
+});
+
+describe('a config.json beside the input', () => {
+  it.each([
+    [LM, 'model.safetensors', 'safetensors'],
+    [TRANSFORMER, 'model.onnx', 'onnx'],
+  ])('is not right for the output any more, which is a warning: %s', async (source, name, to) => {
+    const own = at(`hub-${to}`);
+    mkdirSync(own);
+    copyFileSync(source, path.join(own, name));
+    writeFileSync(path.join(own, 'config.json'), '{"num_hidden_layers": 3}');
+    const report = await prune(path.join(own, name), `followed.${to}`, { layers: [1], tolerance: 1e9 });
+    const found = report.findings.filter(({ code }) => code === 'CONFIG_FOLLOWS');
+    expect(found.map(({ severity }) => severity)).toEqual(['warning']);
+    expect(found[0]?.message).toContain(`num_layers: ${report.prune.channels?.after}`);
+  });
+});
+
+describe('what each block alone costs', () => {
+  const options = { method: 'layers', validate: 'run', device: 'cpu' } as const;
+  it('shows when the graph runs without it: the worst first, as it is when that one is taken out', async () => {
+    const report = await pruneSensitivity(TRANSFORMER, { ...options, ...TEST }, context);
+    expect(schemaErrors('sensitivity', report)).toEqual([]);
+    expect(report.layers.map(({ name }) => name).sort()).toEqual(['block 0', 'block 1', 'block 2']);
+    const drops = report.layers.map(({ accuracyDrop }) => accuracyDrop ?? 0);
+    expect(drops).toEqual([...drops].sort((x, y) => y - x));
+    const last = report.layers.at(-1);
+    const alone = await prune(TRANSFORMER, 'least.onnx', {
+      ...{ layers: [Number(last?.name.at(-1))], tolerance: 1e9, ...TEST },
+    });
+    expect(last?.accuracy).toBe(alone.validation.accuracy?.after);
+    expect(last?.bytesIn).toBeGreaterThan(last?.bytesOut ?? 0);
+  });
+  it('is not known without a graph', async () => {
+    await expect(pruneSensitivity(LM, options, context)).rejects.toMatchObject({
+      code: 'E_UNSUPPORTED',
+      message: expect.stringMatching(/graph is run/),
+    });
   });
 });

@@ -19,7 +19,9 @@ const FIELDS = {
   ),
   importance: choice('channels: what counts (default l1, with samples activation)', IMPORTANCES),
   compensate: choice('channels: how next layers make up for what goes', COMPENSATIONS),
-  multipleOf: integer('channels: as many stay as a multiple of this (default 8)'),
+  multipleOf: integer(
+    'channels: as many stay as a multiple of this (default 8; with samples as the runtime likes it)',
+  ),
   layers: list(integer('layers: numbers of the blocks that go, from 0', 0)),
   scope: choice(
     'magnitude: the share is of all weights (global, the default), or of each tensor',

@@ -15,12 +15,17 @@ import { misplaced, sparsityOf } from '../methods.js';
 import type { Importance, PruneScope } from '../names.js';
 import type { PruneModelOptions } from '../prune.js';
 import type { PrunedTensorEntry, PruneReport } from '../report.js';
-import { channelsLeft, channelsOf, chosenUnits } from './choose-units.js';
-import { compensated } from './compensate.js';
+import { boldest } from './boldest.js';
+import { chosenUnits } from './choose-units.js';
+import { compensatedBiases, compensatedWeights } from './compensate.js';
+import { channelsLeft, channelsOf } from './counts.js';
 import { Grams } from './grams.js';
 import { weighed } from './importance.js';
+import { affordsManyRuns } from './many-runs.js';
 import { shiftsByNorms } from './norm-shifts.js';
 import { withNewStatistics } from './norm-statistics.js';
+import { PrunedFeeds, wholeFeeds } from './pruned-feeds.js';
+import { ranked } from './ranked.js';
 import { valueShapes } from './value-shapes.js';
 
 const SPARSITY = 0.3;
@@ -81,7 +86,7 @@ export async function pruneChannels(
         ...(mostBytes === undefined ? {} : { mostBytes }),
         ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
         output,
-        options,
+        options: provedWith(options),
         writeOptions: options.externalData === undefined ? {} : { externalData: options.externalData },
         findings: [...misplaced(options), ...plan.findings],
       },
@@ -92,6 +97,14 @@ export async function pruneChannels(
     scratch.release();
   }
 }
+
+/** What makes up for channels does so for inputs like the samples: noise would tell nothing of it. */
+const provedWith = (options: PruneModelOptions): PruneModelOptions => ({
+  ...options,
+  ...(options.inputs === undefined && options.calibration !== undefined
+    ? { inputs: options.calibration }
+    : {}),
+});
 
 async function planned(
   opened: OpenedModel,
@@ -117,25 +130,48 @@ async function planned(
     findings.push(finding('warning', 'NOTHING_PRUNED', 'model', 'no channels can be taken out'));
   const grams = calibration === undefined ? undefined : new Grams(model, opened.files, calibration, context);
   const scope = options.scope ?? 'global';
-  const weights = await weighed(graph, free, by, grams);
-  const cuts = chosenUnits(weights, { sparsity, scope, multipleOf: multiple });
-  let replaced: Parameters<typeof cutChannels>[2] = new Map();
-  if (grams && how !== 'none') {
-    const made = await compensated(graph, cuts, how, grams, scratch);
-    await shiftBiases(graph, made.shifts);
-    replaced = made.weights;
-    for (const name of made.left)
-      findings.push(
-        finding(
-          'info',
-          'NOT_COMPENSATED',
-          name,
-          'the samples do not tell how it could make up for its channels',
-        ),
-      );
-  }
+  const units = (await weighed(graph, free, by, grams)).map(ranked);
+  const often = affordsManyRuns(model);
+  const forSpeed =
+    grams &&
+    calibration !== undefined &&
+    often &&
+    how === 'weights' &&
+    scope === 'global' &&
+    options.speed !== false;
+  const chosen = forSpeed
+    ? await boldest(
+        units,
+        { sparsity, ...(multiple === undefined ? {} : { multipleOf: multiple }) },
+        { opened, graph, shapes, data: calibration, grams, scratch, context },
+      )
+    : undefined;
+  const cuts = chosen?.cuts ?? chosenUnits(units, { sparsity, scope, multipleOf: multiple ?? MULTIPLE });
+  let made = chosen?.made;
+  if (!made && grams && calibration !== undefined && how !== 'none')
+    made =
+      how === 'weights'
+        ? await compensatedWeights(
+            graph,
+            cuts,
+            often
+              ? new PrunedFeeds({ opened, shapes, data: calibration, grams, context })
+              : wholeFeeds(grams),
+            scratch,
+          )
+        : await compensatedBiases(graph, cuts, grams);
+  if (made) await shiftBiases(graph, made.shifts);
+  for (const name of made?.left ?? [])
+    findings.push(
+      finding(
+        'info',
+        'NOT_COMPENSATED',
+        name,
+        'the samples do not tell how it could make up for its channels',
+      ),
+    );
   if (!grams && how === 'bias') await shiftBiases(graph, await shiftsByNorms(graph, cuts));
-  const cut = cutChannels(graph, cuts, replaced);
+  const cut = cutChannels(graph, cuts, made?.weights);
   const intended =
     calibration === undefined || how !== 'bias'
       ? cut
@@ -148,8 +184,8 @@ async function planned(
   return { intended, cuts, groups: all, findings, by, scope };
 }
 
-function multipleOf({ multipleOf: wanted = MULTIPLE }: PruneModelOptions): number {
-  if (Number.isSafeInteger(wanted) && wanted >= 1) return wanted;
+function multipleOf({ multipleOf: wanted }: PruneModelOptions): number | undefined {
+  if (wanted === undefined || (Number.isSafeInteger(wanted) && wanted >= 1)) return wanted;
   throw new MlserError('E_USAGE', `channels cannot be a multiple of ${wanted}`, {
     details: { multipleOf: wanted },
     hint: 'give a number from 1 on: --multiple-of 8',

@@ -65,7 +65,7 @@ export async function pruneLayers(
         ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
         ...(options.compress === undefined ? {} : { compress: options.compress }),
       },
-      findings: [...misplaced(options), ...dropped, ...plan.findings],
+      findings: [...misplaced(options), ...dropped, ...plan.findings, ...(await configFollows(opened, plan))],
     },
     context,
   );
@@ -87,14 +87,26 @@ export async function pruneLayers(
   };
 }
 
+/** Weights are read with the number of blocks that a config says, which does not change by itself. */
+async function configFollows({ files, model }: OpenedModel, { blocks }: Plan): Promise<readonly Finding[]> {
+  const left = blocks.filter(({ gone }) => !gone).length;
+  if (left === blocks.length) return [];
+  const beside = await files.has('config.json');
+  if (model.graph && !beside) return [];
+  const keys = `num_hidden_layers, n_layer or num_layers: ${left}`;
+  const message = `${left} of ${blocks.length} blocks are left, numbered from 0: ${
+    beside
+      ? `the config.json beside the input is not copied; the one that goes with the output has to say so (${keys})`
+      : `a config.json beside the weights has to say so (${keys})`
+  }`;
+  return [finding(beside ? 'warning' : 'info', 'CONFIG_FOLLOWS', 'model', message)];
+}
+
 async function ofGraph(opened: OpenedModel, options: PruneModelOptions, context: WorkContext): Promise<Plan> {
   const { model, input } = opened;
   const { calibration, layers } = options;
   if (layers === undefined && calibration === undefined) throw chooses(input);
-  const edit = await GraphEdit.open(model);
-  const shapes = await valueShapes(opened, calibration ?? options.inputs, context);
-  const blocks = repeatedBlocks(edit, { shape: (value) => shapes.get(value) });
-  if (blocks.length === 0) throw noBlocks(input);
+  const { edit, blocks } = await blocksOf(opened, options, context);
   const influence =
     calibration === undefined ? undefined : await blockInfluence(opened, blocks, calibration, context);
   const wanted = layers ?? leastOf(blocks, influence ?? [], sparsityOf({ sparsity: SPARSITY, ...options }));
@@ -125,6 +137,19 @@ async function ofGraph(opened: OpenedModel, options: PruneModelOptions, context:
   };
 }
 
+/** @throws E_UNSUPPORTED where the graph has none. */
+export async function blocksOf(
+  opened: OpenedModel,
+  { calibration, inputs }: Pick<PruneModelOptions, 'calibration' | 'inputs'>,
+  context: WorkContext,
+): Promise<{ readonly edit: GraphEdit; readonly blocks: readonly Block[] }> {
+  const edit = await GraphEdit.open(opened.model);
+  const shapes = await valueShapes(opened, calibration ?? inputs, context);
+  const blocks = repeatedBlocks(edit, { shape: (value) => shapes.get(value) });
+  if (blocks.length === 0) throw noBlocks(opened.input);
+  return { edit, blocks };
+}
+
 /** Without a graph nothing runs: the user says which blocks go. */
 function ofWeights({ model, input }: OpenedModel, options: PruneModelOptions): Plan {
   if (options.layers === undefined) throw chooses(input);
@@ -133,8 +158,6 @@ function ofWeights({ model, input }: OpenedModel, options: PruneModelOptions): P
   if (!named) throw noBlocks(input);
   const { prefix, numbers } = named;
   const intended = withoutBlocks(source, named, options.layers, input);
-  const left = numbers.length - options.layers.length;
-  const message = `${prefix}0 to ${prefix}${left - 1} are left: a config.json beside the weights has to say so (num_hidden_layers, n_layer or num_layers: ${left})`;
   return {
     reference: intended,
     intended,
@@ -146,7 +169,7 @@ function ofWeights({ model, input }: OpenedModel, options: PruneModelOptions): P
         return parts?.prefix === prefix && parts.number === number ? [info.name] : [];
       }),
     })),
-    findings: [finding('info', 'CONFIG_FOLLOWS', prefix, message)],
+    findings: [],
   };
 }
 
@@ -167,7 +190,7 @@ function leastOf(
     .sort((a, b) => a - b);
 }
 
-const blockName = (number: number): string => `block ${number}`;
+export const blockName = (number: number): string => `block ${number}`;
 
 const chooses = (input: string): MlserError =>
   new MlserError('E_USAGE', 'which blocks go has to be said, or found from samples', {
