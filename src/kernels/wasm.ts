@@ -101,6 +101,7 @@ export interface KernelExports {
       work: number,
     ]
   ) => number;
+  readonly countNonZero: (a: number, count: number, width: number) => number;
   readonly countDiffering: (a: number, b: number, count: number, width: number) => number;
   readonly differingPositions: (
     a: number,

@@ -41,32 +41,56 @@ function disordered1(o: v128, floats: bool): v128 {
 }
 
 /**
- * Differences to the base, as many bytes as the elements. Gives the largest magnitude of those of two and four bytes.
- * Reads and writes up to a vector past the end.
+ * Differences to the base, as many bytes as the elements, and the exponents of the base, a byte each. Gives the largest
+ * magnitude of differences of two and four bytes. Reads and writes up to four vectors past the end.
  */
-export function differences(src: usize, base: usize, n: i32, width: i32, floats: bool, out: usize): u32 {
-  const bytes = <usize>n * <usize>width;
-  const whole = bytes & ~15;
+export function differences(src: usize, base: usize, n: i32, width: i32, shift: i32, out: usize, exps: usize): u32 {
+  if (width == 4) return differencesOf<i32>(src, base, <usize>n, shift, out, exps);
+  if (width == 2) return differencesOf<i16>(src, base, <usize>n, shift, out, exps);
+  return differencesOf<i8>(src, base, <usize>n, shift, out, exps);
+}
+
+/** The differences of a vector go to `out`. */
+// @ts-ignore: decorator
+@inline
+function differ<T>(src: usize, base: usize, floats: bool, out: usize): v128 {
+  const x = v128.load(src);
+  const y = v128.load(base);
+  const d =
+    sizeof<T>() == 4
+      ? i32x4.sub(ordered4(x, floats), ordered4(y, floats))
+      : sizeof<T>() == 2
+        ? i16x8.sub(ordered2(x, floats), ordered2(y, floats))
+        : i8x16.sub(ordered1(x, floats), ordered1(y, floats));
+  v128.store(out, d);
+  return d;
+}
+
+// @ts-ignore: decorator
+@inline
+function larger<T>(most: v128, d: v128): v128 {
+  return sizeof<T>() == 4
+    ? i32x4.max_u(most, i32x4.abs(d))
+    : sizeof<T>() == 2
+      ? i16x8.max_u(most, i16x8.abs(d))
+      : most;
+}
+
+function differencesOf<T>(src: usize, base: usize, n: usize, shift: i32, out: usize, exps: usize): u32 {
+  const floats = shift != 0;
   let most = i32x4.splat(0);
+  const wide = n & ~15;
+  for (let i: usize = 0; i < n; i += 16) {
+    const at = i * sizeof<T>();
+    v128.store(exps + i, exponentsOf<T>(base + at, shift));
+    for (let k: usize = 0; k < 16 * sizeof<T>(); k += 16) {
+      const d = differ<T>(src + at + k, base + at + k, floats, out + at + k);
+      if (i < wide) most = larger<T>(most, d);
+    }
+  }
   let largest: u32 = 0;
-  if (width == 4) {
-    for (let i: usize = 0; i < bytes; i += 16) {
-      const d = i32x4.sub(ordered4(v128.load(src + i), floats), ordered4(v128.load(base + i), floats));
-      v128.store(out + i, d);
-      if (i < whole) most = i32x4.max_u(most, i32x4.abs(d));
-    }
-    for (let i = whole; i < bytes; i += 4) largest = max(largest, magnitude(load<i32>(out + i)));
-  } else if (width == 2) {
-    for (let i: usize = 0; i < bytes; i += 16) {
-      const d = i16x8.sub(ordered2(v128.load(src + i), floats), ordered2(v128.load(base + i), floats));
-      v128.store(out + i, d);
-      if (i < whole) most = i16x8.max_u(most, i16x8.abs(d));
-    }
-    for (let i = whole; i < bytes; i += 2) largest = max(largest, magnitude(<i32>load<i16>(out + i)));
-    most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
-  } else
-    for (let i: usize = 0; i < bytes; i += 16)
-      v128.store(out + i, i8x16.sub(ordered1(v128.load(src + i), floats), ordered1(v128.load(base + i), floats)));
+  if (sizeof<T>() > 1) for (let i = wide; i < n; i++) largest = max(largest, magnitude(<i32>load<T>(out + i * sizeof<T>())));
+  if (sizeof<T>() == 2) most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
   const rest = max(max(<u32>i32x4.extract_lane(most, 0), <u32>i32x4.extract_lane(most, 1)), max(<u32>i32x4.extract_lane(most, 2), <u32>i32x4.extract_lane(most, 3)));
   return max(largest, rest);
 }
@@ -106,15 +130,4 @@ export function exponentsOf<T>(at: usize, shift: i32): v128 {
     return i8x16.narrow_i16x8_u(a, b);
   }
   return i8x16.shr_u(i8x16.shl(v128.load(at), 1), shift);
-}
-
-/** The exponents of the base, a byte each. Reads and writes up to four vectors past the end. */
-export function exponents(base: usize, n: i32, width: i32, shift: i32, out: usize): void {
-  const count = <usize>n;
-  if (shift == 0) memory.fill(out, 0, count + 64);
-  else if (width == 4)
-    for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u32>(base + (i << 2), shift));
-  else if (width == 2)
-    for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u16>(base + (i << 1), shift));
-  else for (let i: usize = 0; i < count; i += 16) v128.store(out + i, exponentsOf<u8>(base + i, shift));
 }

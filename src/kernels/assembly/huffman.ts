@@ -219,6 +219,12 @@ export function onlySymbol(): i32 {
   return only;
 }
 
+/** … and the symbols up to the last one that has a code. */
+let symbols: i32 = 0;
+export function symbolsRead(): i32 {
+  return symbols;
+}
+
 /**
  * Reads stored lengths and makes the reading table (`kind` as there); the codes (u32 each) lie in `scratch` then. Gives the
  * bytes read, 0 if they are none. `scratch`: 8 bytes a symbol.
@@ -229,6 +235,7 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
   const last = <i32>load<u8>(src + 1);
   only = -1;
   if (first > last || last >= n) return 0;
+  symbols = last + 1;
   if (first == last) {
     only = first;
     fillTable(first, table, kind);
@@ -237,12 +244,12 @@ export function loadTable(src: usize, end: usize, n: i32, table: usize, scratch:
   const bytes = 2 + (last - first + 2) / 2;
   if (src + <usize>bytes > end) return 0;
   const lengths = scratch + (<usize>n << 2);
-  for (let s = 0; s < n; s++) store<u8>(lengths + s, 0);
+  for (let s = 0; s < first; s++) store<u8>(lengths + s, 0);
   for (let s = first; s <= last; s++) {
     const pair = load<u8>(src + 2 + ((s - first) >> 1));
     store<u8>(lengths + s, ((s - first) & 1) == 0 ? pair & 15 : pair >> 4);
   }
-  if (!huffmanCodes(lengths, n, scratch)) return 0;
-  huffmanTable(scratch, n, table, kind);
+  if (!huffmanCodes(lengths, symbols, scratch)) return 0;
+  huffmanTable(scratch, symbols, table, kind);
   return bytes;
 }

@@ -67,6 +67,37 @@ export function countDiffering(a: usize, b: usize, n: i32, width: i32): i32 {
   return <i32>found;
 }
 
+/** Elements that are not all zeros. Reads up to 127 bytes past the end and does not count those. */
+export function countNonZero(a: usize, n: i32, width: i32): i32 {
+  let found: u32 = 0;
+  const wide = <usize>n & ~15;
+  for (let i: usize = 0; i < wide; i += 16) found += popcnt<u32>(nonZero(a, i, width));
+  if (wide < <usize>n) found += popcnt<u32>(nonZero(a, wide, width) & ((1 << (<u32>n - <u32>wide)) - 1));
+  return <i32>found;
+}
+
+// @ts-ignore: decorator
+@inline
+function nonZero(a: usize, i: usize, width: i32): u32 {
+  const none = i32x4.splat(0);
+  if (width == 2) {
+    const at = a + (i << 1);
+    const x = i16x8.ne(v128.load(at), none);
+    const y = i16x8.ne(v128.load(at, 16), none);
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(x, y));
+  }
+  if (width == 4) {
+    const at = a + (i << 2);
+    const x = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(at), none), i32x4.ne(v128.load(at, 16), none));
+    const y = i16x8.narrow_i32x4_s(i32x4.ne(v128.load(at, 32), none), i32x4.ne(v128.load(at, 48), none));
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(x, y));
+  }
+  if (width == 1) return <u32>i8x16.bitmask(i8x16.ne(v128.load(a + i), none));
+  let bits: u32 = 0;
+  for (let k: usize = 0; k < 16; k++) bits |= <u32>(load<u64>(a + ((i + k) << 3)) != 0) << <u32>k;
+  return bits;
+}
+
 /** A bit for each of 16 elements from `i` on. */
 // @ts-ignore: decorator
 @inline

@@ -2,8 +2,11 @@
 import { lowBits, rawBits } from './classes';
 import { rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
 import { changed1, changed2, changed4, exponentsOf } from './differences';
-import { LIMIT, loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, SLOTS } from './huffman';
+import { LIMIT, loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, SLOTS, symbolsRead } from './huffman';
 import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABLES, READ_VALUES, SCRATCH, STARTS } from './residual-work';
+
+/** For how many classes the parts were made last: nobody else writes there. */
+let partsOf: u32 = 0;
 
 /**
  * Of every length of a code and class, 16 bytes (64 apart for narrow elements): u32 twice its lowest magnitude (of four-byte elements: that magnitude), u32
@@ -11,6 +14,8 @@ import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABL
  * before: a place in a table is two bytes.
  */
 function partTable(classes: u32, wide: bool): void {
+  if (partsOf == classes) return;
+  partsOf = classes;
   const apart: usize = wide ? 16 : 64;
   for (let length: u32 = 0; length <= <u32>LIMIT; length++)
     for (let c: u32 = 0; c < classes; c++) {
@@ -37,9 +42,11 @@ function mostBits(n: u32, codes: usize): u32 {
 /** Elements of a stream at a time: what is read of them stays in the nearest cache. */
 const BLOCK: usize = 144;
 /** Bytes of what is kept of a stream: a row, and a difference of two or four bytes. */
-const ROW_STREAM: usize = 2 * (BLOCK + 16);
-const NARROW_STREAM: usize = 2 * (BLOCK + 16);
-const WIDE_STREAM: usize = 4 * (BLOCK + 16);
+const ROWS: usize = 2 * (BLOCK + 16);
+const NARROW: usize = 2 * (BLOCK + 16);
+const WIDE: usize = 4 * (BLOCK + 16);
+/** From the row of an element to its narrow difference. */
+const TO_VALUE: usize = READ_VALUES - READ_ROWS;
 
 /** Where the tables of `count` elements of the base begin, 16 at a time: their contexts × 4096. */
 function rows<T>(base: usize, count: usize, shift: i32, to: usize, work: usize): void {
@@ -98,29 +105,40 @@ function bitsOf(x: u32): u64 {
   return <u64>(x & 63);
 }
 
-/** `at`, `to`: where the row of the element lies and where the difference goes. */
+// `at`: where the row of the next element of the first stream lies. A narrow difference goes TO_VALUE behind its row, a wide
+// one to `to`. Offsets of loads have to be constants of the compiler, so which stream it is is said by a type.
+type First = u8;
+type Second = u16;
+type Third = u32;
+type Fourth = u64;
 // @ts-ignore: decorator
 @inline
-function readOne<T>(bits: u64, at: usize, to: usize): u64 {
-  const row = <u32>load<u16>(at);
+function stream<S>(): usize {
+  return sizeof<S>() == 1 ? 0 : sizeof<S>() == 2 ? ROWS : sizeof<S>() == 4 ? 2 * ROWS : 3 * ROWS;
+}
+
+// @ts-ignore: decorator
+@inline
+function readOne<T, S>(bits: u64, at: usize, to: usize): u64 {
+  const row = <u32>load<u16>(at, stream<S>());
   if (sizeof<T>() == 4) return readWide(bits, row, to);
   const w = bitsFrom(bits);
   const x = entryAt(w, row);
-  store<u16>(to, narrow(w, x));
+  store<u16>(at, narrow(w, x), stream<S>() + TO_VALUE);
   return bits + bitsOf(x);
 }
 
 /** Two differences, of narrow elements from one load: 8 bits that were read before, and two times 26 at most. */
 // @ts-ignore: decorator
 @inline
-function readTwo<T>(bits: u64, at: usize, to: usize): u64 {
-  if (sizeof<T>() == 4) return readOne<T>(readOne<T>(bits, at, to), at + 2, to + 4);
+function readTwo<T, S>(bits: u64, at: usize, to: usize): u64 {
+  if (sizeof<T>() == 4) return readOne<T, S>(readOne<T, S>(bits, at, to), at + 2, to + 4);
   const w = bitsFrom(bits);
-  const x = entryAt(w, <u32>load<u16>(at));
-  store<u16>(to, narrow(w, x));
+  const x = entryAt(w, <u32>load<u16>(at, stream<S>()));
+  store<u16>(at, narrow(w, x), stream<S>() + TO_VALUE);
   const v = w >> bitsOf(x);
-  const y = entryAt(v, <u32>load<u16>(at, 2));
-  store<u16>(to, narrow(v, y), 2);
+  const y = entryAt(v, <u32>load<u16>(at, stream<S>() + 2));
+  store<u16>(at, narrow(v, y), stream<S>() + TO_VALUE + 2);
   return bits + bitsOf(x) + bitsOf(y);
 }
 
@@ -130,26 +148,26 @@ const SHORT_BITS: u32 = 18;
 /** Three differences of narrow elements of SHORT_BITS at most. */
 // @ts-ignore: decorator
 @inline
-function readThree(bits: u64, at: usize, to: usize): u64 {
+function readThree<S>(bits: u64, at: usize): u64 {
   const w = bitsFrom(bits);
-  const x = entryAt(w, <u32>load<u16>(at));
-  store<u16>(to, narrow(w, x));
+  const x = entryAt(w, <u32>load<u16>(at, stream<S>()));
+  store<u16>(at, narrow(w, x), stream<S>() + TO_VALUE);
   const v = w >> bitsOf(x);
-  const y = entryAt(v, <u32>load<u16>(at, 2));
-  store<u16>(to, narrow(v, y), 2);
+  const y = entryAt(v, <u32>load<u16>(at, stream<S>() + 2));
+  store<u16>(at, narrow(v, y), stream<S>() + TO_VALUE + 2);
   const u = v >> bitsOf(y);
-  const z = entryAt(u, <u32>load<u16>(at, 4));
-  store<u16>(to, narrow(u, z), 4);
+  const z = entryAt(u, <u32>load<u16>(at, stream<S>() + 4));
+  store<u16>(at, narrow(u, z), stream<S>() + TO_VALUE + 4);
   return bits + bitsOf(x) + bitsOf(y) + bitsOf(z);
 }
 
 /** Eight differences of 2 m + s. Only that of −2^15 has more than 16 bits, and what is left of it, 1, is no other. */
 // @ts-ignore: decorator
 @inline
-function signed8(at: usize): v128 {
+function signed8(at: usize, far: bool): v128 {
   const x = v128.load(at);
-  const far = i16x8.shl(i16x8.eq(x, i16x8.splat(1)), 15);
-  const m = v128.or(i16x8.shr_u(x, 1), far);
+  let m = i16x8.shr_u(x, 1);
+  if (far) m = v128.or(m, i16x8.shl(i16x8.eq(x, i16x8.splat(1)), 15));
   const s = i16x8.shr_s(i16x8.shl(x, 15), 15);
   return i16x8.sub(v128.xor(m, s), s);
 }
@@ -157,13 +175,13 @@ function signed8(at: usize): v128 {
 /** 16 elements: what was read of them, added to the base. */
 // @ts-ignore: decorator
 @inline
-function change<T>(read: usize, base: usize, floats: bool, out: usize): void {
+function change<T>(read: usize, base: usize, floats: bool, far: bool, out: usize): void {
   if (sizeof<T>() == 4)
     for (let k: usize = 0; k < 64; k += 16)
       v128.store(out + k, changed4(v128.load(base + k), v128.load(read + k), floats));
   else {
-    const a = signed8(read);
-    const b = signed8(read + 16);
+    const a = signed8(read, far);
+    const b = signed8(read + 16, far);
     if (sizeof<T>() == 2) {
       v128.store(out, changed2(v128.load(base), a, floats));
       v128.store(out, changed2(v128.load(base, 16), b, floats), 16);
@@ -174,14 +192,23 @@ function change<T>(read: usize, base: usize, floats: bool, out: usize): void {
   }
 }
 
+/** The class of 2^15. */
+const FAR_CLASS: i32 = 56;
+/** Whether it has a code. */
+let hasFar: bool = false;
+
 /** The elements of a block go to `out`, and not a byte more: the next stream's are there already. `aside`: 64 bytes. */
 function finish<T>(count: usize, read: usize, base: usize, floats: bool, out: usize, aside: usize): void {
   const each: usize = sizeof<T>() == 4 ? 4 : 2;
   const wide = count & ~15;
-  for (let k: usize = 0; k < wide; k += 16)
-    change<T>(read + k * each, base + k * sizeof<T>(), floats, out + k * sizeof<T>());
+  if (floats && !hasFar)
+    for (let k: usize = 0; k < wide; k += 16)
+      change<T>(read + k * each, base + k * sizeof<T>(), true, false, out + k * sizeof<T>());
+  else
+    for (let k: usize = 0; k < wide; k += 16)
+      change<T>(read + k * each, base + k * sizeof<T>(), floats, true, out + k * sizeof<T>());
   if (wide == count) return;
-  change<T>(read + wide * each, base + wide * sizeof<T>(), floats, aside);
+  change<T>(read + wide * each, base + wide * sizeof<T>(), floats, true, aside);
   memory.copy(out + wide * sizeof<T>(), aside, (count - wide) * sizeof<T>());
 }
 
@@ -197,9 +224,8 @@ function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize
   let b3 = (<u64>p3 << 3) - 1;
   const floats = shift != 0;
   const wide = sizeof<T>() == 4;
-  const each: usize = wide ? 4 : 2;
-  const stream = wide ? WIDE_STREAM : NARROW_STREAM;
-  const aside = READ_VALUES + 4 * WIDE_STREAM;
+  const each = wide ? WIDE : NARROW;
+  const aside = READ_VALUES + 4 * WIDE;
   for (let i: usize = 0; i < q1; i += BLOCK) {
     const n0 = min(BLOCK, q1 - i);
     const n1 = min(n0, q2 - min(q2, q1 + i));
@@ -210,39 +236,36 @@ function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize
     const i2 = (q2 + i) * sizeof<T>();
     const i3 = (q3 + i) * sizeof<T>();
     rows<T>(base + i0, n0, shift, READ_ROWS, work);
-    rows<T>(base + i1, n1, shift, READ_ROWS + ROW_STREAM, work);
-    rows<T>(base + i2, n2, shift, READ_ROWS + 2 * ROW_STREAM, work);
-    rows<T>(base + i3, n3, shift, READ_ROWS + 3 * ROW_STREAM, work);
+    rows<T>(base + i1, n1, shift, READ_ROWS + ROWS, work);
+    rows<T>(base + i2, n2, shift, READ_ROWS + 2 * ROWS, work);
+    rows<T>(base + i3, n3, shift, READ_ROWS + 3 * ROWS, work);
     // The last quarter is the shortest.
     const done = n3 - (n3 % (short ? 3 : 2));
     let at = READ_ROWS;
     let to = READ_VALUES;
     const together = at + (done << 1);
     if (!wide && short)
-      for (; at < together; at += 6, to += 6) {
-        b0 = readThree(b0, at, to);
-        b1 = readThree(b1, at + ROW_STREAM, to + NARROW_STREAM);
-        b2 = readThree(b2, at + 2 * ROW_STREAM, to + 2 * NARROW_STREAM);
-        b3 = readThree(b3, at + 3 * ROW_STREAM, to + 3 * NARROW_STREAM);
+      for (; at < together; at += 6) {
+        b0 = readThree<First>(b0, at);
+        b1 = readThree<Second>(b1, at);
+        b2 = readThree<Third>(b2, at);
+        b3 = readThree<Fourth>(b3, at);
       }
     else
-      for (; at < together; at += 4, to += 2 * each) {
-        b0 = readTwo<T>(b0, at, to);
-        b1 = readTwo<T>(b1, at + ROW_STREAM, to + stream);
-        b2 = readTwo<T>(b2, at + 2 * ROW_STREAM, to + 2 * stream);
-        b3 = readTwo<T>(b3, at + 3 * ROW_STREAM, to + 3 * stream);
+      for (; at < together; at += 4, to += 8) {
+        b0 = readTwo<T, First>(b0, at, to);
+        b1 = readTwo<T, Second>(b1, at, to + WIDE);
+        b2 = readTwo<T, Third>(b2, at, to + 2 * WIDE);
+        b3 = readTwo<T, Fourth>(b3, at, to + 3 * WIDE);
       }
-    for (let k = done; k < n0; k++) b0 = readOne<T>(b0, READ_ROWS + (k << 1), READ_VALUES + k * each);
-    for (let k = done; k < n1; k++)
-      b1 = readOne<T>(b1, READ_ROWS + ROW_STREAM + (k << 1), READ_VALUES + stream + k * each);
-    for (let k = done; k < n2; k++)
-      b2 = readOne<T>(b2, READ_ROWS + 2 * ROW_STREAM + (k << 1), READ_VALUES + 2 * stream + k * each);
-    for (let k = done; k < n3; k++)
-      b3 = readOne<T>(b3, READ_ROWS + 3 * ROW_STREAM + (k << 1), READ_VALUES + 3 * stream + k * each);
+    for (let k = done; k < n0; k++) b0 = readOne<T, First>(b0, READ_ROWS + (k << 1), READ_VALUES + (k << 2));
+    for (let k = done; k < n1; k++) b1 = readOne<T, Second>(b1, READ_ROWS + (k << 1), READ_VALUES + WIDE + (k << 2));
+    for (let k = done; k < n2; k++) b2 = readOne<T, Third>(b2, READ_ROWS + (k << 1), READ_VALUES + 2 * WIDE + (k << 2));
+    for (let k = done; k < n3; k++) b3 = readOne<T, Fourth>(b3, READ_ROWS + (k << 1), READ_VALUES + 3 * WIDE + (k << 2));
     finish<T>(n0, READ_VALUES, base + i0, floats, out + i0, aside);
-    finish<T>(n1, READ_VALUES + stream, base + i1, floats, out + i1, aside);
-    finish<T>(n2, READ_VALUES + 2 * stream, base + i2, floats, out + i2, aside);
-    finish<T>(n3, READ_VALUES + 3 * stream, base + i3, floats, out + i3, aside);
+    finish<T>(n1, READ_VALUES + each, base + i1, floats, out + i1, aside);
+    finish<T>(n2, READ_VALUES + 2 * each, base + i2, floats, out + i2, aside);
+    finish<T>(n3, READ_VALUES + 3 * each, base + i3, floats, out + i3, aside);
   }
   return (
     <usize>((b0 + 8) >> 3) == p1 &&
@@ -270,11 +293,14 @@ export function residualDecode(src: usize, end: usize, base: usize, n: i32, widt
   partTable(<u32>classes, width == 4);
   let at = src + <usize>groups;
   let most: u32 = 0;
+  hasFar = false;
   for (let g: usize = 0; g < <usize>groups; g++) {
     const table = READ_TABLES + (g << 12);
     const bytes = loadTable(at, end, classes, table, work + SCRATCH, width < 4 ? SHORT_PARTS : LONG_PARTS);
     if (bytes == 0) return false;
-    most = max(most, onlySymbol() < 0 ? mostBits(classes, work + SCRATCH) : <u32>32);
+    const symbols = symbolsRead();
+    if (symbols > FAR_CLASS) hasFar = true;
+    most = max(most, onlySymbol() < 0 ? mostBits(symbols, work + SCRATCH) : <u32>32);
     at += bytes;
   }
   if (at + 12 > end) return false;
