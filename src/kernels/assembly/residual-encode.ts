@@ -49,28 +49,24 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
   return bytes + <i32>(bits >> 3);
 }
 
-/** The most bits of a class that occurs. */
-let mostBits: u32 = 0;
-
 /**
- * What to write for a class, 16 bytes for each of 16 × 128: u64 K, u16 2^(length of the code), u8 bits with sign and low
- * bits. Of a magnitude m and a sign s, K + (2 m + s) 2^length is the code, the sign and the low bits: K is the code less
- * what the highest bits of m add.
+ * What to write for a class, 32 bytes for each of 16 × 128: u64 K, u64 2^bits, u16 2^(length of the code), u8 bits: of the
+ * code with sign and low bits. Of a magnitude m and a sign s, K + (2 m + s) 2^length is the code, the sign and the low bits:
+ * K is the code less what the highest bits of m add.
  */
 function writingTables(groups: i32, work: usize): void {
-  mostBits = 0;
   for (let g: usize = 0; g < <usize>groups; g++)
     for (let c: u32 = 0; c < <u32>CLASSES; c++) {
       const code = load<u32>(work + CODES + (g << 9) + (<usize>c << 2));
       const length = <u64>(code >> 16);
       const low = lowBits(c);
       const base = c < 4 ? c : (4 | (c & 3)) << low;
-      const entry = WRITE_TABLES + (g << 11) + (<usize>c << 4);
+      const entry = WRITE_TABLES + (g << 12) + (<usize>c << 5);
       store<u64>(entry, <u64>(code & 0xffff) - (<u64>(base << 1) << length));
-      store<u16>(entry, <u16>(<u64>1 << length), 8);
       const bits = <u32>length + rawBits(c);
-      store<u8>(entry, <u8>bits, 10);
-      if (load<u32>(work + SUMS + (g << 9) + (<usize>c << 2)) > 0) mostBits = max(mostBits, bits);
+      store<u64>(entry, <u64>1 << <u64>bits, 8);
+      store<u16>(entry, <u16>(<u64>1 << length), 16);
+      store<u8>(entry, <u8>bits, 18);
     }
 }
 
@@ -103,8 +99,8 @@ function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, values: u
     const high = i16x8.narrow_i32x4_u(signedClasses<T>(at + 2 * four, to + 32), signedClasses<T>(at + 3 * four, to + 48));
     const rows = rowsOf(v128.load(exps + i + k), origin, last, end, work);
     const places = entries + (k << 1);
-    v128.store(places, v128.or(i16x8.shl(low, 4), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 11)));
-    v128.store(places, v128.or(i16x8.shl(high, 4), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 11)), 16);
+    v128.store(places, v128.or(i16x8.shl(low, 5), i16x8.shl(i16x8.extend_low_i8x16_u(rows), 12)));
+    v128.store(places, v128.or(i16x8.shl(high, 5), i16x8.shl(i16x8.extend_high_i8x16_u(rows), 12)), 16);
   }
 }
 
@@ -112,16 +108,22 @@ function prepare<T>(i: usize, count: usize, diffs: usize, exps: usize, values: u
 // @ts-ignore: decorator
 @inline
 function valueOf(x: u32, entry: usize): u64 {
-  return load<u64>(entry, WRITE_TABLES) + <u64>x * <u64>load<u16>(entry, WRITE_TABLES + 8);
+  return load<u64>(entry, WRITE_TABLES) + <u64>x * <u64>load<u16>(entry, WRITE_TABLES + 16);
 }
 // @ts-ignore: decorator
 @inline
 function bitsOf(entry: usize): u64 {
-  return <u64>load<u8>(entry, WRITE_TABLES + 10);
+  return <u64>load<u8>(entry, WRITE_TABLES + 18);
+}
+/** 2^bits: several go together by multiplying, which takes less than shifting by what is not constant. */
+// @ts-ignore: decorator
+@inline
+function powerOf(entry: usize): u64 {
+  return load<u64>(entry, WRITE_TABLES + 8);
 }
 
-/** The most bits of which three times as many go out together: with 7 that are left over, less than 64. */
-const SHORT_BITS: u32 = 18;
+/** Bits of three that go out together, with the 7 that are left over: less than 64. */
+const TOGETHER: u64 = 56;
 
 /** Where the second stream of a pair ended. */
 let secondEnd: usize = 0;
@@ -144,82 +146,58 @@ function encodePair<T>(from: usize, middle: usize, end: usize, diffs: usize, exp
     prepare<T>(j, both, diffs, exps, WRITE_VALUES + VALUES, WRITE_ENTRIES + ENTRIES, work);
     let at = WRITE_VALUES;
     let entry = WRITE_ENTRIES;
-    const short = mostBits <= SHORT_BITS;
-    const paired = at + (short ? 0 : (both & ~1) << 2);
-    const tripled = at + (short ? (both - (both % 3)) << 2 : 0);
-    while (sizeof<T>() < 4 && at < tripled) {
-      const x = <usize>load<u16>(entry);
-      const y = <usize>load<u16>(entry, ENTRIES);
-      acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
-      bits0 += bitsOf(x);
-      bits1 += bitsOf(y);
-      const u = <usize>load<u16>(entry, 2);
-      const v = <usize>load<u16>(entry, ENTRIES + 2);
-      acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES + 4), v) << bits1;
-      bits0 += bitsOf(u);
-      bits1 += bitsOf(v);
-      const p = <usize>load<u16>(entry, 4);
-      const q = <usize>load<u16>(entry, ENTRIES + 4);
-      acc0 |= valueOf(load<u32>(at, 8), p) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES + 8), q) << bits1;
-      bits0 += bitsOf(p);
-      bits1 += bitsOf(q);
-      store<u64>(to0, acc0);
-      store<u64>(to1, acc1);
-      to0 += <usize>(bits0 >> 3);
-      to1 += <usize>(bits1 >> 3);
-      acc0 >>= bits0 & ~7;
-      acc1 >>= bits1 & ~7;
-      bits0 &= 7;
-      bits1 &= 7;
-      at += 12;
-      entry += 6;
-    }
-    // Two short ones go out together: 7 bits that are left over, and 26 each at most.
-    while (sizeof<T>() < 4 && at < paired) {
-      const x = <usize>load<u16>(entry);
-      const y = <usize>load<u16>(entry, ENTRIES);
-      acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
-      bits0 += bitsOf(x);
-      bits1 += bitsOf(y);
-      const u = <usize>load<u16>(entry, 2);
-      const v = <usize>load<u16>(entry, ENTRIES + 2);
-      acc0 |= valueOf(load<u32>(at, 4), u) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES + 4), v) << bits1;
-      bits0 += bitsOf(u);
-      bits1 += bitsOf(v);
-      store<u64>(to0, acc0);
-      store<u64>(to1, acc1);
-      to0 += <usize>(bits0 >> 3);
-      to1 += <usize>(bits1 >> 3);
-      acc0 >>= bits0 & ~7;
-      acc1 >>= bits1 & ~7;
-      bits0 &= 7;
-      bits1 &= 7;
-      at += 8;
-      entry += 4;
-    }
-    const both4 = WRITE_VALUES + (both << 2);
+    const both4 = at + (both << 2);
+    const tripled: usize = sizeof<T>() < 4 ? at + ((both - (both % 3)) << 2) : 0;
     while (at < both4) {
-      const x = <usize>load<u16>(entry);
-      const y = <usize>load<u16>(entry, ENTRIES);
-      acc0 |= valueOf(load<u32>(at), x) << bits0;
-      acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
-      bits0 += bitsOf(x);
-      bits1 += bitsOf(y);
-      store<u64>(to0, acc0);
-      store<u64>(to1, acc1);
-      to0 += <usize>(bits0 >> 3);
-      to1 += <usize>(bits1 >> 3);
-      acc0 >>= bits0 & ~7;
-      acc1 >>= bits1 & ~7;
-      bits0 &= 7;
-      bits1 &= 7;
-      at += 4;
-      entry += 2;
+      while (at < tripled) {
+        const x = <usize>load<u16>(entry);
+        const u = <usize>load<u16>(entry, 2);
+        const p = <usize>load<u16>(entry, 4);
+        const y = <usize>load<u16>(entry, ENTRIES);
+        const v = <usize>load<u16>(entry, ENTRIES + 2);
+        const q = <usize>load<u16>(entry, ENTRIES + 4);
+        const more0 = bitsOf(x) + bitsOf(u) + bitsOf(p);
+        const more1 = bitsOf(y) + bitsOf(v) + bitsOf(q);
+        if (max(more0, more1) > TOGETHER) break;
+        const third0 = valueOf(load<u32>(at, 8), p);
+        const third1 = valueOf(load<u32>(at, VALUES + 8), q);
+        const second0 = third0 * powerOf(u) + valueOf(load<u32>(at, 4), u);
+        const second1 = third1 * powerOf(v) + valueOf(load<u32>(at, VALUES + 4), v);
+        acc0 |= (second0 * powerOf(x) + valueOf(load<u32>(at), x)) << bits0;
+        acc1 |= (second1 * powerOf(y) + valueOf(load<u32>(at, VALUES), y)) << bits1;
+        bits0 += more0;
+        bits1 += more1;
+        store<u64>(to0, acc0);
+        store<u64>(to1, acc1);
+        to0 += <usize>(bits0 >> 3);
+        to1 += <usize>(bits1 >> 3);
+        acc0 >>= bits0 & ~7;
+        acc1 >>= bits1 & ~7;
+        bits0 &= 7;
+        bits1 &= 7;
+        at += 12;
+        entry += 6;
+      }
+      // Three that are too long for it, or what is left.
+      const until = at < tripled ? at + 12 : both4;
+      while (at < until) {
+        const x = <usize>load<u16>(entry);
+        const y = <usize>load<u16>(entry, ENTRIES);
+        acc0 |= valueOf(load<u32>(at), x) << bits0;
+        acc1 |= valueOf(load<u32>(at, VALUES), y) << bits1;
+        bits0 += bitsOf(x);
+        bits1 += bitsOf(y);
+        store<u64>(to0, acc0);
+        store<u64>(to1, acc1);
+        to0 += <usize>(bits0 >> 3);
+        to1 += <usize>(bits1 >> 3);
+        acc0 >>= bits0 & ~7;
+        acc1 >>= bits1 & ~7;
+        bits0 &= 7;
+        bits1 &= 7;
+        at += 4;
+        entry += 2;
+      }
     }
     const count4 = WRITE_VALUES + (count << 2);
     while (at < count4) {

@@ -17,9 +17,9 @@ export const TABLES: usize = 286720; // 64 KiB, where groups are made
 export const BLOCKS: usize = 352256; // what is counted of a few elements, 64 KiB
 
 // At places of their own (wasm.ts leaves 160 KiB free from 800 KiB on): constants in addresses cost nothing.
-export const WRITE_TABLES: usize = 819200; // 16 × 128 × 16 bytes: what to write for a class in a context
-export const WRITE_VALUES: usize = 851968; // u32 × 2 × 256: 2 m + s
-export const WRITE_ENTRIES: usize = 854016; // u16 × 2 × 256: where in WRITE_TABLES an element is
+export const WRITE_TABLES: usize = 819200; // 16 × 128 × 32 bytes: what to write for a class in a context
+export const WRITE_VALUES: usize = 933888; // u32 × 2 × 256: 2 m + s
+export const WRITE_ENTRIES: usize = 935936; // u16 × 2 × 256: where in WRITE_TABLES an element is
 export const READ_TABLES: usize = 819200; // 16 × 2048 × u16: codes of a context
 export const READ_PARTS: usize = 884736; // 12 × 128 × 16 or 12 × 64 × 64 bytes: of a code's length and its class
 export const READ_ROWS: usize = 933888; // u16 × 4 × 160: where in READ_TABLES the codes for an element begin
