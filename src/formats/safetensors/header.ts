@@ -4,6 +4,7 @@ import { type Finding, finding, MlserError, malformed } from '../../errors.js';
 import { JsonReader, KIND_TEXT } from '../../io/json-reader.js';
 import type { ByteSource } from '../../io/source.js';
 import { DTYPE_PAIRS, dtypeNamed } from './dtypes.js';
+import { usualHeader } from './usual-header.js';
 
 /** One tensor of a header, checked. `begin` counts from the first byte after the header. */
 export interface Entry {
@@ -82,6 +83,24 @@ function checkLength(length: bigint, { name, size }: ByteSource): number {
 
 function parseHeader(bytes: Uint8Array, source: ByteSource): Header {
   const file = source.name;
+  const dataOffset = 8 + bytes.byteLength;
+  const usual = usualHeader(bytes, METADATA_KEY);
+  const { entries, metadata, findings } = usual
+    ? { ...usual, entries: usual.entries.map((entry) => checkEntry(entry, file)), findings: [] }
+    : strictHeader(bytes, file);
+  checkLayout(entries, source, dataOffset);
+  const names = checkNames(
+    entries.map(({ name }) => name),
+    file,
+  );
+  return { dataOffset, entries, metadata: metadata ?? new Map(), findings: [...findings, ...names] };
+}
+
+/** Value by value, whatever it is. */
+function strictHeader(
+  bytes: Uint8Array,
+  file: string,
+): Pick<Header, 'entries' | 'findings'> & { readonly metadata: ReadonlyMap<string, string> | undefined } {
   const findings: Finding[] = [];
   const reader = new JsonReader(bytes, file, { what: 'header', base: 8, entry: 'tensor' });
   const leading = bytes[0] !== 0x7b;
@@ -125,9 +144,7 @@ function parseHeader(bytes: Uint8Array, source: ByteSource): Header {
     findings.push(
       finding('warning', 'HEADER_PADDING', file, 'the header is padded with something else than spaces'),
     );
-  checkLayout(entries, source, 8 + bytes.byteLength);
-  findings.push(...checkNames(names, file));
-  return { dataOffset: 8 + bytes.byteLength, entries, metadata: metadata ?? new Map(), findings };
+  return { entries, metadata, findings };
 }
 
 const tooMany = (file: string): MlserError =>
@@ -311,8 +328,8 @@ function bitsOf({ dtype, shape }: RawEntry, refuse: (problem: string) => MlserEr
 }
 
 /** Legal, but a trap for people and terminals: one warning for all. */
-function checkNames(names: ReadonlySet<string>, file: string): Finding[] {
-  const odd = [...names].filter((name) => /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(name));
+function checkNames(names: readonly string[], file: string): Finding[] {
+  const odd = names.filter((name) => /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u.test(name));
   const [first] = odd;
   if (first === undefined) return [];
   const message = `${odd.length} tensor name(s) of ${file} hold control or direction characters, first ${JSON.stringify(first)}`;
