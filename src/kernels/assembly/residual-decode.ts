@@ -1,33 +1,11 @@
 // Reads what residual-encode.ts writes. Reference: ../reference/residual.ts.
-import { lowBits, rawBits } from './classes';
+import { rawBits } from './classes';
 import { rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
-import { changed1, changed2, changed4, exponentsOf } from './differences';
-import { LIMIT, loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, SLOTS, symbolsRead } from './huffman';
+import { exponentsOf } from './differences';
+import { loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, symbolsRead } from './huffman';
+import { bitsFrom, bitsOf, change, entryAt, narrow, partTable } from './residual-read';
+import { decodeOneTable, MANY } from './residual-single';
 import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABLES, READ_VALUES, SCRATCH, STARTS } from './residual-work';
-
-/** For how many classes the parts were made last: nobody else writes there. */
-let partsOf: u32 = 0;
-
-/**
- * Of every length of a code and class, 16 bytes (64 apart for narrow elements): u32 twice its lowest magnitude (of four-byte elements: that magnitude), u32
- * the bits that are read into it (the sign lowest), u8 where they stand, u8 the bits of all. Streams are read from one bit
- * before: a place in a table is two bytes.
- */
-function partTable(classes: u32, wide: bool): void {
-  if (partsOf == classes) return;
-  partsOf = classes;
-  const apart: usize = wide ? 16 : 64;
-  for (let length: u32 = 0; length <= <u32>LIMIT; length++)
-    for (let c: u32 = 0; c < classes; c++) {
-      const low = lowBits(c);
-      const base = c < 4 ? c : (4 | (c & 3)) << low;
-      const entry = READ_PARTS + (<usize>length * (wide ? 128 : 64) + <usize>c) * apart;
-      store<u32>(entry, wide ? base : base << 1);
-      store<u32>(entry, c == 0 ? 0 : (2 << low) - 1, 4);
-      store<u8>(entry, <u8>(length + 1), 8);
-      store<u8>(entry, <u8>(length + rawBits(c)), 9);
-    }
-}
 
 /** The most bits that one of `n` codes and what follows it have. */
 function mostBits(n: u32, codes: usize): u32 {
@@ -62,20 +40,6 @@ function rows<T>(base: usize, count: usize, shift: i32, to: usize, work: usize):
   }
 }
 
-// Bits are numbered from the beginning of the memory: a stream is one number, one less than that of its next bit.
-// @ts-ignore: decorator
-@inline
-function bitsFrom(bits: u64): u64 {
-  return load<u64>(<usize>(bits >> 3)) >> (bits & 7);
-}
-
-/** What the table of a row has for the next code. */
-// @ts-ignore: decorator
-@inline
-function entryAt(w: u64, row: u32): u32 {
-  return load<u16>(<usize>(row + (<u32>w & (2 * SLOTS - 2))), READ_TABLES);
-}
-
 /** Reads a difference: the difference itself. Gives the bits that are read then. */
 // @ts-ignore: decorator
 @inline
@@ -88,21 +52,6 @@ function readWide(bits: u64, row: u32, to: usize): u64 {
   const s = <u32>0 - (v & 1);
   store<u32>(to, (m ^ s) - s);
   return bits + <u64>load<u8>(x, READ_PARTS + 9);
-}
-
-/** A difference as 2 m + s. */
-// @ts-ignore: decorator
-@inline
-function narrow(w: u64, x: u32): u16 {
-  const part = <usize>(x & 0xffc0);
-  const raw = <u32>(w >> <u64>load<u8>(part, READ_PARTS + 8)) & load<u32>(part, READ_PARTS + 4);
-  return <u16>(load<u32>(part, READ_PARTS) + raw);
-}
-/** All bits of a narrow one: from its entry, not its parts, which would make the next one wait longer. */
-// @ts-ignore: decorator
-@inline
-function bitsOf(x: u32): u64 {
-  return <u64>(x & 63);
 }
 
 // `at`: where the row of the next element of the first stream lies. A narrow difference goes TO_VALUE behind its row, a wide
@@ -159,37 +108,6 @@ function readThree<S>(bits: u64, at: usize): u64 {
   const z = entryAt(u, <u32>load<u16>(at, stream<S>() + 4));
   store<u16>(at, narrow(u, z), stream<S>() + TO_VALUE + 4);
   return bits + bitsOf(x) + bitsOf(y) + bitsOf(z);
-}
-
-/** Eight differences of 2 m + s. Only that of −2^15 has more than 16 bits, and what is left of it, 1, is no other. */
-// @ts-ignore: decorator
-@inline
-function signed8(at: usize, far: bool): v128 {
-  const x = v128.load(at);
-  let m = i16x8.shr_u(x, 1);
-  if (far) m = v128.or(m, i16x8.shl(i16x8.eq(x, i16x8.splat(1)), 15));
-  const s = i16x8.shr_s(i16x8.shl(x, 15), 15);
-  return i16x8.sub(v128.xor(m, s), s);
-}
-
-/** 16 elements: what was read of them, added to the base. */
-// @ts-ignore: decorator
-@inline
-function change<T>(read: usize, base: usize, floats: bool, far: bool, out: usize): void {
-  if (sizeof<T>() == 4)
-    for (let k: usize = 0; k < 64; k += 16)
-      v128.store(out + k, changed4(v128.load(base + k), v128.load(read + k), floats));
-  else {
-    const a = signed8(read, far);
-    const b = signed8(read + 16, far);
-    if (sizeof<T>() == 2) {
-      v128.store(out, changed2(v128.load(base), a, floats));
-      v128.store(out, changed2(v128.load(base, 16), b, floats), 16);
-    } else {
-      const d = v128.shuffle<u8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-      v128.store(out, changed1(v128.load(base), d, floats));
-    }
-  }
 }
 
 /** The class of 2^15. */
@@ -309,6 +227,7 @@ export function residualDecode(src: usize, end: usize, base: usize, n: i32, widt
   const p2 = p1 + <usize>load<u32>(at, 4);
   const p3 = p2 + <usize>load<u32>(at, 8);
   if (p1 < p0 || p2 < p1 || p3 < p2 || p3 > end) return false;
+  if (width == 2 && groups == 1 && n >= MANY) return decodeOneTable(p0, p1, p2, p3, end, n, base, shift, out, hasFar);
   const short = width < 4 && most <= SHORT_BITS;
   return width == 4
     ? decodeStreams<u32>(p0, p1, p2, p3, end, n, base, shift, out, short, work)

@@ -84,6 +84,34 @@ describe('differences', () => {
     },
   );
 
+  it('of two bytes that share one table are read several at a time, long ones among them', () => {
+    const count = 40_003;
+    const integers = { width: 2, shift: 0 } as const;
+    const words = (next: (i: number, x: number) => number, from: Uint8Array): Uint8Array =>
+      bytesOf(Uint16Array.from(new Uint16Array(from.slice().buffer), (x, i) => next(i, x)));
+    const base = noise(count * 2, 11);
+    const floats = bytesAs('bf16', gaussian(count));
+    const one = (i: number, x: number): number => x + ((i * 2654435761) % 7 < 3 ? 1 : -1);
+    check(words(one, floats), floats, { width: 2, shift: 8 }, 'a unit');
+    check(words(one, base), base, integers, 'a unit, integers');
+    check(
+      words((_, x) => x + 3, base),
+      base,
+      integers,
+      'the same for all',
+    );
+    check(base, base, integers, 'nothing');
+    const rare = (far: number) => (i: number, x: number) => (i % 97 === 0 ? x + far : one(i, x));
+    for (const far of [0x8000, 0x7fff, -900, 40]) check(words(rare(far), base), base, integers, `${far}`);
+    check(stepped(base, 2, 20_000), base, integers, 'long ones mostly');
+
+    const good = residualEncode(words(rare(900), base), base, 2, 0).bytes;
+    const around = fences();
+    for (const bytes of [...prefixes(good, 60), ...mutations(good, 300, 'one table')])
+      residualDecode(bytes, base, 2, 0);
+    around.check();
+  });
+
   it('of whole chunks of f32 and u8', () => {
     const base = bytesAs('f32', gaussian(2 ** 18));
     check(stepped(base, 4, 2 ** 20), base, { width: 4, shift: 24 }, 'f32');
