@@ -1,6 +1,6 @@
 import { spanBytes } from './pipeline.js';
 import { WINDOW_BYTES, type WindowRange } from './source-window.js';
-import { needsCodecs, type Task } from './tasks.js';
+import { codedOf, type Task } from './tasks.js';
 
 /** Tasks that one worker does one after the other. */
 export interface Batch {
@@ -62,7 +62,7 @@ export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order
 const isAbreast = (a: Placed, b: Placed): boolean =>
   a.task.kind === 'compare' &&
   b.task.kind === 'compare' &&
-  ![a.task, b.task].some(needsCodecs) &&
+  [a.task, b.task].flatMap(codedOf).length === 0 &&
   a.path === b.path &&
   a.from === b.from &&
   a.to === b.to;

@@ -5,7 +5,7 @@ import { executeBatch } from './execute.js';
 import { type Batch, plainBatches, taskBytes } from './merge-tasks.js';
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
 import { poolWorker } from './start-workers.js';
-import { needsCodecs, type Task, type TaskResult } from './tasks.js';
+import { codedOf, type Task, type TaskResult } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** Starting a worker costs about 30 ms: less than this is done on the main thread in that time. */
@@ -54,8 +54,8 @@ class WorkerPool implements Pool {
   }
 
   async #runHere(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    if (batches.some(({ tasks }) => tasks.some(needsCodecs)))
-      await (await import('./codecs/index.js')).loadCodecs();
+    const coded = batches.flatMap(({ tasks }) => tasks.flatMap(codedOf));
+    if (coded.length > 0) await (await import('./codecs/index.js')).loadCodecsFor(coded);
     const place = new Workplace();
     const results: TaskResult[] = [];
     let rested = performance.now();

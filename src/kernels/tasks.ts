@@ -1,4 +1,5 @@
 import type { DType } from '../core/dtype.js';
+import type { Coded } from '../core/recipe.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
 import type { DigitCounts } from './prune/digits-task.js';
@@ -221,9 +222,9 @@ export type Task =
   | NearTask
   | MagnitudesTask;
 
-/** Whether codecs have to be loaded before it can be done. */
-export const needsCodecs = (task: Task): boolean =>
-  task.program.coded !== undefined || (task.kind === 'compare' && task.other.coded !== undefined);
+/** What has to be unfolded from chunks: codecs have to be loaded for it before tasks are done. */
+export const codedOf = (task: Task): readonly Coded[] =>
+  [task.program, ...(task.kind === 'compare' ? [task.other] : [])].flatMap(({ coded }) => coded ?? []);
 
 /** What came out; each kind of task has its own fields. */
 export interface TaskResult {

@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
-import { loadCodecs } from './codecs/index.js';
+import { loadCodecsFor } from './codecs/index.js';
 import { executeBatch } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
-import { needsCodecs } from './tasks.js';
+import { codedOf } from './tasks.js';
 import { Workplace } from './workplace.js';
 
 /** A worker thread: does batches of tasks until it is terminated. */
@@ -31,6 +31,7 @@ port.on('message', async (message: WorkerSetup | ToWorker) => {
     done = new BigInt64Array(message.done);
     return;
   }
-  if (message.work.tasks.some(needsCodecs)) await loadCodecs();
+  const coded = message.work.tasks.flatMap(codedOf);
+  if (coded.length > 0) await loadCodecsFor(coded);
   port.postMessage(runBatch(message));
 });
