@@ -37,7 +37,7 @@ export function usualHeader(bytes: Uint8Array, metadataKey: string): UsualHeader
   } catch {
     return undefined;
   }
-  if (!isRecord(header) || JSON.stringify(header) !== text) return undefined;
+  if (!isRecord(header)) return undefined;
   const entries: UsualEntry[] = [];
   let metadata: Map<string, string> | undefined;
   for (const [name, value] of Object.entries(header)) {
@@ -54,7 +54,8 @@ export function usualHeader(bytes: Uint8Array, metadataKey: string): UsualHeader
     if (!entry) return undefined;
     entries.push(entry);
   }
-  return { entries, metadata };
+  // Last, when nothing in it is nested: writing goes as deep as what it writes.
+  return JSON.stringify(header) === text ? { entries, metadata } : undefined;
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

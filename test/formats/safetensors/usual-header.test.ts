@@ -76,6 +76,12 @@ describe('a header read at once', () => {
     expect(usualHeader(utf8(''), '__metadata__')).toBe(undefined);
   });
 
+  it('leaves a header as deep as it is long to the strict reader', async () => {
+    const deep = `{"a":${'['.repeat(300_000)}${']'.repeat(300_000)}}`;
+    expect(usualHeader(utf8(deep), '__metadata__')).toBe(undefined);
+    await asStrict(deep);
+  });
+
   it('never differs from it, whatever one byte becomes', async () => {
     const text = `{"__metadata__":{"k":"v"},${A},"b":{"dtype":"I16","shape":[2,3],"data_offsets":[4,16]}}`;
     await fc.assert(
