@@ -7,7 +7,8 @@ export { cast16ByTable, castF32ByTable, widenTo16ByTable, widenTo32ByTable } fro
 export { planeDecode, planeEncode, planeModel, planeSample, sampleElements } from './plane-codes';
 export { residualDecode } from './residual-decode';
 export { residualEncode, residualModel } from './residual-encode';
-export { countDiffering, countNonZero, differingPositions, gapsDecode, gapsEncode, gapsModel, gatherAt, scatterAt } from './positions';
+export { countDiffering, countNonZero, differingPositions, gatherAt, scatterAt } from './positions';
+export { gapsDecode, gapsEncode, gapsModel } from './gaps';
 export { paletteElements, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
 export { levelsRun, nbitsRun, packBytes, turnF32 } from './runs';

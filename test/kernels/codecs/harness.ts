@@ -126,6 +126,9 @@ export function countDiffering(one: Uint8Array, other: Uint8Array, width: number
   return kernels.countDiffering(put(raw, one), put(base, other), one.length / width, width);
 }
 
+export const countNonZero = (bytes: Uint8Array, width: number): number =>
+  kernels.countNonZero(put(raw, bytes), bytes.length / width, width);
+
 export function gather(
   bytes: Uint8Array,
   positions: readonly number[],

@@ -5,6 +5,7 @@ import { mutations, prefixes } from '../../support/mutate.js';
 import { random } from '../samples.js';
 import {
   countDiffering,
+  countNonZero,
   differingPositions,
   expectBytes,
   expectEstimate,
@@ -41,6 +42,8 @@ describe.each(WIDTHS)('where elements of %d bytes differ', (width) => {
         const positions = reference.differingPositions(one, other, width);
         expect(differingPositions(one, other, width)).toEqual(positions);
         expect(countDiffering(one, other, width)).toBe(positions.length);
+        const change = one.map((byte, i) => byte ^ (other[i] ?? 0));
+        expect(countNonZero(change, width)).toBe(positions.length);
         const picked = gather(other, positions, width) ?? new Uint8Array();
         expectBytes(picked, reference.gather(other, positions, width));
         expectBytes(scatter(picked, positions, width, one), other);
