@@ -157,6 +157,12 @@ export const sizeFlag = (flags: string, description: string): Option =>
 /** `example`: a value of the right size, for who wrote none. */
 export const numberFlag = (flags: string, description: string, example?: string): Option =>
   option(flags, description, (text) => nonNegative(text, example));
+/** A number that is a share: `0.3` or `30%`. */
+export const shareFlag = (flags: string, description: string, example?: string): Option =>
+  option(flags, description, (text) => {
+    const [, hundredths] = /^\s*([\d.]+)\s*%\s*$/.exec(text) ?? [];
+    return hundredths === undefined ? nonNegative(text, example) : nonNegative(hundredths, example) / 100;
+  });
 export const integerFlag = (flags: string, description: string): Option =>
   option(flags, description, positiveInteger);
 export const listFlag = (flags: string, description: string): Option => option(flags, description, collect);

@@ -7,6 +7,7 @@ import {
   patternFlag,
   type SelectionOptions,
   selectionOptions,
+  shareFlag,
   sizeFlag,
   type WritingOptions,
   wordFlag,
@@ -52,7 +53,7 @@ export function prune(program: Command, cli: Cli): void {
       ).default('magnitude'),
     )
     .addOption(
-      numberFlag(
+      shareFlag(
         '--sparsity <share>',
         'magnitude: share that becomes zero (default 0.5); channels, layers: share that goes (default 0.3, 0.1)',
         '0.5',
@@ -68,7 +69,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(numberFlag('--threshold <x>', 'threshold: what is smaller than this goes', '1e-3'))
     .addOption(integerFlag('--rank <n>', 'low-rank: singular values that are kept, …'))
     .addOption(
-      numberFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)', '0.95'),
+      shareFlag('--energy <share>', '… or as many as have this share of the squares (default 0.95)', '0.95'),
     )
     .option('--pattern <n:m>', 'n:m: so many stay of so many neighbours along the summed axis (default 2:4)');
   command
@@ -99,7 +100,7 @@ export function prune(program: Command, cli: Cli): void {
     .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
-    .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much', '0.01'))
+    .addOption(shareFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much', '0.01'))
     .addOption(sizeFlag('--target-size <size>', 'choose how much of every weight goes so that the file fits'))
     .optionsGroup('Output and proof:')
     .option('--compress', 'mlck (its default), npz: store what is left, not the zeros')
