@@ -11,9 +11,9 @@ const SHOWN = 12;
 
 /** What the passes did, and what became of the operators. */
 export function passesSection({ optimize, speed }: OptimizeReport, style: Style): string {
-  const { level, passes, nodesBefore, nodesAfter, ops } = optimize;
+  const { level, named, passes, nodesBefore, nodesAfter, ops } = optimize;
   const pairs: [string, string][] = [
-    ['level', level],
+    named ? ['passes', named.join(', ')] : ['level', level],
     ['nodes', `${nodesBefore} → ${nodesAfter}`],
     ...(speed
       ? [['latency', `${speed.beforeMs.toFixed(2)} → ${speed.afterMs.toFixed(2)} ms`] as [string, string]]

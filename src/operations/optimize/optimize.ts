@@ -96,6 +96,7 @@ async function optimizePart(
       command: 'optimize',
       optimize: {
         level: options.level ?? 'extended',
+        ...(options.passes ? { named: options.passes } : {}),
         passes: [...made.rewrites].map(([name, count]) => ({ name, rewrites: count })),
         rounds: made.rounds,
         ...changes(graph, finished.model),

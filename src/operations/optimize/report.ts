@@ -13,6 +13,8 @@ export interface OptimizeReport extends WriteReport {
   readonly command: 'optimize';
   readonly optimize: {
     readonly level: Level | RuntimeLevel;
+    /** Passes that were asked for by name, in place of those of a level. */
+    readonly named?: readonly string[];
     /** Those that found something, in the order in which they first did. */
     readonly passes: readonly PassEntry[];
     readonly rounds: number;

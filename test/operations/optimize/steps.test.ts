@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { afterAll, describe, expect, it } from 'vitest';
+import { renderWrite } from '../../../src/cli/render/write.js';
+import { PLAIN_STYLE } from '../../../src/cli/style.js';
 import type { Model } from '../../../src/core/model.js';
 import { withModel } from '../../../src/operations/open.js';
 import { type OptimizeOptions, optimizeModel } from '../../../src/operations/optimize/optimize.js';
 import { testContext } from '../../support/context.js';
 import { fixture } from '../../support/fixtures.js';
+import { schemaErrors } from '../../support/schema.js';
 
 const CNN = fixture('onnx/cnn_bn_res.ts17.onnx');
 const T5 = fixture('onnx/t5_encoder.ts17.onnx');
@@ -122,6 +125,17 @@ describe('--extract', () => {
     });
     expect(shapes(inner.graph.inputs)).toEqual({ '/Relu_1_output_0': [1, 8, 8, 8] });
     expect(shapes(inner.graph.outputs)).toEqual({ y: [1, 10] });
+  });
+});
+
+describe('--passes', () => {
+  it('are told by name, in place of a level', async () => {
+    const { report } = await made(CNN, { ...WEIGHTS, passes: ['dead-code'] });
+    expect(schemaErrors('optimize', report)).toEqual([]);
+    expect(report.optimize.named).toEqual(['dead-code']);
+    const text = renderWrite(report, PLAIN_STYLE);
+    expect(text).toMatch(/passes +dead-code/);
+    expect(text).not.toMatch(/level +extended/);
   });
 });
 
