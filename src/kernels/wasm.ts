@@ -80,6 +80,8 @@ export interface KernelExports {
       work: number,
     ]
   ) => number;
+  /** Elements in which what `residualModel` saw last differs. */
+  readonly residualChanged: () => number;
   readonly residualEncode: (
     count: number,
     width: number,
@@ -273,17 +275,17 @@ const DIGITS = 6 << 20;
 const FIRST_AREA = 8 << 20;
 export const CODEC_AREA_BYTES = 4 << 20;
 const CODEC_AREA_STRIDE = CODEC_AREA_BYTES + (64 << 10) + 256;
-const CODEC_AREAS = 6;
+const CODEC_AREAS = 7;
 const CODEC_WORK_BYTES = 640 << 10;
-const MEMORY_PAGES = 560;
+const MEMORY_PAGES = 625;
 
 /** A block of the arena, by address and as bytes. */
 export interface Slot {
   readonly at: number;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** 35 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
+/** 39 MiB of memory private to a thread with the kernels that work in it. Pages are real only once they are touched. */
 export class Arena {
   readonly kernels: KernelExports;
   /** All of it. */

@@ -81,7 +81,7 @@ export async function codecSpeeds() {
     };
     put();
     const encoded = encodeChunk(bench, dtype, CHUNK, base !== undefined, codecs);
-    const stored = encoded.bytes;
+    const stored = encoded.bytes.slice();
     const encode = speed(CHUNK, put, () => encodeChunk(bench, dtype, CHUNK, base !== undefined, codecs));
     const load = () => {
       bench.stored.bytes.set(stored);

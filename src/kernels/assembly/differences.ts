@@ -1,43 +1,29 @@
 // Elements as ordered integers, their differences to those of a base, and the exponents of the base.
 import { magnitude } from './classes';
 
-// The ordered integer of a float: all bits turned over if it is negative, else the sign bit. Integers are as they are
-// (`shift` 0): only differences count. `shift`: bits right of the exponent in an element shifted left by one.
+// The ordered integer of a float, as a signed one: the bits below the sign turned over if it is negative. So it becomes a
+// float again, too. Integers are as they are (`shift` 0): only differences count. `shift`: bits right of the exponent in an
+// element shifted left by one.
 // @ts-ignore: decorator
 @inline
 function ordered4(x: v128, floats: bool): v128 {
-  if (!floats) return x;
-  return v128.xor(x, v128.or(i32x4.shr_s(x, 31), i32x4.splat(0x80000000)));
+  return floats ? v128.xor(x, i32x4.shr_u(i32x4.shr_s(x, 31), 1)) : x;
 }
 // @ts-ignore: decorator
 @inline
 function ordered2(x: v128, floats: bool): v128 {
-  if (!floats) return x;
-  return v128.xor(x, v128.or(i16x8.shr_s(x, 15), i16x8.splat(<i16>0x8000)));
+  return floats ? v128.xor(x, i16x8.shr_u(i16x8.shr_s(x, 15), 1)) : x;
 }
 // @ts-ignore: decorator
 @inline
 function ordered1(x: v128, floats: bool): v128 {
-  if (!floats) return x;
-  return v128.xor(x, v128.or(i8x16.shr_s(x, 7), i8x16.splat(<i8>0x80)));
+  return floats ? v128.xor(x, v128.and(i8x16.shr_s(x, 7), i8x16.splat(0x7f))) : x;
 }
-// @ts-ignore: decorator
-@inline
-function disordered4(o: v128, floats: bool): v128 {
-  if (!floats) return o;
-  return v128.xor(o, v128.or(v128.not(i32x4.shr_s(o, 31)), i32x4.splat(0x80000000)));
-}
-// @ts-ignore: decorator
-@inline
-function disordered2(o: v128, floats: bool): v128 {
-  if (!floats) return o;
-  return v128.xor(o, v128.or(v128.not(i16x8.shr_s(o, 15)), i16x8.splat(<i16>0x8000)));
-}
-// @ts-ignore: decorator
-@inline
-function disordered1(o: v128, floats: bool): v128 {
-  if (!floats) return o;
-  return v128.xor(o, v128.or(v128.not(i8x16.shr_s(o, 7)), i8x16.splat(<i8>0x80)));
+
+/** Elements that did not differ when `differences` was asked last. */
+let same: u32 = 0;
+export function sameElements(): i32 {
+  return <i32>same;
 }
 
 /**
@@ -66,6 +52,22 @@ function differ<T>(src: usize, base: usize, floats: bool, out: usize): v128 {
   return d;
 }
 
+/** How many of a vector are 0. */
+// @ts-ignore: decorator
+@inline
+function zeros<T>(d: v128): u32 {
+  const none = i8x16.splat(0);
+  return popcnt<u32>(
+    <u32>(
+      sizeof<T>() == 4
+        ? i32x4.bitmask(i32x4.eq(d, none))
+        : sizeof<T>() == 2
+          ? i16x8.bitmask(i16x8.eq(d, none))
+          : i8x16.bitmask(i8x16.eq(d, none))
+    ),
+  );
+}
+
 // @ts-ignore: decorator
 @inline
 function larger<T>(most: v128, d: v128): v128 {
@@ -80,14 +82,20 @@ function differencesOf<T>(src: usize, base: usize, n: usize, shift: i32, out: us
   const floats = shift != 0;
   let most = i32x4.splat(0);
   const wide = n & ~15;
+  let equal: u32 = 0;
   for (let i: usize = 0; i < n; i += 16) {
     const at = i * sizeof<T>();
     v128.store(exps + i, exponentsOf<T>(base + at, shift));
     for (let k: usize = 0; k < 16 * sizeof<T>(); k += 16) {
       const d = differ<T>(src + at + k, base + at + k, floats, out + at + k);
-      if (i < wide) most = larger<T>(most, d);
+      if (i < wide) {
+        most = larger<T>(most, d);
+        equal += zeros<T>(d);
+      }
     }
   }
+  for (let i = wide; i < n; i++) equal += <u32>(load<T>(out + i * sizeof<T>()) == 0);
+  same = equal;
   let largest: u32 = 0;
   if (sizeof<T>() > 1) for (let i = wide; i < n; i++) largest = max(largest, magnitude(<i32>load<T>(out + i * sizeof<T>())));
   if (sizeof<T>() == 2) most = i32x4.max_u(i32x4.shr_u(most, 16), v128.and(most, i32x4.splat(0xffff)));
@@ -99,17 +107,17 @@ function differencesOf<T>(src: usize, base: usize, n: usize, shift: i32, out: us
 // @ts-ignore: decorator
 @inline
 export function changed4(base: v128, difference: v128, floats: bool): v128 {
-  return disordered4(i32x4.add(ordered4(base, floats), difference), floats);
+  return ordered4(i32x4.add(ordered4(base, floats), difference), floats);
 }
 // @ts-ignore: decorator
 @inline
 export function changed2(base: v128, difference: v128, floats: bool): v128 {
-  return disordered2(i16x8.add(ordered2(base, floats), difference), floats);
+  return ordered2(i16x8.add(ordered2(base, floats), difference), floats);
 }
 // @ts-ignore: decorator
 @inline
 export function changed1(base: v128, difference: v128, floats: bool): v128 {
-  return disordered1(i8x16.add(ordered1(base, floats), difference), floats);
+  return ordered1(i8x16.add(ordered1(base, floats), difference), floats);
 }
 
 /** The exponents of 16 elements, a byte each. */

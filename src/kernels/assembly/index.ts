@@ -6,7 +6,7 @@ export { compareF32 } from './compare';
 export { cast16ByTable, castF32ByTable, widenTo16ByTable, widenTo32ByTable } from './tables';
 export { planeDecode, planeEncode, planeModel, planeSample, sampleElements } from './plane-codes';
 export { residualDecode } from './residual-decode';
-export { residualEncode, residualModel } from './residual-encode';
+export { residualChanged, residualEncode, residualModel } from './residual-encode';
 export { countDiffering, countNonZero, differingPositions, gatherAt, scatterAt } from './positions';
 export { gapsDecode, gapsEncode, gapsModel } from './gaps';
 export { paletteElements, paletteOf, xorBytes } from './palette';

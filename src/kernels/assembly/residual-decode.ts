@@ -1,21 +1,10 @@
 // Reads what residual-encode.ts writes. Reference: ../reference/residual.ts.
-import { rawBits } from './classes';
 import { rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
 import { exponentsOf } from './differences';
-import { loadTable, LONG_PARTS, onlySymbol, SHORT_PARTS, symbolsRead } from './huffman';
+import { loadTable, LONG_PARTS, SHORT_PARTS, symbolsRead } from './huffman';
 import { bitsFrom, bitsOf, change, entryAt, narrow, partTable } from './residual-read';
 import { decodeOneTable, MANY } from './residual-single';
 import { CLASSES, MAX_CONTEXTS, NARROW_CLASSES, READ_PARTS, READ_ROWS, READ_TABLES, READ_VALUES, SCRATCH, STARTS } from './residual-work';
-
-/** The most bits that one of `n` codes and what follows it have. */
-function mostBits(n: u32, codes: usize): u32 {
-  let most: u32 = 0;
-  for (let c: u32 = 0; c < n; c++) {
-    const length = load<u32>(codes + (<usize>c << 2)) >> 16;
-    if (length > 0) most = max(most, length + rawBits(c));
-  }
-  return most;
-}
 
 /** Elements of a stream at a time: what is read of them stays in the nearest cache. */
 const BLOCK: usize = 144;
@@ -85,29 +74,18 @@ function readTwo<T, S>(bits: u64, at: usize, to: usize): u64 {
   const w = bitsFrom(bits);
   const x = entryAt(w, <u32>load<u16>(at, stream<S>()));
   store<u16>(at, narrow(w, x), stream<S>() + TO_VALUE);
-  const v = w >> bitsOf(x);
+  const v = w >> <u64>x;
   const y = entryAt(v, <u32>load<u16>(at, stream<S>() + 2));
   store<u16>(at, narrow(v, y), stream<S>() + TO_VALUE + 2);
   return bits + bitsOf(x) + bitsOf(y);
 }
 
-/** The most bits of which three times as many come from one load. */
-const SHORT_BITS: u32 = 18;
+/** Bits that three from one load have at most. */
+const TOGETHER: u64 = 56;
 
-/** Three differences of narrow elements of SHORT_BITS at most. */
-// @ts-ignore: decorator
-@inline
-function readThree<S>(bits: u64, at: usize): u64 {
-  const w = bitsFrom(bits);
-  const x = entryAt(w, <u32>load<u16>(at, stream<S>()));
-  store<u16>(at, narrow(w, x), stream<S>() + TO_VALUE);
-  const v = w >> bitsOf(x);
-  const y = entryAt(v, <u32>load<u16>(at, stream<S>() + 2));
-  store<u16>(at, narrow(v, y), stream<S>() + TO_VALUE + 2);
-  const u = v >> bitsOf(y);
-  const z = entryAt(u, <u32>load<u16>(at, stream<S>() + 4));
-  store<u16>(at, narrow(u, z), stream<S>() + TO_VALUE + 4);
-  return bits + bitsOf(x) + bitsOf(y) + bitsOf(z);
+/** The same of any length, the third from a load of its own: it was not whole in that of the first. */
+function readAgain<S>(bits: u64, at: usize): u64 {
+  return readOne<u16, S>(readTwo<u16, S>(bits, at, 0), at + 4, 0);
 }
 
 /** The class of 2^15. */
@@ -130,7 +108,7 @@ function finish<T>(count: usize, read: usize, base: usize, floats: bool, out: us
   memory.copy(out + wide * sizeof<T>(), aside, (count - wide) * sizeof<T>());
 }
 
-function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize, n: i32, base: usize, shift: i32, out: usize, short: bool, work: usize): bool {
+function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize, n: i32, base: usize, shift: i32, out: usize, work: usize): bool {
   const quarter = <usize>((n + 3) >> 2);
   const all = <usize>n;
   const q1 = min(all, quarter);
@@ -158,16 +136,64 @@ function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize
     rows<T>(base + i2, n2, shift, READ_ROWS + 2 * ROWS, work);
     rows<T>(base + i3, n3, shift, READ_ROWS + 3 * ROWS, work);
     // The last quarter is the shortest.
-    const done = n3 - (n3 % (short ? 3 : 2));
+    const done = n3 - (n3 % (wide ? 2 : 3));
     let at = READ_ROWS;
     let to = READ_VALUES;
     const together = at + (done << 1);
-    if (!wide && short)
+    if (!wide)
+      // Three are seldom longer than what a load gives. A code that is not whole in it never reads as a shorter one.
       for (; at < together; at += 6) {
-        b0 = readThree<First>(b0, at);
-        b1 = readThree<Second>(b1, at);
-        b2 = readThree<Third>(b2, at);
-        b3 = readThree<Fourth>(b3, at);
+        const w0 = bitsFrom(b0);
+        const w1 = bitsFrom(b1);
+        const w2 = bitsFrom(b2);
+        const w3 = bitsFrom(b3);
+        const x0 = entryAt(w0, <u32>load<u16>(at, stream<First>()));
+        const x1 = entryAt(w1, <u32>load<u16>(at, stream<Second>()));
+        const x2 = entryAt(w2, <u32>load<u16>(at, stream<Third>()));
+        const x3 = entryAt(w3, <u32>load<u16>(at, stream<Fourth>()));
+        store<u16>(at, narrow(w0, x0), stream<First>() + TO_VALUE);
+        store<u16>(at, narrow(w1, x1), stream<Second>() + TO_VALUE);
+        store<u16>(at, narrow(w2, x2), stream<Third>() + TO_VALUE);
+        store<u16>(at, narrow(w3, x3), stream<Fourth>() + TO_VALUE);
+        const v0 = w0 >> <u64>x0;
+        const v1 = w1 >> <u64>x1;
+        const v2 = w2 >> <u64>x2;
+        const v3 = w3 >> <u64>x3;
+        const y0 = entryAt(v0, <u32>load<u16>(at, stream<First>() + 2));
+        const y1 = entryAt(v1, <u32>load<u16>(at, stream<Second>() + 2));
+        const y2 = entryAt(v2, <u32>load<u16>(at, stream<Third>() + 2));
+        const y3 = entryAt(v3, <u32>load<u16>(at, stream<Fourth>() + 2));
+        store<u16>(at, narrow(v0, y0), stream<First>() + TO_VALUE + 2);
+        store<u16>(at, narrow(v1, y1), stream<Second>() + TO_VALUE + 2);
+        store<u16>(at, narrow(v2, y2), stream<Third>() + TO_VALUE + 2);
+        store<u16>(at, narrow(v3, y3), stream<Fourth>() + TO_VALUE + 2);
+        const u0 = v0 >> <u64>y0;
+        const u1 = v1 >> <u64>y1;
+        const u2 = v2 >> <u64>y2;
+        const u3 = v3 >> <u64>y3;
+        const z0 = entryAt(u0, <u32>load<u16>(at, stream<First>() + 4));
+        const z1 = entryAt(u1, <u32>load<u16>(at, stream<Second>() + 4));
+        const z2 = entryAt(u2, <u32>load<u16>(at, stream<Third>() + 4));
+        const z3 = entryAt(u3, <u32>load<u16>(at, stream<Fourth>() + 4));
+        store<u16>(at, narrow(u0, z0), stream<First>() + TO_VALUE + 4);
+        store<u16>(at, narrow(u1, z1), stream<Second>() + TO_VALUE + 4);
+        store<u16>(at, narrow(u2, z2), stream<Third>() + TO_VALUE + 4);
+        store<u16>(at, narrow(u3, z3), stream<Fourth>() + TO_VALUE + 4);
+        const c0 = bitsOf(x0) + bitsOf(y0) + bitsOf(z0);
+        const c1 = bitsOf(x1) + bitsOf(y1) + bitsOf(z1);
+        const c2 = bitsOf(x2) + bitsOf(y2) + bitsOf(z2);
+        const c3 = bitsOf(x3) + bitsOf(y3) + bitsOf(z3);
+        if (((c0 + 7) | (c1 + 7) | (c2 + 7) | (c3 + 7)) & 64) {
+          b0 = readAgain<First>(b0, at);
+          b1 = readAgain<Second>(b1, at);
+          b2 = readAgain<Third>(b2, at);
+          b3 = readAgain<Fourth>(b3, at);
+        } else {
+          b0 += c0;
+          b1 += c1;
+          b2 += c2;
+          b3 += c3;
+        }
       }
     else
       for (; at < together; at += 4, to += 8) {
@@ -210,15 +236,12 @@ export function residualDecode(src: usize, end: usize, base: usize, n: i32, widt
   const classes = width < 4 ? NARROW_CLASSES : CLASSES;
   partTable(<u32>classes, width == 4);
   let at = src + <usize>groups;
-  let most: u32 = 0;
   hasFar = false;
   for (let g: usize = 0; g < <usize>groups; g++) {
     const table = READ_TABLES + (g << 12);
     const bytes = loadTable(at, end, classes, table, work + SCRATCH, width < 4 ? SHORT_PARTS : LONG_PARTS);
     if (bytes == 0) return false;
-    const symbols = symbolsRead();
-    if (symbols > FAR_CLASS) hasFar = true;
-    most = max(most, onlySymbol() < 0 ? mostBits(symbols, work + SCRATCH) : <u32>32);
+    if (symbolsRead() > FAR_CLASS) hasFar = true;
     at += bytes;
   }
   if (at + 12 > end) return false;
@@ -228,10 +251,9 @@ export function residualDecode(src: usize, end: usize, base: usize, n: i32, widt
   const p3 = p2 + <usize>load<u32>(at, 8);
   if (p1 < p0 || p2 < p1 || p3 < p2 || p3 > end) return false;
   if (width == 2 && groups == 1 && n >= MANY) return decodeOneTable(p0, p1, p2, p3, end, n, base, shift, out, hasFar);
-  const short = width < 4 && most <= SHORT_BITS;
   return width == 4
-    ? decodeStreams<u32>(p0, p1, p2, p3, end, n, base, shift, out, short, work)
+    ? decodeStreams<u32>(p0, p1, p2, p3, end, n, base, shift, out, work)
     : width == 2
-      ? decodeStreams<u16>(p0, p1, p2, p3, end, n, base, shift, out, short, work)
-      : decodeStreams<u8>(p0, p1, p2, p3, end, n, base, shift, out, short, work);
+      ? decodeStreams<u16>(p0, p1, p2, p3, end, n, base, shift, out, work)
+      : decodeStreams<u8>(p0, p1, p2, p3, end, n, base, shift, out, work);
 }

@@ -8,7 +8,7 @@
 // (huffman.ts, storeLengths); u32 × 3: bytes of the first three of four streams, a quarter of the elements each.
 import { classOf, fourClasses, fourDifferences, lowBits, rawBits } from './classes';
 import { groupExponents, isSampled, joint, rowsEnd, rowsLast, rowsOf, rowsOrigin, rowTable } from './contexts';
-import { differences } from './differences';
+import { differences, sameElements } from './differences';
 import { huffmanCodes, huffmanLengths, storedLengthBytes, storeLengths } from './huffman';
 import { CLASSES, CODES, JOINT, LENGTHS, SCRATCH, STARTS, SUMS, WRITE_ENTRIES, WRITE_TABLES, WRITE_VALUES } from './residual-work';
 
@@ -19,6 +19,7 @@ import { CLASSES, CODES, JOINT, LENGTHS, SCRATCH, STARTS, SUMS, WRITE_ENTRIES, W
  */
 export function residualModel(src: usize, base: usize, n: i32, width: i32, shift: i32, diffs: usize, exps: usize, work: usize): i32 {
   memory.fill(work + JOINT, 0, 262144);
+  elements = n;
   const largest = differences(src, base, n, width, shift, diffs, exps);
   if (width == 4) joint<i32>(n, diffs, exps, work);
   else if (width == 2) joint<i16>(n, diffs, exps, work);
@@ -47,6 +48,13 @@ export function residualModel(src: usize, base: usize, n: i32, width: i32, shift
     }
   }
   return bytes + <i32>(bits >> 3);
+}
+
+/** Of how many elements `residualModel` made codes last, … */
+let elements: i32 = 0;
+/** … and in how many of them there was a difference. */
+export function residualChanged(): i32 {
+  return elements - sameElements();
 }
 
 /**

@@ -44,8 +44,8 @@ export class Bench {
   readonly raw: Slot;
   /** Canonical bytes of the same place in the base. */
   readonly base: Slot;
-  /** What is stored. */
-  readonly stored: Slot;
+  /** What is stored, before it is decoded and while it is encoded. */
+  stored: Slot;
   /** Scratch that codecs fill and use at once. */
   readonly a: Slot;
   readonly b: Slot;
@@ -53,6 +53,7 @@ export class Bench {
   /** Tables of byte planes, and of differences. */
   readonly planeWork: number;
   readonly work: number;
+  #aside: Slot;
 
   constructor(here: Arena, areas: readonly [raw: number, base: number]) {
     this.kernels = here.kernels;
@@ -62,7 +63,16 @@ export class Bench {
     this.a = here.codecArea(3);
     this.b = here.codecArea(4);
     this.c = here.codecArea(5);
+    this.#aside = here.codecArea(6);
     [this.planeWork, this.work] = here.codec.work;
+  }
+
+  /** The first `length` stored bytes, which stay as they are until this is called twice more: others are stored elsewhere now. */
+  setAside(length: number): Uint8Array<ArrayBuffer> {
+    const { stored } = this;
+    this.stored = this.#aside;
+    this.#aside = stored;
+    return stored.bytes.subarray(0, length);
   }
 }
 

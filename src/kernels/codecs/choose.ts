@@ -6,7 +6,7 @@ import { RAW } from './numbers.js';
 
 export interface Encoded {
   readonly codec: number;
-  /** Good until the next chunk is encoded on this thread: whoever needs them longer copies them. */
+  /** Good until the bench is used again: whoever needs them longer copies them. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Elements that differ from the base; all, where there is none. */
   readonly changed: number;
@@ -29,42 +29,47 @@ export function encodeChunk(
   const shape = shapeOf(dtype, length);
   const { kernels, raw, base } = bench;
   const { count, width } = shape;
-  const changed = hasBase ? kernels.countDiffering(raw.at, base.at, count, width) : count;
-  let best: Encoded | undefined;
+  let changed = hasBase ? undefined : count;
+  let best: Omit<Encoded, 'changed'> | undefined;
   const limit = (): number => best?.bytes.byteLength ?? length;
   for (const id of candidates(shape, hasBase, choice, codecs)) {
     const codec = codecs.get(id);
-    if (!codec || isHopeless(codec, bench, shape, changed, limit())) continue;
+    if (!codec || isHopeless(codec, bench, shape, limit())) continue;
     const stored = codec.encode(bench, shape, limit());
+    changed ??= codec.changed?.(bench, shape);
     if (stored !== undefined && stored < limit())
-      best = { codec: codec.id, bytes: hold(bench.stored.bytes.subarray(0, stored)), changed };
+      best = { codec: codec.id, bytes: bench.setAside(stored) };
   }
-  return best ?? { codec: RAW, bytes: hold(bench.raw.bytes.subarray(0, length)), changed };
-}
-
-let held = new Uint8Array();
-
-/** A copy in memory that is kept: fresh memory for every chunk took a quarter of the time of coding it. */
-function hold(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (held.length < bytes.length) held = new Uint8Array(bytes.length);
-  held.set(bytes);
-  return held.subarray(0, bytes.length);
+  best ??= { codec: RAW, bytes: bench.raw.bytes.subarray(0, length) };
+  return { ...best, changed: changed ?? kernels.countDiffering(raw.at, base.at, count, width) };
 }
 
 /** What the share of elements that differ (from the base, from zero) says cannot win. */
-function isHopeless(
-  { id }: Codec,
-  bench: Bench,
-  { count, width }: ChunkShape,
-  changed: number,
-  limit: number,
-): boolean {
+function isHopeless({ id }: Codec, bench: Bench, shape: ChunkShape, limit: number): boolean {
+  const { kernels, raw, base } = bench;
+  const { count, width } = shape;
   // Half a bit an element, found with the base: what does without it does not come near.
   if (id < 16 && limit < count / 16) return true;
-  if (id === 17) return changed > 0.6 * count;
   if (id === 16) return limit < count / 8; // it takes a bit an element at least
-  if (id !== 4) return false;
-  return bench.kernels.countNonZero(bench.raw.at, count, width) > 0.9 * count;
+  if (id === 17)
+    return shareOf(shape, (from, n) => kernels.countDiffering(raw.at + from, base.at + from, n, width)) > 0.62;
+  return id === 4 && shareOf(shape, (from, n) => kernels.countNonZero(raw.at + from, n, width)) > 0.9;
+}
+
+/** Of elements, how many are looked at of how many. */
+const LOOK = 1024;
+const LOOK_EVERY = 16 * LOOK;
+
+/** The share of elements that `count` finds (from a byte on, so many), in a sample of large chunks. */
+function shareOf({ count, width }: ChunkShape, found: (from: number, elements: number) => number): number {
+  let seen = 0;
+  let sum = 0;
+  for (let at = 0; at < count; at += count > 4 * LOOK_EVERY ? LOOK_EVERY : LOOK) {
+    const elements = Math.min(LOOK, count - at);
+    sum += found(at * width, elements);
+    seen += elements;
+  }
+  return sum / Math.max(1, seen);
 }
 
 function* candidates(

@@ -14,6 +14,8 @@ export interface Codec {
    * undefined if not. Same bytes in, same bytes out, anywhere.
    */
   encode(bench: Bench, chunk: ChunkShape, limit: number): number | undefined;
+  /** The elements that differ from the base, if `encode` has come to know them. */
+  changed?(bench: Bench, chunk: ChunkShape): number | undefined;
   /**
    * `length` stored bytes in `bench.stored` become the chunk in `bench.raw`; false if they are none of this codec.
    * The bytes are not trusted: whatever they are, nothing outside the bench is touched.

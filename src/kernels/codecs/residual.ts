@@ -15,6 +15,8 @@ export const residual: Codec = {
     if (needed >= limit) return undefined;
     return kernels.residualEncode(count, width, a.at, b.at, stored.at, c.at, work);
   },
+  changed: ({ kernels }, { count, width }) =>
+    width === 8 || count === 0 ? undefined : kernels.residualChanged(),
   decode(bench, { count, width, shift }, length) {
     const { kernels, raw, base, stored, work } = bench;
     if (width === 8 || count === 0) return false;

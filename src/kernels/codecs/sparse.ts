@@ -8,6 +8,8 @@ const MOST_POSITIONS = 1 << 20;
 /** u32 number of positions, u32 bytes of their gaps. */
 const HEAD = 8;
 
+let lastFound: number | undefined;
+
 /**
  * Positions at which the chunk differs from `other` (an address), coded as gaps to `bench.stored` after the head.
  * Undefined where there are too many; none are 0 bytes. Positions stay in area `b`.
@@ -22,6 +24,7 @@ function storePositions(
   const { kernels, raw, stored, b, work } = bench;
   const allowed = Math.min(MOST_POSITIONS, most);
   const found = kernels.differingPositions(raw.at, other, count, width, b.at, allowed, work);
+  lastFound = found > allowed ? undefined : found;
   if (found > allowed) return undefined;
   const needed = found === 0 ? 0 : kernels.gapsModel(b.at, found, work);
   if (needed + HEAD >= limit) return undefined;
@@ -89,6 +92,7 @@ export const sparseResidual: Codec = {
   name: 'sparse-residual',
   needsBase: true,
   inPlace: true,
+  changed: (_, { width }) => (width === 8 ? undefined : lastFound),
   encode(bench, chunk, limit) {
     const { kernels, raw, base, stored, a, b, c, work } = bench;
     const { width, shift } = chunk;
