@@ -31,6 +31,9 @@ type PatternAlong = (
 /** In place: block, elements, magnitude. */
 type ZeroBelow = (src: number, count: number, magnitude: bigint) => void;
 
+/** The two highest planes and their symbols: planes, elements, the floor of the symbols, where six bits of each lie. */
+type FinePlanes = (high: number, low: number, count: number, floor: number, packed: number) => void;
+
 /** The exports of `assembly/index.ts`. Addresses are byte offsets into the arena's memory. */
 export interface KernelExports {
   readonly castF32ToBf16: Cast;
@@ -66,6 +69,9 @@ export interface KernelExports {
   readonly planeModel: (src: number, count: number, work: number) => number;
   readonly sampleElements: (src: number, count: number, width: number, out: number) => number;
   readonly planeSample: (src: number, count: number, work: number) => number;
+  readonly fineFloor: (high: number, low: number, count: number) => number;
+  readonly fineSplit: FinePlanes;
+  readonly fineJoin: FinePlanes;
   readonly planeEncode: (src: number, count: number, out: number, work: number) => number;
   readonly planeDecode: (src: number, end: number, count: number, out: number, work: number) => number;
   readonly residualModel: (

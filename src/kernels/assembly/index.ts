@@ -1,5 +1,6 @@
 export { castBf16ToF32, castF16ToF32, castF32ToBf16, castF32ToF16 } from './casts';
 export { byteHistogram, byteswap16, byteswap32, byteswap64, leadingHistogram, markCodes } from './bytes';
+export { fineFloor, fineJoin, fineSplit } from './fine-planes';
 export { joinPlanes2, joinPlanes4, joinPlanes8, splitPlanes2, splitPlanes4, splitPlanes8 } from './planes';
 export { statisticsBf16, statisticsF16, statisticsF32 } from './statistics';
 export { compareF32 } from './compare';

@@ -37,8 +37,7 @@ export function encodeChunk(
     if (!codec || isHopeless(codec, bench, shape, limit())) continue;
     const stored = codec.encode(bench, shape, limit());
     changed ??= codec.changed?.(bench, shape);
-    if (stored !== undefined && stored < limit())
-      best = { codec: codec.id, bytes: bench.setAside(stored) };
+    if (stored !== undefined && stored < limit()) best = { codec: codec.id, bytes: bench.setAside(stored) };
   }
   best ??= { codec: RAW, bytes: bench.raw.bytes.subarray(0, length) };
   return { ...best, changed: changed ?? kernels.countDiffering(raw.at, base.at, count, width) };
@@ -52,7 +51,9 @@ function isHopeless({ id }: Codec, bench: Bench, shape: ChunkShape, limit: numbe
   if (id < 16 && limit < count / 16) return true;
   if (id === 16) return limit < count / 8; // it takes a bit an element at least
   if (id === 17)
-    return shareOf(shape, (from, n) => kernels.countDiffering(raw.at + from, base.at + from, n, width)) > 0.62;
+    return (
+      shareOf(shape, (from, n) => kernels.countDiffering(raw.at + from, base.at + from, n, width)) > 0.62
+    );
   return id === 4 && shareOf(shape, (from, n) => kernels.countNonZero(raw.at + from, n, width)) > 0.9;
 }
 

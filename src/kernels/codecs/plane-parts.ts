@@ -1,9 +1,14 @@
 import type { Bench, ElementWidth } from './bench.js';
+import { packFine, unpackFine } from './fine-planes.js';
 
 /** Methods of a stored plane. */
 const RAW = 0;
 const HUFFMAN = 2;
 const CONSTANT = 3;
+/** Of the highest: symbols of ten bits, and six bits of each raw; … */
+const FINE = 4;
+/** … which the next one has nothing left of. */
+const ABOVE = 5;
 /** Method (u8) and stored length (u32) of a plane. */
 const ENTRY = 5;
 
@@ -12,6 +17,8 @@ const JOIN = { 2: 'joinPlanes2', 4: 'joinPlanes4', 8: 'joinPlanes8' } as const;
 
 /** A sampled plane with more bits a byte (in 1/256) than this is stored raw without a closer look. */
 const NOISE = Math.round(7.93 * 256);
+/** Bytes below which a sample does not say that something is saved: tables of more symbols are longer. */
+const LEAST_SAVED = 128;
 /** Smaller planes are not sampled. */
 const SAMPLED = 4096;
 
@@ -31,14 +38,28 @@ export function packPlanes(
   const { kernels, a, planeWork: work } = bench;
   const memory = new DataView(a.bytes.buffer);
   const bytes = new Uint8Array(a.bytes.buffer);
-  const bits = sampleBits(bench, src, count, width);
-  let at = out + width * ENTRY;
+  const { bits, fine } = sampleBits(bench, src, count, width);
+  const above = width * ENTRY;
   // By the sample there is no chance: no plane is coded in vain.
   const guess = bits.reduce((sum, b) => sum + (Math.min(b, 2048) * count) / 2048, 0);
-  if (at - out >= limit || guess * 0.97 > limit) return undefined;
+  if (above >= limit || Math.min(guess, guess - fine) * 0.97 > limit) return undefined;
   if (width > 1) kernels[SPLIT[width as 2 | 4 | 8]](src, a.at, count);
   const planes = width > 1 ? a.at : src;
-  for (let entry = 0; entry < width; entry++) {
+  let at = out + above;
+  const enter = (entry: number, method: number, length: number): void => {
+    memory.setUint8(out + entry * ENTRY, method);
+    memory.setUint32(out + entry * ENTRY + 1, length, true);
+    at += length;
+  };
+  let entry = 0;
+  if (fine > 0) {
+    const length = packFine(bench, planes + (width - 1) * count, count, at, limit - above);
+    if (length !== undefined) {
+      enter(entry++, FINE, length);
+      enter(entry++, ABOVE, 0);
+    }
+  }
+  for (; entry < width; entry++) {
     const plane = planes + (width - 1 - entry) * count;
     const noise = (bits[width - 1 - entry] ?? 0) > NOISE;
     const needed = noise ? count : kernels.planeModel(plane, count, work);
@@ -49,28 +70,44 @@ export function packPlanes(
     if (method === RAW) bytes.copyWithin(at, plane, plane + count);
     else if (method === CONSTANT) bytes[at] = bytes[plane] ?? 0;
     else length = kernels.planeEncode(plane, count, at, work);
-    memory.setUint8(out + entry * ENTRY, method);
-    memory.setUint32(out + entry * ENTRY + 1, length, true);
-    at += length;
+    enter(entry, method, length);
   }
   return at - out < limit ? at - out : undefined;
 }
 
-/** What a sample of each plane takes (in 1/256 of a bit a byte), the lowest first; 0 for small ones. Uses area `a`. */
+interface Sample {
+  /** What the sample of each plane takes (in 1/256 of a bit a byte), the lowest first; 0 for small ones. */
+  readonly bits: readonly number[];
+  /** Bytes that the two highest planes are likely to save as symbols and six bits. */
+  readonly fine: number;
+}
+
+/** Uses area `a`. */
 function sampleBits(
   { kernels, a, planeWork: work }: Bench,
   src: number,
   count: number,
   width: ElementWidth,
-): number[] {
-  if (count <= SAMPLED) return new Array<number>(width).fill(0);
+): Sample {
+  if (count <= SAMPLED) return { bits: new Array<number>(width).fill(0), fine: 0 };
   const sampled = kernels.sampleElements(src, count, width, a.at);
   let planes = a.at;
   if (width > 1) {
     planes += Math.ceil((sampled * width) / 64) * 64;
     kernels[SPLIT[width as 2 | 4 | 8]](a.at, planes, sampled);
   }
-  return Array.from({ length: width }, (_, p) => kernels.planeSample(planes + p * sampled, sampled, work));
+  const bits = Array.from({ length: width }, (_, p) =>
+    kernels.planeSample(planes + p * sampled, sampled, work),
+  );
+  if (width === 1) return { bits, fine: 0 };
+  const high = planes + (width - 1) * sampled;
+  const floor = kernels.fineFloor(high, high - sampled, sampled);
+  if (floor < 0) return { bits, fine: 0 };
+  kernels.fineSplit(high, high - sampled, sampled, floor, planes + width * sampled);
+  const symbols = kernels.planeSample(high, sampled, work) + 6 * 256;
+  const both = bits.slice(-2).reduce((sum, b) => sum + Math.min(b, 2048), 0);
+  const saved = ((both - symbols) * count) / 2048;
+  return { bits, fine: symbols === 6 * 256 || saved < LEAST_SAVED ? 0 : saved };
 }
 
 /** The inverse: elements to `out` from the bytes `src` … `end`. False if they are none. Uses area `a`. */
@@ -99,12 +136,18 @@ export function unpackPlanes(
     const method = memory.getUint8(src + entry * ENTRY);
     const length = memory.getUint32(src + entry * ENTRY + 1, true);
     if (length > end - at) return false;
+    if (method === FINE && (entry > 0 || width === 1)) return false;
+    if ((method === ABOVE) !== (entry === 1 && entries[0]?.method === FINE)) return false;
     entries.push({ plane: planes + (width - 1 - entry) * count, method, from: at, to: at + length });
     at += length;
   }
   if (at !== end) return false;
   for (const { plane, method, from, to } of entries.reverse()) {
-    if (method === HUFFMAN) {
+    if (method === FINE) {
+      if (!unpackFine(bench, from, to - from, count, plane)) return false;
+    } else if (method === ABOVE) {
+      if (to !== from) return false;
+    } else if (method === HUFFMAN) {
       if (!kernels.planeDecode(from, to, count, plane, work)) return false;
     } else if (method === CONSTANT) {
       if (to - from !== 1) return false;

@@ -219,3 +219,41 @@ export function expectEstimate({ needed, bytes }: Coded, what = ''): void {
   expect(needed, what).toBeGreaterThanOrEqual(size);
   expect(needed, what).toBeLessThanOrEqual(size + 8);
 }
+
+/** The two highest planes as symbols and six bits; undefined where there are too many symbols. */
+export function fineSplit(
+  high: Uint8Array,
+  low: Uint8Array,
+):
+  | { readonly floor: number; readonly symbols: Uint8Array | undefined; readonly packed: Uint8Array }
+  | undefined {
+  const n = high.length;
+  const below = put(b, low);
+  const floor = kernels.fineFloor(put(a, high), below, n);
+  if (floor < 0) return undefined;
+  const symbols = guarded(a, n, 0, (at) => {
+    a.bytes.set(high, at - a.at);
+    kernels.fineSplit(at, below, n, floor, c.at);
+    return true;
+  });
+  return { floor, symbols, packed: c.bytes.slice(0, Math.ceil((n * 6) / 8)) };
+}
+
+export function fineJoin(
+  symbols: Uint8Array,
+  floor: number,
+  packed: Uint8Array,
+): { readonly high: Uint8Array; readonly low: Uint8Array | undefined } {
+  const n = symbols.length;
+  const bits = put(c, packed);
+  let high: Uint8Array | undefined;
+  const low = guarded(b, n, 0, (at) => {
+    high = guarded(a, n, 0, (above) => {
+      a.bytes.set(symbols, above - a.at);
+      kernels.fineJoin(above, at, n, floor, bits);
+      return true;
+    });
+    return true;
+  });
+  return { high: high ?? new Uint8Array(), low };
+}
