@@ -1,13 +1,18 @@
+import { viewAs } from './views.js';
+
 /** More different values than this are not counted. */
 export const DISTINCT_LIMIT = 65536;
 /**
  * A look at the first elements of a large tensor. Drawn from DISTINCT_LIMIT values in any usual order, 8192 elements
  * would repeat some 500 times; with fewer than a third of that there are more values, and counting is given up.
  */
-export const LOOK_ELEMENTS = 8192;
+const LOOK_ELEMENTS = 8192;
 const LOOK_DISTINCT = 8000;
 /** Tensors of at most this many elements are always counted. */
-export const COUNTED_ELEMENTS = 1 << 18;
+const COUNTED_ELEMENTS = 1 << 18;
+
+/** Elements as 32-bit words: how many each has. */
+export type Words = 1 | 2;
 
 /** At most half full; small enough to stay in the cache. */
 const SLOTS = 1 << 17;
@@ -101,4 +106,47 @@ export class DistinctSet {
     if (this.#zeros === 0) this.#size++;
     this.#zeros++;
   }
+}
+
+/** Counts the different elements of one tensor, whose blocks come in order; gives up early on those with too many. */
+export class DistinctCount {
+  readonly #set: DistinctSet;
+  readonly #words: Words;
+  #looked: boolean;
+  #given: boolean = false;
+
+  /** `set`: an empty one. `count`: elements of the tensor. */
+  constructor(set: DistinctSet, words: Words, count: number) {
+    this.#set = set;
+    this.#words = words;
+    this.#looked = count <= COUNTED_ELEMENTS;
+  }
+
+  /** Whether more would be of use. */
+  get isOpen(): boolean {
+    return !this.#given;
+  }
+
+  add(bytes: Uint8Array, count: number): void {
+    if (this.#given) return;
+    const words = this.#words;
+    if (!this.#looked) {
+      this.#set.add(viewAs(Uint32Array, bytes, LOOK_ELEMENTS * words), words);
+      this.#looked = true;
+      this.#given = !this.#set.isPromising;
+      if (this.#given) return;
+    }
+    this.#given = !this.#set.add(viewAs(Uint32Array, bytes, count * words), words);
+  }
+
+  /** Undefined: more than DISTINCT_LIMIT. */
+  get result(): number | undefined {
+    return this.#given ? undefined : this.#set.size;
+  }
+}
+
+/** A look at the first elements of a large tensor: whether it is worth counting them. */
+export function isWorthCounting(set: DistinctSet, bytes: Uint8Array, words: Words): boolean {
+  set.add(viewAs(Uint32Array, bytes, LOOK_ELEMENTS * words), words);
+  return set.isPromising;
 }

@@ -1,4 +1,5 @@
 import * as path from 'node:path';
+import { dtypeFacts } from '../core/dtype.js';
 import { MlserError } from '../errors.js';
 import { PieceCrcs } from '../io/crc32.js';
 import { pwriteExactly } from '../io/disk.js';
@@ -6,7 +7,7 @@ import { sha256Hasher } from '../io/hashing.js';
 import { arenaCrc32 } from './arena-crc.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
-import { COUNTED_ELEMENTS, LOOK_ELEMENTS } from './distinct.js';
+import { DistinctCount, isWorthCounting } from './distinct.js';
 import type { Batch } from './merge-tasks.js';
 import { digits } from './prune/digits-task.js';
 import { magnitudes } from './prune/magnitudes-task.js';
@@ -29,7 +30,6 @@ import {
   type TaskResult,
 } from './tasks.js';
 import { ValueHistogramFold } from './value-histogram.js';
-import { viewAs } from './views.js';
 import type { Workplace } from './workplace.js';
 
 /** Yields the canonical bytes done with every block; whoever drives it may stop between two blocks. */
@@ -120,12 +120,24 @@ function* hash(task: HashTask, place: Workplace): Running {
 function* statistics(task: StatisticsTask, place: Workplace): Running {
   const reader = new BlockReader(task.program, place, [0, 1]);
   const fold = new StatisticsFold(task.dtype, task.detail);
+  const words = dtypeFacts(task.dtype).bits === 64 ? 2 : 1;
+  const counting = task.distinct === 'count' ? new DistinctCount(place.distinct, words, task.end) : undefined;
+  let promising: boolean | undefined;
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);
-    fold.add(place.arena, reader.read(start, end), end - start);
+    const block = reader.read(start, end);
+    counting?.add(block.bytes, end - start);
+    if (task.distinct === 'look') promising ??= isWorthCounting(place.distinct, block.bytes, words);
+    fold.add(place.arena, block, end - start);
     yield reader.pipeline.outBytes(start, end);
   }
-  return { ...rawCrcOf(reader, task), statistics: fold.finish() };
+  const distinct = counting?.result;
+  return {
+    ...rawCrcOf(reader, task),
+    statistics: fold.finish(),
+    ...(distinct === undefined ? {} : { distinct }),
+    ...(promising === undefined ? {} : { promising }),
+  };
 }
 
 function* histogram(task: HistogramTask, place: Workplace): Running {
@@ -141,20 +153,14 @@ function* histogram(task: HistogramTask, place: Workplace): Running {
 
 function* distinct(task: DistinctTask, place: Workplace): Running {
   const reader = new BlockReader(task.program, place, [0, 1]);
-  const set = place.distinct;
-  const words = task.bits === 64 ? 2 : 1;
-  if (task.end - task.start > COUNTED_ELEMENTS) {
-    const look = reader.read(task.start, task.start + LOOK_ELEMENTS);
-    set.add(viewAs(Uint32Array, look.bytes, LOOK_ELEMENTS * words), words);
-    if (!set.isPromising) return {};
-  }
-  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+  const counting = new DistinctCount(place.distinct, task.bits === 64 ? 2 : 1, task.end);
+  for (let start = task.start; start < task.end && counting.isOpen; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);
-    const block = reader.read(start, end);
-    if (!set.add(viewAs(Uint32Array, block.bytes, (end - start) * words), words)) return {};
+    counting.add(reader.read(start, end).bytes, end - start);
     yield 0;
   }
-  return set.size === undefined ? {} : { distinct: set.size };
+  const { result } = counting;
+  return result === undefined ? {} : { distinct: result };
 }
 
 function* compare(task: CompareTask, place: Workplace): Running {

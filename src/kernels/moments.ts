@@ -19,44 +19,59 @@ export interface Moments {
 }
 
 export const NO_MOMENTS: Moments = {
-  ...{ finite: 0, sum: 0, sumRest: 0, mean: 0, squares: 0, min: Infinity, max: -Infinity },
-  ...{ zeros: 0, nan: 0, inf: 0 },
+  finite: 0,
+  sum: 0,
+  sumRest: 0,
+  mean: 0,
+  squares: 0,
+  min: Infinity,
+  max: -Infinity,
+  zeros: 0,
+  nan: 0,
+  inf: 0,
 };
+
+// Objects are written out as a whole: with spread ones, a merge took 6 µs, a tenth of what its block took.
 
 /** Moments of a block of `count` values. `scale`: the values had been multiplied by its inverse. */
 export function momentsOf(block: BlockStatistics, count: number, scale = 1): Moments {
-  const { zeros, nan, inf } = block;
-  const finite = count - nan - inf;
-  if (finite === 0) return { ...NO_MOMENTS, zeros, nan, inf };
+  const finite = count - block.nan - block.inf;
+  const some = finite > 0;
   return {
-    ...{ finite, zeros, nan, inf },
-    sum: (block.shift * finite + block.sum) * scale,
+    finite,
+    sum: some ? (block.shift * finite + block.sum) * scale : 0,
     sumRest: 0,
-    mean: (block.shift + block.sum / finite) * scale,
-    squares: Math.max(0, block.squares - (block.sum * block.sum) / finite) * scale * scale,
-    min: block.min * scale,
-    max: block.max * scale,
+    mean: some ? (block.shift + block.sum / finite) * scale : 0,
+    squares: some ? Math.max(0, block.squares - (block.sum * block.sum) / finite) * scale * scale : 0,
+    min: some ? block.min * scale : Infinity,
+    max: some ? block.max * scale : -Infinity,
+    zeros: block.zeros,
+    nan: block.nan,
+    inf: block.inf,
   };
 }
 
 /** `a` followed by `b`. */
 export function mergeMoments(a: Moments, b: Moments): Moments {
-  const counts = { zeros: a.zeros + b.zeros, nan: a.nan + b.nan, inf: a.inf + b.inf };
-  if (a.finite === 0) return { ...b, ...counts };
-  if (b.finite === 0) return { ...a, ...counts };
   const finite = a.finite + b.finite;
-  const sum = a.sum + b.sum;
+  const both = a.finite > 0 && b.finite > 0;
+  const one = a.finite > 0 ? a : b;
+  const sum = both ? a.sum + b.sum : one.sum;
   const lost = Math.abs(a.sum) >= Math.abs(b.sum) ? a.sum - sum + b.sum : b.sum - sum + a.sum;
   const distance = b.mean - a.mean;
   return {
-    ...counts,
     finite,
     sum,
-    sumRest: a.sumRest + b.sumRest + lost,
-    mean: a.mean + distance * (b.finite / finite),
-    squares: a.squares + b.squares + distance * distance * a.finite * (b.finite / finite),
+    sumRest: both ? a.sumRest + b.sumRest + lost : one.sumRest,
+    mean: both ? a.mean + distance * (b.finite / finite) : one.mean,
+    squares: both
+      ? a.squares + b.squares + distance * distance * a.finite * (b.finite / finite)
+      : one.squares,
     min: b.min < a.min ? b.min : a.min,
     max: b.max > a.max ? b.max : a.max,
+    zeros: a.zeros + b.zeros,
+    nan: a.nan + b.nan,
+    inf: a.inf + b.inf,
   };
 }
 

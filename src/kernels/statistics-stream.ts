@@ -2,12 +2,11 @@ import { dtypeFacts, elementCount } from '../core/dtype.js';
 import type { Progress } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
 import { blocksOf } from './blocks.js';
-import { COUNTED_ELEMENTS, type DistinctSet, LOOK_ELEMENTS } from './distinct.js';
+import { DistinctCount, type DistinctSet } from './distinct.js';
 import { interrupted } from './messages.js';
 import { StatisticsFold, type StatisticsPart } from './statistics-fold.js';
 import { RANGE_ELEMENTS } from './tasks.js';
 import { ValueHistogramFold } from './value-histogram.js';
-import { viewAs } from './views.js';
 import { arena, type Slot } from './wasm.js';
 
 /** The same figures as the tasks, for tensors that have to be streamed. */
@@ -57,18 +56,13 @@ export async function streamDistinct(
   set: DistinctSet,
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  set.cleared();
   const words = dtypeFacts(tensor.info.dtype).bits === 64 ? 2 : 1;
-  let looked = elementCount(tensor.info.shape) <= COUNTED_ELEMENTS;
+  const counting = new DistinctCount(set.cleared(), words, elementCount(tensor.info.shape));
   for await (const { bytes, count } of blocks(tensor, signal)) {
-    if (!looked) {
-      set.add(viewAs(Uint32Array, bytes, LOOK_ELEMENTS * words), words);
-      if (!set.isPromising) return undefined;
-      looked = true;
-    }
-    if (!set.add(viewAs(Uint32Array, bytes, count * words), words)) break;
+    counting.add(bytes, count);
+    if (!counting.isOpen) break;
   }
-  return set.size;
+  return counting.result;
 }
 
 export async function streamHistogram(

@@ -28,6 +28,8 @@ interface Subject {
   readonly tensor: TensorSource;
   readonly program: Program | undefined;
   stats?: TensorStats;
+  /** Its different elements are still to be counted. */
+  counts?: boolean;
 }
 
 /**
@@ -45,7 +47,11 @@ export async function statTensors(
   const chosen = subjects.flatMap((subject) => subject ?? []);
   await withPool(context, async (pool) => {
     await figures(chosen, pool, context, options.detail === true);
-    if (options.detail) await distinctValues(chosen, pool, context);
+    await distinctValues(
+      chosen.filter(({ counts }) => counts),
+      pool,
+      context,
+    );
     if (options.histogram) await histograms(chosen, pool, context, options.histogram);
   });
   return subjects.map((subject) => subject?.stats);
@@ -92,33 +98,41 @@ function figures(
     pool,
     context,
     ({ tensor }, program) =>
-      rangesOf(program.count, RANGE_ELEMENTS).map((range) => ({
+      rangesOf(program.count, RANGE_ELEMENTS).map((range, i, { length }) => ({
         kind: 'statistics',
         program,
         dtype: tensor.info.dtype,
         detail,
+        ...(detail && isWide(tensor) && i === 0 ? { distinct: length === 1 ? 'count' : 'look' } : {}),
         ...range,
       })),
     (subject, tasks, results) => {
       if (subject.program) checkRawCrc(subject.program, tasks, results);
       const parts = results.flatMap((result) => result.statistics ?? []);
-      subject.stats = summarize(subject.tensor.info, parts, detail);
+      const [{ distinct, promising = false } = {}] = results;
+      const stats = summarize(subject.tensor.info, parts, detail);
+      subject.stats = distinct === undefined ? stats : { ...stats, distinct };
+      subject.counts = promising;
     },
     async (subject, signal) => {
       const parts = await streamStatistics(subject.tensor, detail, context.progress, signal);
       subject.stats = summarize(subject.tensor.info, parts, detail);
+      subject.counts = detail && isWide(subject.tensor);
     },
   );
 }
 
-/** Types of 32 and 64 bits; the narrower ones have it from the first pass. Mostly ends within the first block. */
+/** Types of 32 and 64 bits: the different codes of narrower ones are known from the figures. */
+const isWide = ({ info }: TensorSource): boolean => dtypeFacts(info.dtype).bits >= 32;
+
+/** Of tensors of several ranges that a look was promising for, and of those that are streamed. */
 function distinctValues(subjects: readonly Subject[], pool: Pool, context: WorkContext): Promise<void> {
   const keep = (subject: Subject, distinct: number | undefined): void => {
     if (subject.stats && distinct !== undefined) subject.stats = { ...subject.stats, distinct };
   };
   const set = new DistinctSet();
   return pass(
-    subjects.filter(({ tensor }) => dtypeFacts(tensor.info.dtype).bits >= 32),
+    subjects,
     pool,
     context,
     ({ tensor }, program) => [

@@ -44,6 +44,8 @@ export interface StatisticsTask extends Range {
   readonly program: Program;
   readonly dtype: DType;
   readonly detail: boolean;
+  /** Of a tensor of 32 or 64 bits. `count`: the range is all of it; `look`: it begins a large one, which is looked at. */
+  readonly distinct?: 'count' | 'look';
 }
 
 /** Counts over equal bins of [min, max]. */
@@ -239,6 +241,8 @@ export interface TaskResult {
   readonly counts?: Float64Array;
   /** Undefined: more than 65,536. */
   readonly distinct?: number;
+  /** What a look says: it is worth counting. */
+  readonly promising?: boolean;
   readonly difference?: DifferencePart;
   /** Σ(a−b)², Σa², Σb², largest |a−b|, largest |a−b|÷|a|; the last is NaN if a value was not finite, else 0. */
   readonly errors?: Float64Array;
