@@ -78,7 +78,7 @@ export async function convertOpened(
   findings.push(...ignoredOptions(options, target));
   const cast =
     target.keeps.graph && chosen.graph && options.dtype !== undefined
-      ? await storeInGraph(chosen, options.dtype, options)
+      ? await storeInGraph(chosen, options.dtype, options, findings, context)
       : convertTypes(chosen, options, target.dtypes, findings);
   const typed = base ? await intoGraph(base, cast, findings) : cast;
   const reference = base ? beforeCast(typed, cast, chosen) : chosen;
@@ -226,19 +226,47 @@ function convertTypes(
 }
 
 /** The weights of a graph become smaller, or larger, and the graph goes on computing as it did. */
-async function storeInGraph(model: Model, dtype: DType, options: ConvertOptions): Promise<Model> {
+async function storeInGraph(
+  model: Model,
+  dtype: DType,
+  options: ConvertOptions,
+  findings: Finding[],
+  context: WorkContext,
+): Promise<Model> {
   const { isWeight, storeAs } = await import('../graph/store-as.js');
   const selected = isSelecting(options)
     ? (tensor: TensorSource): boolean => selects(options, tensor.info.name)
     : (tensor: TensorSource): boolean => isFloat(tensor.info.dtype) && isWeight(tensor);
   if (!options.allowLossy) refuseLossy(model, dtype, selected);
-  const stored = storeAs(model, dtype, selected);
+  const kept = await masksPast(dtype, model.tensors.filter(selected), findings, context);
+  const stored = storeAs(model, dtype, (tensor) => selected(tensor) && !kept.has(tensor));
   if (stored === model && model.tensors.some((tensor) => selected(tensor) && tensor.info.dtype !== dtype))
     throw new MlserError('E_UNSUPPORTED', `the weights of this graph cannot be stored as ${dtype}`, {
       details: { dtype, opset: model.graph?.opsets.get('') ?? null },
       hint: 'its Cast operator must know the type: choose another, or raise the operator set with --opset',
     });
   return stored;
+}
+
+/** Masks are small; weights, which are not looked at, are not as large as what masks add. */
+const LARGEST_MASK = 1 << 20;
+
+/** Constants with numbers past the largest of the type, as decoders add them to what must not be seen: they stay. */
+async function masksPast(
+  dtype: DType,
+  selected: readonly TensorSource[],
+  findings: Finding[],
+  context: WorkContext,
+): Promise<ReadonlySet<TensorSource>> {
+  if (dtype !== 'f16' && dtype !== 'bf16') return new Set();
+  const { outOfRange, staysFinding } = await import('./out-of-range.js');
+  const kept = await outOfRange(
+    selected.filter((tensor) => isFloat(tensor.info.dtype) && tensor.byteLength <= LARGEST_MASK),
+    dtype,
+    context,
+  );
+  findings.push(...[...kept].map(({ info }) => staysFinding(info.name, dtype)));
+  return kept;
 }
 
 /** Rounding floats is what --dtype asks for; losing range or fractions of integers needs a word more. */

@@ -75,7 +75,7 @@ export class DimResolver {
     const { batch, sequence, past, channels, spatial } = this.#sizes;
     const floats = input.type?.startsWith('float') ?? false;
     if (/past|cache/i.test(name)) return past;
-    if (/batch|^[nb]$/i.test(name)) return batch;
+    if (/batch|^b$/i.test(name) || (axis === 0 && /^n$/i.test(name))) return batch;
     if (/height|width|^[hw]$/i.test(name)) return spatial;
     if (/channel|^c$/i.test(name)) return channels;
     if (/seq|time|len|frame|token|step|sample/i.test(name)) return sequence;

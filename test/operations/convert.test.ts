@@ -1,11 +1,13 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeModel } from '../../src/graph/build.js';
 import { type ConvertOptions, convertModel } from '../../src/operations/convert.js';
 import { diffModels } from '../../src/operations/diff.js';
 import { inspectModel } from '../../src/operations/inspect.js';
+import { withModel } from '../../src/operations/open.js';
 import { weightsName } from '../../src/operations/output.js';
 import { validateFile } from '../../src/operations/validate.js';
 import { testContext } from '../support/context.js';
@@ -103,6 +105,41 @@ describe('--dtype on a graph', () => {
     await expect(convert(model, at('not.onnx'), { dtype: 'f6_e2m3' })).rejects.toMatchObject({
       code: 'E_UNSUPPORTED',
     });
+  });
+});
+
+describe('--dtype on the graph of a decoder', () => {
+  it.each(['f16', 'bf16'] as const)('leaves the mask that %s does not reach as it is', async (dtype) => {
+    const floats = (values: readonly number[]): Uint8Array =>
+      new Uint8Array(Float32Array.from(values).buffer);
+    const hidden = -3.4028234663852886e38;
+    const square = { dtype: 'f32', shape: [2, 2] } as const;
+    const bytes = await encodeModel({
+      opset: 17,
+      irVersion: 8,
+      inputs: [{ name: 'x', ...square }],
+      outputs: [{ name: 'y', ...square }],
+      initializers: [
+        { name: 'mask', ...square, raw: floats([0, hidden, 0, 0]) },
+        { name: 'w', ...square, raw: floats([0.3, -0.7, 1.1, 0.2]) },
+      ],
+      nodes: [
+        { op: 'MatMul', inputs: ['x', 'w'], outputs: ['a'] },
+        { op: 'Add', inputs: ['a', 'mask'], outputs: ['b'] },
+        { op: 'Softmax', inputs: ['b'], outputs: ['y'] },
+      ],
+    });
+    writeFileSync(at('decoder.onnx'), bytes);
+    const report = await convert(at('decoder.onnx'), at(`decoder.${dtype}.onnx`), { dtype, validate: 'run' });
+    expect(report.validation.passed).toBe(true);
+    expect(report.findings.map(({ code, subject }) => [code, subject])).toContainEqual([
+      'OUT_OF_RANGE',
+      'mask',
+    ]);
+    const types = await withModel(at(`decoder.${dtype}.onnx`), context, async ({ model: { tensors } }) =>
+      Object.fromEntries(tensors.map(({ info }) => [info.name, info.dtype])),
+    );
+    expect(types).toEqual({ mask: 'f32', w: dtype });
   });
 });
 

@@ -18,6 +18,8 @@ describe('made-up feeds', () => {
     expect(shape(null, null, null, null)).toEqual([2, 5, 16, 16]);
     expect(shape('N', 3, 'height', 'width')).toEqual([2, 3, 16, 16]);
     expect(shape('past_sequence_length', 4)).toEqual([3, 4]);
+    // Speech: a batch of n samples.
+    expect(shape('batch', 'n')).toEqual([2, 8]);
   });
 
   it('work out sums and products of symbols', () => {

@@ -9,6 +9,7 @@ import { isWeight, storeAs } from '../../graph/store-as.js';
 import { castTensor } from '../../kernels/cast.js';
 import { overflowOf, saturatedCast } from '../../kernels/saturate.js';
 import { statTensors } from '../../kernels/statistics.js';
+import { staysFinding } from '../out-of-range.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 export type StorageType = 'f16' | 'bf16' | 'f8_e4m3fn' | 'f8_e5m2';
@@ -56,10 +57,8 @@ async function fitted(
     if (small && (exceeds || inf > 0)) saturated.add(name);
     if (!exceeds) return;
     if (!small) kept.add(name);
-    const what = small ? `become the largest ${dtype}` : `it stays as it is`;
-    findings.push(
-      finding('warning', 'OUT_OF_RANGE', name, `it has values past the largest ${dtype}: ${what}`),
-    );
+    const clipped = `it has values past the largest ${dtype}: become the largest ${dtype}`;
+    findings.push(small ? finding('warning', 'OUT_OF_RANGE', name, clipped) : staysFinding(name, dtype));
   });
   return {
     stored: new Set(tensors.flatMap(({ info: { name } }) => (kept.has(name) ? [] : [name]))),
