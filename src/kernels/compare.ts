@@ -1,5 +1,6 @@
 import { type DType, dtypeFacts, elementCount } from '../core/dtype.js';
 import type { WorkContext } from '../core/format.js';
+import type { KernelOp } from '../core/recipe.js';
 import type { TensorSource } from '../core/tensor.js';
 import { blocksOf } from './blocks.js';
 import { comparedAs, DifferenceFold, type DifferencePart, mergeAllDifferences } from './compare-fold.js';
@@ -17,6 +18,8 @@ import { arena } from './wasm.js';
 export interface TensorPair {
   readonly a: TensorSource;
   readonly b: TensorSource;
+  /** What `b` is meant to be, bit for bit: told in `exact`, where it is a cast of `a` and no second look is needed. */
+  readonly meant?: TensorSource;
 }
 
 /**
@@ -46,6 +49,8 @@ export interface TensorDifference {
   readonly cosine: number | null;
   /** Statistics of `b`, where they were asked for and its elements are numbers. */
   readonly figures?: TensorStats;
+  /** Whether `b` is what was meant; undefined: not asked for, or not found out on the way. */
+  readonly exact?: boolean;
 }
 
 export interface CompareOptions {
@@ -67,12 +72,15 @@ interface Subject extends TensorPair {
   readonly programs: readonly [Program, Program] | undefined;
   /** Type of the elements of `b` whose statistics are wanted. */
   readonly figures: DType | undefined;
+  /** What makes of `a` what `b` is meant to be. */
+  readonly cast: KernelOp | undefined;
 }
 
 /** What a pass finds of one pair. */
 interface Found {
   readonly difference: DifferencePart;
   readonly statistics: readonly StatisticsPart[];
+  readonly exact?: boolean;
 }
 
 /**
@@ -98,6 +106,7 @@ export async function compareTensors(
     return subjects.map((subject, i) => ({
       ...differenceOf(subject, (again[i] ? second[at++] : first[i])?.difference),
       ...figuresOf(subject, first[i]),
+      ...exactOf(first[i]),
     }));
   });
 }
@@ -112,7 +121,20 @@ function figuresOf(subject: Subject | undefined, found: Found | undefined): { fi
   return { figures: summarize(subject.b.info, found.statistics, false) };
 }
 
-function subjectOf({ a, b }: TensorPair, figures: boolean): Subject | undefined {
+const exactOf = (found: Found | undefined): { exact?: boolean } =>
+  found?.exact === undefined ? {} : { exact: found.exact };
+
+/** The step from one program to the other, if that is a single cast. */
+function castBetween(a: Program | undefined, meant: Program | undefined): KernelOp | undefined {
+  if (!a || !meant || a.path !== meant.path || a.offset !== meant.offset || a.coded || meant.coded)
+    return undefined;
+  const [op, ...more] = meant.ops.slice(a.ops.length);
+  const same = JSON.stringify(meant.ops.slice(0, a.ops.length)) === JSON.stringify(a.ops);
+  if (!op || more.length > 0 || !same || op.op !== 'cast') return undefined;
+  return new Pipeline([op], dtypeFacts(op.from).bits).isOneCast ? op : undefined;
+}
+
+function subjectOf({ a, b, meant }: TensorPair, figures: boolean): Subject | undefined {
   const [left, right] = [comparedAs(a.info.dtype), comparedAs(b.info.dtype)];
   const same = a.info.dtype === b.info.dtype;
   if (!same && !(left.dtype && right.dtype && left.perElement === right.perElement)) return undefined;
@@ -127,6 +149,7 @@ function subjectOf({ a, b }: TensorPair, figures: boolean): Subject | undefined 
     count: types ? elements : a.byteLength,
     programs: x && y ? [inUnits(x, types?.[0]), inUnits(y, types?.[1])] : undefined,
     figures: figures && types?.[1] === b.info.dtype ? b.info.dtype : undefined,
+    cast: meant && left.perElement === 1 ? castBetween(x, programOf(meant)) : undefined,
   };
 }
 
@@ -150,7 +173,8 @@ async function pass(
     const [program, other] = subject.programs;
     return rangesOf(count, RANGE_ELEMENTS).map((range) => ({
       kind: 'compare',
-      ...{ program, other, types, sums, figures: sums ? undefined : subject.figures, ...range },
+      ...{ program, other, types, sums, ...range },
+      ...(sums ? { figures: undefined } : { figures: subject.figures, cast: subject.cast }),
     }));
   });
   await together(context.signal, [
@@ -167,6 +191,9 @@ async function pass(
         found[i] = {
           difference: mergeAllDifferences(own.flatMap(({ difference }) => difference ?? [])),
           statistics: own.flatMap(({ statistics }) => statistics ?? []),
+          ...(own.length > 0 && own.every(({ exact }) => exact !== undefined)
+            ? { exact: own.every(({ exact }) => exact) }
+            : {}),
         };
       });
     },

@@ -9,6 +9,7 @@ import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { DistinctCount, isWorthCounting } from './distinct.js';
 import type { Batch } from './merge-tasks.js';
+import { Pipeline } from './pipeline.js';
 import { digits } from './prune/digits-task.js';
 import { magnitudes } from './prune/magnitudes-task.js';
 import { near, sample } from './prune/near-task.js';
@@ -169,6 +170,8 @@ function* compare(task: CompareTask, place: Workplace): Running {
   const a = new BlockReader(task.program, place, [0, 1]);
   const b = new BlockReader(task.other, place, [2, 3]);
   const fold = new DifferenceFold(task.types, task.sums);
+  const cast = task.cast && new Pipeline([task.cast], a.pipeline.outBits);
+  let exact = true;
   const figures = task.figures && new StatisticsFold(task.figures, false);
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
     const end = Math.min(task.end, start + BLOCK_ELEMENTS);
@@ -177,6 +180,11 @@ function* compare(task: CompareTask, place: Workplace): Running {
     figures?.add(arena, right, end - start);
     const spareA = arena.slot(slots[0] === left ? 1 : 0);
     const spareB = arena.slot(slots[2] === right ? 3 : 2);
+    if (cast && exact) {
+      const bytes = cast.outBytes(start, end);
+      const meant = cast.run(arena, left, spareA, end - start).bytes.subarray(0, bytes);
+      exact = Buffer.compare(meant, right.bytes.subarray(0, bytes)) === 0;
+    }
     fold.add(arena, left, right, spareA, spareB, end - start);
     // The sums are a second look at the same bytes.
     yield task.sums ? 0 : a.pipeline.outBytes(start, end) + b.pipeline.outBytes(start, end);
@@ -185,6 +193,7 @@ function* compare(task: CompareTask, place: Workplace): Running {
     ...rawCrcOf(a, task),
     ...(task.other.crc32 === undefined ? {} : { otherCrc: b.rawCrc }),
     difference: fold.finish(),
+    ...(cast ? { exact } : {}),
     ...(figures ? { statistics: figures.finish() } : {}),
   };
 }

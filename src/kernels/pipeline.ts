@@ -66,6 +66,12 @@ export class Pipeline {
     this.#steps = steps;
   }
 
+  /** One step, which leaves what it is given as it is. */
+  get isOneCast(): boolean {
+    const [step] = this.#steps;
+    return this.#steps.length === 1 && step?.inPlace === false;
+  }
+
   /** The bytes are taken as they are. */
   get isEmpty(): boolean {
     return this.#steps.length === 0;

@@ -1,5 +1,5 @@
 import type { DType } from '../core/dtype.js';
-import type { Coded } from '../core/recipe.js';
+import type { Coded, KernelOp } from '../core/recipe.js';
 import type { DifferencePart } from './compare-fold.js';
 import type { Program } from './program.js';
 import type { DigitCounts } from './prune/digits-task.js';
@@ -71,6 +71,8 @@ export interface CompareTask extends Range {
   readonly other: Program;
   /** Undefined: the elements are bytes. */
   readonly types: readonly [DType, DType] | undefined;
+  /** The cast of `program` whose bytes `other` is meant to have: whether it has is told. */
+  readonly cast?: KernelOp | undefined;
   /** Also the sums of equal blocks. */
   readonly sums: boolean;
   /** Also the statistics of the other program, whose elements are of this type. */
@@ -244,6 +246,8 @@ export interface TaskResult {
   /** What a look says: it is worth counting. */
   readonly promising?: boolean;
   readonly difference?: DifferencePart;
+  /** Every byte is that of the cast. */
+  readonly exact?: boolean;
   /** Σ(a−b)², Σa², Σb², largest |a−b|, largest |a−b|÷|a|; the last is NaN if a value was not finite, else 0. */
   readonly errors?: Float64Array;
   /** Least, then greatest values, and whether all were finite. */

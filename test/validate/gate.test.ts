@@ -135,6 +135,28 @@ describe('the gate over weights', () => {
     expect(bad.findings).toMatchObject([{ code: 'VALUES_DIFFER', subject: 'a' }]);
   });
 
+  it('holds halves that rounding does not explain to every bit, in the same read', async () => {
+    const count = 150_000;
+    const values = Array.from({ length: count }, (_, i) => Math.sin(i) * 10 ** -(i % 8));
+    const [from, to] = [folder.at('from.safetensors'), folder.at('to.safetensors')];
+    await write(modelOf([tensor('w', [count], values)]), from, 'safetensors');
+    const { model: source, files } = await open(from);
+    const intended = withTensors(source, (one) => castTensor(one, 'f16'));
+    await write(intended, to, 'safetensors');
+    const good = await gate(to, intended, {}, { model: source, files: diskFiles(from) });
+    expect(good.findings).toEqual([]);
+    expect(good.report).toMatchObject({ passed: true, weights: { checked: 1, lossy: 1 } });
+    expect(good.tensorErrors.get('w')?.maxRel).toBeGreaterThan(2 ** -11);
+
+    // The last number, of about 1e-7, is another subnormal one.
+    const bytes = readFileSync(to);
+    bytes.writeUInt8((bytes.readUInt8(bytes.length - 2) ^ 1) & 0xff, bytes.length - 2);
+    writeFileSync(to, bytes);
+    const bad = await gate(to, intended, {}, { model: source, files: diskFiles(from) });
+    expect(bad.findings).toMatchObject([{ code: 'VALUES_DIFFER', subject: 'w' }]);
+    await files.close();
+  });
+
   it('refuses infinities that were finite before', async () => {
     const file = folder.at('overflow.safetensors');
     const source = modelOf([tensor('big', [2], [1e6, 1])]);
