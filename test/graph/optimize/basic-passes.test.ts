@@ -57,6 +57,19 @@ describe('identity', () => {
 });
 
 describe('fold-constants', () => {
+  it('computes a node of several results whole, though others of them are taken only by what goes too', async () => {
+    const split = { op: 'Split', inputs: ['w', 's'], outputs: ['p', 'q'], attributes: { axis: 0n } };
+    const nodes = [
+      split,
+      node('Abs', ['p'], 'a'),
+      node('Neg', ['a'], 'b'),
+      node('Add', ['x', 'b'], 'c'),
+      node('Add', ['c', 'q'], 'y'),
+    ];
+    const initializers = [tensor('w', [6]), tensor('s', [2], [3n, 3n], 'i64')];
+    const { ops } = await optimized(graphOf([3], nodes, { initializers }), [foldConstants, deadCode], EXACT);
+    expect(ops).toEqual(['Add', 'Add']);
+  });
   it('computes what follows from constants, over several nodes', async () => {
     const initializers = [tensor('a', [2, 3]), tensor('b', [3, 2])];
     const nodes = [

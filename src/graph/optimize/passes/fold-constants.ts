@@ -64,11 +64,12 @@ async function fold(
   { services, foldLimit }: PassContext,
 ): Promise<number> {
   const inside = new Set(nodes);
-  const wanted = nodes.flatMap(({ output }) =>
-    output.filter(
-      (name) => name !== '' && (graph.leaves(name) || graph.takers(name).some((one) => !inside.has(one))),
-    ),
-  );
+  const isTaken = (name: string): boolean =>
+    name !== '' && (graph.leaves(name) || graph.takers(name).length > 0);
+  const isTakenOutside = (name: string): boolean =>
+    isTaken(name) && (graph.leaves(name) || graph.takers(name).some((one) => !inside.has(one)));
+  // A node goes as a whole: of one with several results all are wanted that anybody takes, inside too.
+  const wanted = nodes.flatMap(({ output }) => (output.some(isTakenOutside) ? output.filter(isTaken) : []));
   if (wanted.length === 0) return 0; // dead code
   const values = await services.evaluate(constantModel(graph, nodes, wanted));
   if (!values) return 0;
