@@ -73,7 +73,9 @@ export async function convertOpened(
   const free = base || (!target.keeps.graph && changesNames(options));
   if (free && !base && main.model.graph) findings.push(graphDropped(target));
   const plain = await plainNumbers(main.model, options);
-  const chosen = await chooseAndRename(free ? withoutGraph(plain) : plain, options);
+  const read = await chooseAndRename(free ? withoutGraph(plain) : plain, options);
+  // Types depend on what the operators know.
+  const chosen = base ? read : await inOpset(read, options, target, findings);
   const beside = weightsName(options.weightsFile, outputPath(output, target));
   findings.push(...ignoredOptions(options, target));
   const cast =
@@ -81,10 +83,11 @@ export async function convertOpened(
       ? await storeInGraph(chosen, options.dtype, options, findings, context)
       : convertTypes(chosen, options, target.dtypes, findings);
   const typed = base ? await intoGraph(base, cast, findings) : cast;
-  const reference = base ? beforeCast(typed, cast, chosen) : chosen;
+  const reference = base ? beforeCast(typed, cast, chosen) : read;
   const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
   const held = target.keeps.metadata ? labelled : recordsAsTensor(labelled);
-  const intended = await inOpset(held, options, target, findings);
+  const intended = base ? await inOpset(held, options, target, findings) : held;
+  const added = base ? addedTensors(held, intended) : addedTensors(read, chosen);
   return writeModel(
     {
       command: 'convert',
@@ -95,7 +98,7 @@ export async function convertOpened(
       options,
       writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
       findings,
-      ...(intended === held ? {} : { rewritten: true, actions: addedTensors(held, intended) }),
+      ...(intended === held && chosen === read ? {} : { rewritten: true, actions: added }),
       ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
     },
     context,

@@ -143,6 +143,31 @@ describe('--dtype on the graph of a decoder', () => {
   });
 });
 
+it('--dtype may need the operator set that --opset asks for', async () => {
+  const w = new Uint8Array(Float32Array.from([0.3, -0.7, 1.1, 0.2]).buffer);
+  const square = { dtype: 'f32', shape: [2, 2] } as const;
+  const bytes = await encodeModel({
+    opset: 11,
+    irVersion: 6,
+    inputs: [{ name: 'x', ...square }],
+    outputs: [{ name: 'y', ...square }],
+    initializers: [{ name: 'w', ...square, raw: w }],
+    nodes: [{ op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }],
+  });
+  writeFileSync(at('old.onnx'), bytes);
+  await expect(convert(at('old.onnx'), at('never.onnx'), { dtype: 'bf16' })).rejects.toMatchObject({
+    code: 'E_UNSUPPORTED',
+    hint: expect.stringContaining('--opset') as string,
+  });
+  const report = await convert(at('old.onnx'), at('raised.onnx'), {
+    dtype: 'bf16',
+    opset: 13,
+    validate: 'run',
+  });
+  expect(report.validation.passed).toBe(true);
+  expect(report.tensors.map(({ name, dtypeOut }) => [name, dtypeOut])).toEqual([['w', 'bf16']]);
+});
+
 describe('--graph with --dtype', () => {
   it('casts the weights on their way into the graph', async () => {
     await convert(model, at('half.safetensors'), { dtype: 'f16' });
