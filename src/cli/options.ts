@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { parseSize } from '../core/size.js';
+import { parseSize, parseTargetSize } from '../core/size.js';
 import { isMlserError, MlserError } from '../errors.js';
 import type { ValidationLevel } from '../validate/report.js';
 
@@ -154,6 +154,9 @@ export const writingOptions = (command: Command): Command =>
 
 export const sizeFlag = (flags: string, description: string): Option =>
   option(flags, description, sizeOption);
+/** A size, or a share of the input: `200KB` or `60%`. */
+export const targetSizeFlag = (flags: string, description: string): Option =>
+  option(flags, description, (text) => parseTargetSize(text));
 /** `example`: a value of the right size, for who wrote none. */
 export const numberFlag = (flags: string, description: string, example?: string): Option =>
   option(flags, description, (text) => nonNegative(text, example));

@@ -1,4 +1,5 @@
 import type { Command, Option } from 'commander';
+import type { TargetSize } from '../core/size.js';
 import { MlserError } from '../errors.js';
 import type { Refinement } from '../graph/quantize/types.js';
 import type { CalibrationMethod, QuantizeOptions } from '../operations/quantize/quantize.js';
@@ -11,7 +12,7 @@ import {
   patternFlag,
   type SelectionOptions,
   selectionOptions,
-  sizeFlag,
+  targetSizeFlag,
   valueFlag,
   type WritingOptions,
 } from './options.js';
@@ -40,7 +41,7 @@ export interface QuantizeFlags extends WritingOptions, SelectionOptions {
   readonly maxError?: number;
   readonly maxAccuracyDrop?: number;
   readonly set?: string[];
-  readonly targetSize?: number;
+  readonly targetSize?: TargetSize;
   readonly requantize?: boolean;
   readonly externalData?: boolean;
 }
@@ -108,7 +109,12 @@ export const choiceOptions = (command: Command): Command =>
     )
     .addOption(numberFlag('--max-error <x>', 'weights with a larger relative error stay as they are', '0.1'))
     .addOption(numberFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much', '0.01'))
-    .addOption(sizeFlag('--target-size <size>', 'choose a scheme for every weight so that the file fits'));
+    .addOption(
+      targetSizeFlag(
+        '--target-size <size>',
+        'choose a scheme for every weight so that the file fits: 5MB, 60%',
+      ),
+    );
 
 /** The list of schemes, for the end of the help. */
 export function schemeList(): string {

@@ -26,3 +26,21 @@ export function parseSize(text: string): number {
     });
   return bytes;
 }
+
+/** How large a file may become: bytes, or a share of what it is made from. */
+export type TargetSize = number | { readonly shareOfInput: number };
+
+/** The same, or `60%`. */
+export function parseTargetSize(text: string): TargetSize {
+  const [, hundredths] = /^\s*(\d+(?:\.\d+)?)\s*%\s*$/.exec(text) ?? [];
+  if (hundredths === undefined) return parseSize(text);
+  const shareOfInput = Number(hundredths) / 100;
+  if (shareOfInput > 0 && shareOfInput <= 1) return { shareOfInput };
+  throw new MlserError('E_USAGE', `${JSON.stringify(text)} is no share of the input`, {
+    details: { value: text },
+    hint: 'write more than 0% and at most 100%',
+  });
+}
+
+export const targetBytes = (size: TargetSize, inputBytes: number): number =>
+  typeof size === 'number' ? size : Math.floor(size.shareOfInput * inputBytes);

@@ -101,3 +101,7 @@ async function whichBase(
   }
   return error;
 }
+
+/** Bytes of the files that a model has been opened from. */
+export const inputBytes = ({ files }: OpenedModel): number =>
+  files.opened().reduce((sum, { size }) => sum + size, 0);

@@ -7,7 +7,7 @@ import { count, duration, figure, grouped, percent, shape, size } from '../../sr
 import { table } from '../../src/cli/render/table.js';
 import { fitMiddle, padEnd, textWidth } from '../../src/cli/render/width.js';
 import { colorLevel, PLAIN_STYLE, showsUnicode } from '../../src/cli/style.js';
-import { parseSize } from '../../src/core/size.js';
+import { parseSize, parseTargetSize, targetBytes } from '../../src/core/size.js';
 import { CONTROL } from '../support/cli.js';
 
 const ASCII = { ...PLAIN_STYLE, unicode: false };
@@ -31,6 +31,13 @@ describe('sizes on the command line', () => {
   });
   it.each(['', '0', '-5', 'GB', '5 XB', '1e3', '5GBs', 'NaN', '99999999PB', '٥'])('refuse %j', (text) => {
     expect(() => parseSize(text)).toThrow(/is not a size/);
+  });
+  it('to aim at may be a share of the input', () => {
+    expect(['60%', ' 12.5 % ', '4KB'].map((text) => targetBytes(parseTargetSize(text), 10_001))).toEqual([
+      6000, 1250, 4000,
+    ]);
+    for (const text of ['0%', '101%']) expect(() => parseTargetSize(text)).toThrow(/is no share/);
+    expect(() => parseTargetSize('half')).toThrow(/is not a size/);
   });
 });
 

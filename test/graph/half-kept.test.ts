@@ -35,6 +35,28 @@ describe('f16: what stays in f32', () => {
     expect(await change(made, { x: feed([1, 2, 3, 4], [1, 1, 2, 2]) })).toBeLessThan(0.05);
   });
 
+  it('scattering that adds up, which the runtime does in f32 only', async () => {
+    const sample = (reduction: string) => ({
+      opset: 18,
+      nodes: [
+        node('Relu', ['x'], ['a']),
+        node('ScatterElements', ['a', 'i', 'w'], ['b'], { axis: 0n, reduction }),
+        node('Mul', ['b', 'w'], ['y']),
+      ],
+      inputs: ['x[4]'],
+      outputs: ['y[4]'],
+      constants: [floats('w', [0.5, 1, 2, 4]), integers('i', [3, 2, 1, 0])],
+    });
+    for (const reduction of ['add', 'mul']) {
+      const made = await converted(sample(reduction));
+      expect(made.lines.find((line) => line.startsWith('Scatter'))).toContain(', i, w)');
+      expect(await change(made, x4)).toBeLessThan(0.02);
+    }
+    const plain = await converted(sample('none'));
+    expect(plain.lines.find((line) => line.startsWith('Scatter'))).toContain('w_f16');
+    expect(await change(plain, x4)).toBeLessThan(0.02);
+  });
+
   it('operators that got f16 in a later version', async () => {
     const sample = (opset: number) => ({
       opset,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { TargetSize } from '../../core/size.js';
 import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../operations/prune/names.js';
 import type { PruneModelOptions } from '../../operations/prune/prune.js';
 import {
@@ -8,7 +9,7 @@ import {
   type SelectionOptions,
   selectionOptions,
   shareFlag,
-  sizeFlag,
+  targetSizeFlag,
   type WritingOptions,
   wordFlag,
   writingOptions,
@@ -32,7 +33,7 @@ interface PruneFlags extends WritingOptions, SelectionOptions {
   readonly layers?: string;
   readonly keep?: RegExp[];
   readonly maxAccuracyDrop?: number;
-  readonly targetSize?: number;
+  readonly targetSize?: TargetSize;
   readonly compress?: boolean;
   readonly externalData?: boolean;
 }
@@ -101,7 +102,12 @@ export function prune(program: Command, cli: Cli): void {
   selectionOptions(command.optionsGroup('What:'), 're')
     .addOption(patternFlag('--keep <re>', 'weights whose name matches stay as they are (repeatable)'))
     .addOption(shareFlag('--max-accuracy-drop <x>', 'the accuracy (--labels) may sink by so much', '0.01'))
-    .addOption(sizeFlag('--target-size <size>', 'choose how much of every weight goes so that the file fits'))
+    .addOption(
+      targetSizeFlag(
+        '--target-size <size>',
+        'choose how much of every weight goes so that the file fits: 5MB, 60%',
+      ),
+    )
     .optionsGroup('Output and proof:')
     .option('--compress', 'mlck (its default), npz: store what is left, not the zeros')
     .option('--no-compress', 'mlck: store zeros too')

@@ -1,5 +1,6 @@
 import { domainOf } from '../../formats/onnx/check-node.js';
 import type { NodeProto } from '../../formats/onnx/schema.js';
+import { textOf } from '../opset/attributes.js';
 import { historyOf, type Parameter } from '../opset/history.js';
 
 /** A 16-bit float that a graph can compute in, or store its weights as. */
@@ -89,10 +90,15 @@ export const isBlind = (operator: string): boolean => BLIND.has(operator);
 export const staysFloat = (operator: string, index: number): boolean =>
   FLOAT_INPUTS.get(operator)?.includes(index) ?? false;
 
-/** Whether an operator can compute in a half type, in a version of the standard operators. */
-export function computesIn(operator: string, half: Half, opset: number): boolean {
+/** Whether a node adds elements up, or the like, where it puts them: onnxruntime does not in f16. */
+const reduces = (operator: string, node: NodeProto): boolean =>
+  (operator === 'ScatterElements' || operator === 'ScatterND') &&
+  (textOf(node, 'reduction') ?? 'none') !== 'none';
+
+/** Whether a node can compute in a half type, in a version of the standard operators. */
+export function computesIn(operator: string, half: Half, opset: number, node: NodeProto): boolean {
   if (half === 'bf16') return MOVING_BF16.has(operator);
-  if (FLOAT_ONLY.has(operator)) return false;
+  if (FLOAT_ONLY.has(operator) || reduces(operator, node)) return false;
   if (CONTRIB.has(operator)) return true;
   const history = historyOf(operator);
   if (!history) return false;

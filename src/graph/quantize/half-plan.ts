@@ -39,7 +39,7 @@ function planComputing(main: Frame, options: PlanOptions): void {
   const sites = [...sitesOf(main)];
   for (const site of sites) {
     if (isBlocked(site, options.blocked)) continue;
-    site.half = site.kind === 'operator' && computesIn(site.operator, options.half, options.opset);
+    site.half = site.kind === 'operator' && computesIn(site.operator, options.half, options.opset, site.node);
     for (const one of site.wires) one.half = !one.isPinned && !isCounter(one);
   }
   const order = [...inOrder(main)];
@@ -112,7 +112,7 @@ function planStorage(main: Frame, options: PlanOptions): void {
     site.half =
       site.kind === 'operator' &&
       !isBlocked(site, options.blocked) &&
-      computesIn(site.operator, 'bf16', options.opset) &&
+      computesIn(site.operator, 'bf16', options.opset, site.node) &&
       given.length > 0 &&
       given.every(({ half }) => half);
     for (const [i, value] of site.outputs.entries()) if (value) value.half = givesHalf(site, i);

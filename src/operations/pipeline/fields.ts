@@ -1,4 +1,4 @@
-import { parseSize } from '../../core/size.js';
+import { parseSize, parseTargetSize, type TargetSize } from '../../core/size.js';
 import { isMlserError } from '../../errors.js';
 import { isJsonMap } from '../../io/json.js';
 import type { JsonTree } from '../../io/json-reader.js';
@@ -80,15 +80,15 @@ export const integer = (title: string, min = 1): Field<number> => ({
   },
 });
 
-/** Bytes, as a number or as `200KB`, `4GiB`. */
-export const size = (title: string): Field<number> => ({
+/** Bytes, as a number or as a text that `parse` reads. */
+const sizeField = <T>(title: string, pattern: string, parse: (text: string) => T): Field<T | number> => ({
   title,
-  schema: { type: ['integer', 'string'], minimum: 1, pattern: '^\\s*\\d+(\\.\\d+)?\\s*[A-Za-z]*\\s*$' },
+  schema: { type: ['integer', 'string'], minimum: 1, pattern },
   read(value, at) {
     if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
     if (typeof value === 'string')
       try {
-        return parseSize(value);
+        return parse(value);
       } catch (error) {
         if (!isMlserError(error)) throw error;
       }
@@ -99,6 +99,14 @@ export const size = (title: string): Field<number> => ({
     );
   },
 });
+
+/** `200KB`, `4GiB`. */
+export const size = (title: string): Field<number> =>
+  sizeField(title, '^\\s*\\d+(\\.\\d+)?\\s*[A-Za-z]*\\s*$', parseSize);
+
+/** The same, or `60%` of the input of the step. */
+export const targetSize = (title: string): Field<TargetSize> =>
+  sizeField(title, '^\\s*\\d+(\\.\\d+)?\\s*([A-Za-z]*|%)\\s*$', parseTargetSize);
 
 export const choice = <T extends string | number>(title: string, known: readonly T[]): Field<T> => ({
   title,

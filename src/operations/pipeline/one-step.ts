@@ -186,6 +186,3 @@ export const titleOf = (index: number, { kind, name }: Step): Pick<StepEntry, 's
 /** Shards are found through their index. */
 const mainOf = ({ files }: WriteReport, { main }: Goal): string =>
   files.map(({ name }) => name).find((name) => name === `${main}.index.json`) ?? basename(main);
-
-export const sizeOf = ({ files }: OpenedModel): number =>
-  files.opened().reduce((sum, { size }) => sum + size, 0);

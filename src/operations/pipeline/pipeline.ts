@@ -5,11 +5,11 @@ import { outputPath } from '../../formats/open.js';
 import { joinPath } from '../../io/disk.js';
 import { checkTarget, resolveTarget } from '../../io/target.js';
 import { openWorkFolder } from '../../io/work-folder.js';
-import { type OpenContext, type OpenedModel, withModel } from '../open.js';
+import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { type OutputFormat, outputFormat } from '../output.js';
 import { withWholeTime } from '../whole-time.js';
 import { finish } from './finish.js';
-import { type Goal, type Job, sizeOf, titleOf } from './one-step.js';
+import { type Goal, type Job, titleOf } from './one-step.js';
 import { planInOrder } from './plan.js';
 import type { Recipe } from './recipe.js';
 import type { PipelineReport, StepEntry } from './report.js';
@@ -159,7 +159,7 @@ const reportOf = (
   input: original.input,
   output,
   format: format.descriptor.id,
-  bytesIn: sizeOf(original),
+  bytesIn: inputBytes(original),
   files: [],
   tensors: [],
   steps,
@@ -173,7 +173,7 @@ function plannedReport(whole: Whole, steps: readonly StepEntry[]): PipelineRepor
     ...reportOf(whole, steps),
     dryRun: true,
     bytesOut: made,
-    ratio: made === 0 ? 0 : sizeOf(whole.original) / made,
+    ratio: made === 0 ? 0 : inputBytes(whole.original) / made,
     files: made === 0 ? [] : [{ name: whole.output, bytes: made }],
     validation: { level: 'none', device: gate.device ?? 'cpu', passed: true },
     findings: [],

@@ -1,4 +1,5 @@
-import { type Current, type Job, type StepOutcome, sizeOf, titleOf, writeStep } from './one-step.js';
+import { inputBytes } from '../open.js';
+import { type Current, type Job, type StepOutcome, titleOf, writeStep } from './one-step.js';
 import type { StepEntry } from './report.js';
 import { inStep, withProgress } from './steps-in-order.js';
 
@@ -12,8 +13,8 @@ const LARGE_BYTES = 256 << 20;
 export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
   const { original, recipe } = job;
   const entries: StepEntry[] = [];
-  let current: Current | undefined = { opened: original, bytes: sizeOf(original) };
-  let bytes: number | null = sizeOf(original);
+  let current: Current | undefined = { opened: original, bytes: inputBytes(original) };
+  let bytes: number | null = inputBytes(original);
   for (const [i, step] of recipe.steps.entries()) {
     const { kind } = step;
     const before: Current | undefined = current;
@@ -21,7 +22,7 @@ export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
       kind.kind === 'writes' &&
       !kind.takesPlans?.(step.values) &&
       before?.since &&
-      sizeOf(original) > LARGE_BYTES;
+      inputBytes(original) > LARGE_BYTES;
     if (kind.kind === 'looks' || !before || slow) {
       const bytesIn: number | null = bytes;
       if (kind.kind === 'writes') [bytes, current] = [null, undefined];

@@ -2,9 +2,9 @@ import type { WorkContext } from '../../core/format.js';
 import { isMlserError, MlserError } from '../../errors.js';
 import { joinPath } from '../../io/disk.js';
 import type { WorkFolder } from '../../io/work-folder.js';
-import { type OpenContext, type OpenedModel, openModel } from '../open.js';
+import { inputBytes, type OpenContext, type OpenedModel, openModel } from '../open.js';
 import { type Changes, mergedChanges } from '../write.js';
-import { type Current, type Job, lookStep, type StepOutcome, sizeOf, writeStep } from './one-step.js';
+import { type Current, type Job, lookStep, type StepOutcome, writeStep } from './one-step.js';
 import { gateOf, type Step } from './recipe.js';
 import { finishedSteps, keysOf, type StepRecord, saveRecord, stepName, type Written } from './records.js';
 import type { StepEntry } from './report.js';
@@ -39,7 +39,7 @@ export async function stepsInOrder<T>(
   const finished = finishedSteps(work, keys);
   const open: OpenedModel[] = [];
   const entries: StepEntry[] = [];
-  let current: Current = { opened: original, bytes: sizeOf(original) };
+  let current: Current = { opened: original, bytes: inputBytes(original) };
   let changes: Changes = {};
   let written: Written | undefined;
   const takeUp = async (index: number, record: Written, bytes: number | null): Promise<void> => {

@@ -1,10 +1,11 @@
 import { elementCount } from '../../core/dtype.js';
 import type { StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
+import { type TargetSize, targetBytes } from '../../core/size.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { ignoredOptions } from '../ignored-options.js';
-import { type OpenContext, type OpenedModel, withModel } from '../open.js';
+import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
@@ -28,7 +29,7 @@ export interface PruneModelOptions extends OutputOptions, PruneSelection, Method
    */
   readonly maxAccuracyDrop?: number;
   /** magnitude, low-rank: the file may have so many bytes; how much goes is chosen weight by weight. */
-  readonly targetSize?: number;
+  readonly targetSize?: TargetSize;
   /** mlck (default) and npz: store what is left, not the zeros. */
   readonly compress?: boolean;
   /** ONNX: weights in a file beside the graph. */
@@ -61,7 +62,8 @@ export async function pruneOpenedModel(
   options: PruneModelOptions,
   context: WorkContext,
 ): Promise<PruneReport> {
-  const { targetSize, maxAccuracyDrop, labels } = options;
+  const { maxAccuracyDrop, labels } = options;
+  const targetSize = options.targetSize && targetBytes(options.targetSize, inputBytes(opened));
   if (targetSize !== undefined && (options.method === 'channels' || options.method === 'layers')) {
     const { meetShare } = await import('./target-share.js');
     return meetShare(opened, output, { ...options, targetSize }, context, pruneOpened);

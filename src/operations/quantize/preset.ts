@@ -3,7 +3,7 @@ import type { WorkContext } from '../../core/format.js';
 import { type Finding, finding, isMlserError, MlserError } from '../../errors.js';
 import { isSameFile, makeFolder } from '../../io/disk.js';
 import { checkTarget, resolveTarget } from '../../io/target.js';
-import { type OpenContext, type OpenedModel, withModel } from '../open.js';
+import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import type { WriteReport } from '../reports.js';
 import { writeModel } from '../write.js';
 import { twinEntry } from './preset-twin.js';
@@ -82,7 +82,7 @@ export const quantizePreset = (
         input,
         output: home,
         ...(options.dryRun ? { dryRun: true } : {}),
-        bytesIn: sizeOf(opened),
+        bytesIn: inputBytes(opened),
         variants: entries,
         externalData: dataOf(entries),
         findings: [whySigned(graph, `${stem}_quantized.onnx`)],
@@ -96,8 +96,6 @@ export const quantizePreset = (
 /** They have all but their names in common. */
 const isTwin = (a: NamedVariant, b: NamedVariant): boolean =>
   a.scheme === b.scheme && JSON.stringify(a.settings) === JSON.stringify(b.settings);
-
-const sizeOf = ({ files }: OpenedModel): number => files.opened().reduce((sum, { size }) => sum + size, 0);
 
 const pathOf = ({ files }: OpenedModel): string | undefined =>
   files.folder === undefined ? undefined : path.join(files.folder, files.main);
@@ -130,7 +128,7 @@ async function entryOf(
   const target = path.join(home, file);
   if (variant.scheme === undefined && isInput(opened, target)) {
     const files = opened.files.opened().map(({ name, size }) => ({ name, bytes: size }));
-    return { ...facts, outcome: 'source', files, bytes: sizeOf(opened), findings: misnamed(file, files) };
+    return { ...facts, outcome: 'source', files, bytes: inputBytes(opened), findings: misnamed(file, files) };
   }
   try {
     return told(facts, await made(opened, target, variant, options, context));

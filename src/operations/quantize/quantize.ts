@@ -1,13 +1,14 @@
 import type { DataFiles, WorkContext, WriteOptions } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { alone } from '../../core/shared-work.js';
+import { type TargetSize, targetBytes } from '../../core/size.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { dequantize, isQuantized } from '../../transforms/dequantize.js';
 import { recordsAsTensor } from '../../transforms/quantized-record.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
-import { type OpenContext, type OpenedModel, withModel } from '../open.js';
+import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
 import type { TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
@@ -40,7 +41,7 @@ export interface QuantizeOptions extends OutputOptions, TensorSelection, Omit<Qu
   /** Weights with a scheme of their own; the first that matches decides. */
   readonly overrides?: readonly Override[];
   /** The file may have so many bytes: schemes are chosen weight by weight. */
-  readonly targetSize?: number;
+  readonly targetSize?: TargetSize;
   /** Only these weights (trials of the solver). */
   readonly only?: (name: string) => boolean;
 }
@@ -65,8 +66,9 @@ export async function quantizeOpenedModel(
 ): Promise<QuantizeReport> {
   const options = withFeeds(asked);
   checkRefinement(options, opened);
-  const { targetSize, maxAccuracyDrop, labels } = options;
-  if (targetSize !== undefined) {
+  const { maxAccuracyDrop, labels } = options;
+  if (options.targetSize !== undefined) {
+    const targetSize = targetBytes(options.targetSize, inputBytes(opened));
     const { meetSize } = await import('./target-size.js');
     return meetSize(opened, output, { ...options, targetSize }, context);
   }

@@ -1,6 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
-import type { OpenedModel } from '../open.js';
+import { inputBytes, type OpenedModel } from '../open.js';
 import { exactly, type Override } from './assign.js';
 import { layerLosses, lossOf, withTrials } from './layers.js';
 import { type Layer, pointsOf, shown } from './points.js';
@@ -29,7 +29,7 @@ export async function meetSize(
   const { targetSize, scheme, ...rest } = options;
   const schemes = fitting(scheme.split(','), opened);
   const layers = await measure(opened, { ...rest, scheme }, schemes, context);
-  const total = opened.files.opened().reduce((sum, { size }) => sum + size, 0);
+  const total = inputBytes(opened);
   const points = pointsOf(layers, total);
   const least = points.at(-1)?.bytes ?? total;
   // What is written has a few bytes that the weights do not explain: aim lower until it fits.

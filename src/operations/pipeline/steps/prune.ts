@@ -2,7 +2,7 @@ import { parsePattern } from '../../prune/methods.js';
 import { COMPENSATIONS, IMPORTANCES, PRUNE_METHODS, PRUNE_SCOPES } from '../../prune/names.js';
 import { pruneOpenedModel } from '../../prune/prune.js';
 import type { PruneReport } from '../../prune/report.js';
-import { choice, file, flag, integer, list, number, parsed, patterns, size } from '../fields.js';
+import { choice, file, flag, integer, list, number, parsed, patterns, targetSize } from '../fields.js';
 import { writingStep } from '../step-kind.js';
 
 const FIELDS = {
@@ -39,7 +39,7 @@ const FIELDS = {
   include: patterns('only tensors whose name matches one of these regular expressions'),
   exclude: patterns('no tensors whose name matches one of these regular expressions'),
   keep: patterns('weights whose name matches stay as they are'),
-  targetSize: size('magnitude, low-rank: choose how much of every weight goes so that the file fits'),
+  targetSize: targetSize('magnitude, low-rank: choose how much of every weight goes so that the file fits'),
   compress: flag('mlck (its default) and npz: store what is left, not the zeros'),
   externalData: flag('ONNX: weights in a file beside the graph'),
 };

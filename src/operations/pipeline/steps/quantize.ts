@@ -13,7 +13,7 @@ import {
   number,
   parsed,
   patterns,
-  size,
+  targetSize,
   text,
 } from '../fields.js';
 import { writingStep } from '../step-kind.js';
@@ -62,7 +62,7 @@ const FIELDS = {
     parsed('weights with another scheme: "fc.*=int4-weights,block=64", "head=keep"', parseOverride),
   ),
   maxError: number('weights with a larger relative error stay as they are'),
-  targetSize: size('choose a scheme for every weight so that the file fits'),
+  targetSize: targetSize('choose a scheme for every weight so that the file fits'),
   requantize: flag('accept a model that is quantized already'),
   externalData: flag('ONNX: weights in a file beside the graph'),
 };
