@@ -95,7 +95,7 @@ export function prune(program: Command, cli: Cli): void {
     .addOption(
       integerFlag(
         '--multiple-of <n>',
-        'channels: as many stay as a multiple of this (default 8; with samples as the runtime likes it)',
+        'channels: as many stay as a multiple of this (default 8, or less to meet the share; with samples what saves time)',
       ),
     )
     .option('--layers <list>', 'layers: numbers of the blocks that go, such as 3,5-7');

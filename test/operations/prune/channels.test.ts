@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Model } from '../../../src/core/model.js';
 import { memoryTensor, readTensor } from '../../../src/core/tensor.js';
 import { protoOf, valueInfo } from '../../../src/formats/onnx/summary.js';
+import { encodeModel } from '../../../src/graph/build.js';
 import { cutChannels } from '../../../src/graph/channels/cut.js';
 import { ChannelGraph } from '../../../src/graph/channels/graph.js';
 import { type ChannelGroup, channelGroups } from '../../../src/graph/channels/groups.js';
@@ -265,6 +266,39 @@ describe('what stays is named with its reason', () => {
     for (const { channels, members } of heads) {
       expect(channels).toEqual({ before: 24, after: 16 });
       expect(members?.length).toBe(7);
+    }
+  });
+
+  it('leaves a multiple of 8, or of less where 8 would miss the share', async () => {
+    const random = (count: number) =>
+      new Uint8Array(Float32Array.from({ length: count }, (_, i) => Math.sin(i * 7919)).buffer);
+    const written = async (hidden: number): Promise<string> => {
+      const file = at(`hidden-${hidden}.onnx`);
+      const bytes = await encodeModel({
+        opset: 17,
+        irVersion: 8,
+        inputs: [{ name: 'x', dtype: 'f32', shape: [2, 4] }],
+        outputs: [{ name: 'y', dtype: 'f32', shape: [2, 3] }],
+        initializers: [
+          { name: 'a', dtype: 'f32', shape: [4, hidden], raw: random(4 * hidden) },
+          { name: 'b', dtype: 'f32', shape: [hidden, 3], raw: random(hidden * 3) },
+        ],
+        nodes: [
+          { op: 'MatMul', inputs: ['x', 'a'], outputs: ['h'] },
+          { op: 'Relu', inputs: ['h'], outputs: ['r'] },
+          { op: 'MatMul', inputs: ['r', 'b'], outputs: ['y'] },
+        ],
+      });
+      writeFileSync(file, bytes);
+      return file;
+    };
+    for (const [hidden, stay] of [
+      [80, 56],
+      [16, 12],
+      [10, 7],
+    ] as const) {
+      const report = await prune(await written(hidden), 'a.onnx', { sparsity: 0.3, validate: 'weights' });
+      expect(left(report)['a'], `${hidden} channels`).toBe(stay);
     }
   });
 

@@ -29,8 +29,6 @@ import { ranked } from './ranked.js';
 import { valueShapes } from './value-shapes.js';
 
 const SPARSITY = 0.3;
-/** The runtime computes with blocks of 8 or 16 channels: others take longer than what they save (src/README.md). */
-const MULTIPLE = 8;
 
 /** What is to become of a graph. */
 interface Plan {
@@ -146,7 +144,7 @@ async function planned(
         { opened, graph, shapes, data: calibration, grams, scratch, context },
       )
     : undefined;
-  const cuts = chosen?.cuts ?? chosenUnits(units, { sparsity, scope, multipleOf: multiple ?? MULTIPLE });
+  const cuts = chosen?.cuts ?? chosenUnits(units, { sparsity, scope, multipleOf: multiple });
   let made = chosen?.made;
   if (!made && grams && calibration !== undefined && how !== 'none')
     made =

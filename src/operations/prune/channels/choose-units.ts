@@ -6,9 +6,17 @@ import type { Ranked } from './ranked.js';
 export interface UnitChoice {
   readonly sparsity: number;
   readonly scope: PruneScope;
-  /** So many channels, or a multiple of it, stay. */
-  readonly multipleOf: number;
+  /** So many channels, or a multiple of it, stay; undefined: of 8, as runtimes like it, unless that misses the share. */
+  readonly multipleOf?: number | undefined;
 }
+
+/**
+ * Multiples that are tried where none is asked for, the coarsest first: the runtime computes with blocks of 8 or 16 channels,
+ * and others take longer than what they save (src/README.md). But what goes has to be about the share that was asked for.
+ */
+const MULTIPLES = [8, 4, 2, 1];
+/** Of all units. */
+const NEAR = 0.05;
 
 /** Units of a group that go together, so that what is left is a multiple. */
 interface Step {
@@ -24,6 +32,19 @@ interface Step {
  * least one stays, of equals the first do.
  */
 export function chosenUnits(groups: readonly Ranked[], choice: UnitChoice): readonly Cut[] {
+  const { sparsity, multipleOf } = choice;
+  if (multipleOf !== undefined) return chosenBy(groups, { ...choice, multipleOf });
+  const total = groups.reduce((sum, { group }) => sum + group.units, 0);
+  const tried = MULTIPLES.map((multiple) => {
+    const cuts = chosenBy(groups, { ...choice, multipleOf: multiple });
+    const gone = cuts.reduce((sum, { group, kept }) => sum + group.units - kept.size, 0);
+    return { cuts, missed: Math.abs(gone - sparsity * total) };
+  });
+  const near = tried.find(({ missed }) => missed <= NEAR * total) ?? tried.at(-1);
+  return near?.cuts ?? [];
+}
+
+function chosenBy(groups: readonly Ranked[], choice: UnitChoice & { readonly multipleOf: number }): Cut[] {
   const { sparsity, scope, multipleOf } = choice;
   const steps = groups.map((group, at) => stepsOf(group, at, multipleOf));
   const counts = groups.map(() => 0);
