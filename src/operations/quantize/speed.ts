@@ -12,6 +12,7 @@ import type { Values } from '../../runtime/values.js';
 import { findFeeds } from '../../validate/find-feeds.js';
 import { inputsOf, type Runnable, runnable } from '../../validate/runnable.js';
 import { type OpenedModel, withModel } from '../open.js';
+import { wouldGo } from './optimizable.js';
 import type { SpeedReport } from './report.js';
 
 /** Runs before the ones that count, and the time that these may take. */
@@ -51,8 +52,10 @@ export async function explainSpeed(
       const before = await (context.shared?.once('time of the source', timeSource) ?? timeSource());
       const after = await timed(b, runtime, options, context, optimizedTo);
       if (!before || !after) return undefined;
-      const { kernels, dynamic } = await kernelsOf(optimizedTo);
-      const notes = notesOf(before, after, kernels, dynamic);
+      const { kernels, ...seen } = await kernelsOf(optimizedTo);
+      const slower = after > before * NOISE;
+      const apart = slower && kernels.integerKernels > 0 ? await wouldGo(source, seen.takers, runtime) : [];
+      const notes = notesOf(kernels, { ...seen, slower, apart });
       return { ...kernels, beforeMs: before, afterMs: after, notes };
     });
   } catch (error) {
@@ -123,36 +126,55 @@ const INTEGER =
   /^(QLinear|QGemm|QAttention|MatMulInteger|ConvInteger|DynamicQuantize(MatMul|LSTM)|MatMulNBits|QMoE)/;
 const HEAVY = /^(Conv|FusedConv|MatMul|FusedMatMul|Gemm|FusedGemm|MatMulBnb4|Attention|LSTM|GRU)$/;
 
-/** Counts what the runtime's optimised graph computes with. `dynamic`: it finds ranges of activations in every run. */
-async function kernelsOf(
-  optimized: string,
-): Promise<{ readonly kernels: Kernels; readonly dynamic: boolean }> {
+interface Seen {
+  /** It finds ranges of activations in every run. */
+  readonly dynamic: boolean;
+  /** Operators that take activations which were turned back into floats for them. */
+  readonly takers: ReadonlySet<string>;
+}
+
+/** Counts what the runtime's optimised graph computes with. */
+async function kernelsOf(optimized: string): Promise<Seen & { readonly kernels: Kernels }> {
   const source = openDisk(optimized);
   try {
     // Its weights may lie in files of the model it came from: only the nodes are looked at.
     const { message } = await decodeMessage('ModelProto', source);
     const counts = { integerKernels: 0, dequantize: 0, quantize: 0, layoutCopies: 0, floatKernels: 0 };
     const floatNodes: string[] = [];
+    const floats = new Set<string>();
     let dynamic = false;
     const nodes = [...graphsOf(message)].flatMap(({ graph }) => graph.node);
     for (const { opType = '', name, output } of [...nodes, ...message.functions.flatMap((f) => f.node)]) {
       dynamic ||= opType.startsWith('DynamicQuantize');
       if (INTEGER.test(opType)) counts.integerKernels++;
-      else if (opType === 'DequantizeLinear') counts.dequantize++;
-      else if (opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear') counts.quantize++;
+      else if (opType === 'DequantizeLinear') {
+        counts.dequantize++;
+        for (const one of output) floats.add(one);
+      } else if (opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear') counts.quantize++;
       else if (/^Reorder(Input|Output)$/.test(opType)) counts.layoutCopies++;
       else if (HEAVY.test(opType)) {
         counts.floatKernels++;
         if (floatNodes.length < MOST_NAMES) floatNodes.push(`${opType} ${name || output[0] || ''}`.trim());
       }
     }
-    return { kernels: { ...counts, floatNodes }, dynamic };
+    const takers = nodes.filter(({ input }) => input.some((one) => floats.has(one)));
+    return {
+      kernels: { ...counts, floatNodes },
+      dynamic,
+      takers: new Set(takers.map(({ opType = '' }) => opType)),
+    };
   } finally {
     source.close();
   }
 }
 
-function notesOf(before: number, after: number, kernels: Kernels, dynamic: boolean): string[] {
+interface Verdict extends Seen {
+  readonly slower: boolean;
+  /** Nodes of the source that `optimize` takes out. */
+  readonly apart: readonly string[];
+}
+
+function notesOf(kernels: Kernels, { dynamic, slower, apart }: Verdict): string[] {
   const { integerKernels, dequantize, floatKernels, floatNodes } = kernels;
   const notes: string[] = [];
   if (integerKernels === 0 && dequantize > 0)
@@ -163,11 +185,13 @@ function notesOf(before: number, after: number, kernels: Kernels, dynamic: boole
     notes.push(
       `${floatKernels} of ${floatKernels + integerKernels} heavy operators still compute in float: ${floatNodes.slice(0, SHOWN).join(', ')}${floatKernels > SHOWN ? ', …' : ''}`,
     );
-  if (after > before * NOISE)
+  if (slower)
     notes.push(
-      integerKernels > 0
-        ? `slower than the source: in a small model quantizing activations costs more than integer products save; ${dynamic ? 'int8-static has the ranges ready, ' : ''}int8-weights leaves activations alone`
-        : 'slower than the source: unpacking weights costs more than reading fewer bytes saves',
+      apart.length > 0
+        ? `slower than the source: ${apart.join(', ')} stand between integer operators, which turn activations into floats for them. mlser optimize takes them out: quantize what it writes`
+        : integerKernels > 0
+          ? `slower than the source: in a small model quantizing activations costs more than integer products save; ${dynamic ? 'int8-static has the ranges ready, ' : ''}int8-weights leaves activations alone`
+          : 'slower than the source: unpacking weights costs more than reading fewer bytes saves',
     );
   return notes;
 }
