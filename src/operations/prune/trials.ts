@@ -1,6 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
-import { joinPath, scratchFolder } from '../../io/disk.js';
+import { joinPath } from '../../io/disk.js';
 import type { OpenedModel } from '../open.js';
+import { inScratch, withBeside } from '../tried.js';
+import { provedWith } from './proved-with.js';
 import type { PruneModelOptions } from './prune.js';
 import type { PruneReport } from './report.js';
 
@@ -15,7 +17,7 @@ export type Prune = (
 /** Prunes once more with other options and says what came out; the file goes again. `extension`: of its format. */
 export type Trial = (options: Partial<PruneModelOptions>, extension: string) => Promise<PruneReport>;
 
-/** Runs `work` with a way to try options, in a folder that goes afterwards. */
+/** Runs `work` with a way to try options. */
 export async function withTrials<T>(
   opened: OpenedModel,
   options: PruneModelOptions,
@@ -23,17 +25,16 @@ export async function withTrials<T>(
   prune: Prune,
   work: (trial: Trial) => Promise<T>,
 ): Promise<T> {
-  const { folder, remove } = scratchFolder('mlser-prune-');
-  const { targetSize: _size, maxAccuracyDrop: _drop, dryRun: _dry, ...free } = options;
+  const { targetSize: _size, maxAccuracyDrop: _drop, dryRun: _dry, ...free } = provedWith(options);
   const quiet = { ...context, progress: { stage() {}, advance() {} } };
   const always = { sync: false, force: true, tolerance: Number.MAX_VALUE };
-  try {
-    return await work((own, extension) =>
-      prune(opened, joinPath(folder, `trial${extension}`), { ...free, ...always, ...own }, quiet),
-    );
-  } finally {
-    remove();
-  }
+  return withBeside(free.inputs, context, (beside) =>
+    work((own, extension) =>
+      inScratch('mlser-prune-', (folder) =>
+        prune(opened, joinPath(folder, `trial${extension}`), { ...free, ...always, beside, ...own }, quiet),
+      ),
+    ),
+  );
 }
 
 /** Runs the graph with these options, as ONNX. */

@@ -1,14 +1,15 @@
 import type { WorkContext } from '../../core/format.js';
-import { joinPath, scratchFolder } from '../../io/disk.js';
+import { joinPath } from '../../io/disk.js';
 import type { OpenedModel } from '../open.js';
 import type { WriteReport } from '../reports.js';
+import { inScratch, withBeside } from '../tried.js';
 import type { QuantizeOptions } from './quantize.js';
 import type { LayerLoss } from './report.js';
 
 /** Quantizes a model with one choice of weights and measures it; the file goes again. */
 export type Trial = (selects: (name: string) => boolean, scheme: string) => Promise<WriteReport>;
 
-/** Runs `work` with a way to try choices, in a folder that goes afterwards. */
+/** Runs `work` with a way to try choices. */
 export async function withTrials<T>(
   opened: OpenedModel,
   options: QuantizeOptions,
@@ -21,30 +22,21 @@ export async function withTrials<T>(
   ) => Promise<WriteReport>,
   work: (trial: Trial) => Promise<T>,
 ): Promise<T> {
-  const { folder, remove } = scratchFolder('mlser-quantize-');
   const { targetSize: _size, maxAccuracyDrop: _drop, maxError: _error, dryRun: _dry, ...rest } = options;
   const quiet = { ...context, progress: { stage() {}, advance() {} } };
-  let count = 0;
-  try {
-    return await work((selects, scheme) =>
-      quantize(
-        opened,
-        joinPath(folder, `trial${count++}.onnx`),
-        {
-          ...rest,
-          scheme,
-          only: selects,
-          sync: false,
-          force: true,
-          validate: 'run',
-          tolerance: Number.MAX_VALUE,
-        },
-        quiet,
+  const always = { sync: false, force: true, validate: 'run', tolerance: Number.MAX_VALUE } as const;
+  return withBeside(rest.inputs, context, (beside) =>
+    work((selects, scheme) =>
+      inScratch('mlser-quantize-', (folder) =>
+        quantize(
+          opened,
+          joinPath(folder, 'trial.onnx'),
+          { ...rest, ...always, beside, scheme, only: selects },
+          quiet,
+        ),
       ),
-    );
-  } finally {
-    remove();
-  }
+    ),
+  );
 }
 
 /** The loss of every weight that the scheme would quantize, when it alone is: the worst first. */

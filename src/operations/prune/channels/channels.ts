@@ -13,6 +13,7 @@ import { selects } from '../../selection.js';
 import { writeModel } from '../../write.js';
 import { misplaced, sparsityOf } from '../methods.js';
 import type { Importance, PruneScope } from '../names.js';
+import { provedWith } from '../proved-with.js';
 import type { PruneModelOptions } from '../prune.js';
 import type { PrunedTensorEntry, PruneReport } from '../report.js';
 import { boldest } from './boldest.js';
@@ -95,14 +96,6 @@ export async function pruneChannels(
     scratch.release();
   }
 }
-
-/** What makes up for channels does so for inputs like the samples: noise would tell nothing of it. */
-const provedWith = (options: PruneModelOptions): PruneModelOptions => ({
-  ...options,
-  ...(options.inputs === undefined && options.calibration !== undefined
-    ? { inputs: options.calibration }
-    : {}),
-});
 
 async function planned(
   opened: OpenedModel,
