@@ -37,6 +37,18 @@ export function shapeOf(dtype: DType, length: number): ChunkShape {
   return { dtype, length, width, count: length / width, shift: SHIFTS.get(dtype) ?? 0 };
 }
 
+/** Two areas for what is stored, of which one is in use. */
+interface Shelf {
+  stored: Slot;
+  aside: Slot;
+}
+
+let shelf: Shelf | undefined;
+function shelfOf(here: Arena): Shelf {
+  shelf ??= { stored: here.codecArea(2), aside: here.codecArea(6) };
+  return shelf;
+}
+
 /** The memory in which chunks are coded: one a thread, with the kernels. */
 export class Bench {
   readonly kernels: KernelExports;
@@ -44,8 +56,6 @@ export class Bench {
   readonly raw: Slot;
   /** Canonical bytes of the same place in the base. */
   readonly base: Slot;
-  /** What is stored, before it is decoded and while it is encoded. */
-  stored: Slot;
   /** Scratch that codecs fill and use at once. */
   readonly a: Slot;
   readonly b: Slot;
@@ -53,25 +63,30 @@ export class Bench {
   /** Tables of byte planes, and of differences. */
   readonly planeWork: number;
   readonly work: number;
-  #aside: Slot;
+  readonly #shelf: Shelf;
 
   constructor(here: Arena, areas: readonly [raw: number, base: number]) {
     this.kernels = here.kernels;
     this.raw = here.codecArea(areas[0]);
     this.base = here.codecArea(areas[1]);
-    this.stored = here.codecArea(2);
     this.a = here.codecArea(3);
     this.b = here.codecArea(4);
     this.c = here.codecArea(5);
-    this.#aside = here.codecArea(6);
+    this.#shelf = shelfOf(here);
     [this.planeWork, this.work] = here.codec.work;
+  }
+
+  /** What is stored, before it is decoded and while it is encoded: the same for all benches of a thread. */
+  get stored(): Slot {
+    return this.#shelf.stored;
   }
 
   /** The first `length` stored bytes, which stay as they are until this is called twice more: others are stored elsewhere now. */
   setAside(length: number): Uint8Array<ArrayBuffer> {
-    const { stored } = this;
-    this.stored = this.#aside;
-    this.#aside = stored;
+    const shelf = this.#shelf;
+    const { stored } = shelf;
+    shelf.stored = shelf.aside;
+    shelf.aside = stored;
     return stored.bytes.subarray(0, length);
   }
 }

@@ -2,13 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DTYPES, type DType, dtypeFacts, tensorBytes } from '../../../src/core/dtype.js';
 import { sha256Hex } from '../../../src/io/hashing.js';
-import { shapeOf } from '../../../src/kernels/codecs/bench.js';
+import { inPlaceOf, shapeOf } from '../../../src/kernels/codecs/bench.js';
+import { decodeChunk } from '../../../src/kernels/codecs/decode.js';
 import { BASED, CODEC_NAMES } from '../../../src/kernels/codecs/numbers.js';
 import { byteHistogram, entropyBits } from '../../../src/kernels/histogram.js';
 import { splitPlanes } from '../../../src/kernels/reference/planes.js';
 import { numbered, weights } from '../../support/checkpoint-model.js';
 import { random } from '../samples.js';
 import { codecs, decode, encode, roundTrip } from './chunks.js';
+import { bench, otherBench } from './harness.js';
 import { bytesAs, edges, gaussian, mostly, noise, stepped, withChanges } from './samples.js';
 
 const MIB = 1 << 20;
@@ -94,6 +96,23 @@ describe('any chunk', () => {
       const [raw, base] = [noise(MIB, 3), noise(MIB, 4)];
       expect(roundTrip(dtype, raw, base)).toMatchObject({ name: 'raw', share: 1 });
       expect(roundTrip(dtype, raw, withChanges(raw, shapeOf(dtype, MIB).width, 0.5)).share).toBeLessThan(0.8);
+    }
+  });
+
+  it('is read from where the next one is put, on every bench of the thread, whatever was written before', () => {
+    const base = weights(4096);
+    for (let written = 0; written < 3; written++) {
+      const next = withChanges(base, 4, 0.1, written + 1);
+      const encoded = encode('f32', next, base);
+      const place = inPlaceOf(otherBench);
+      place.stored.bytes.set(encoded.bytes);
+      place.base.bytes.set(base);
+      const stored = encoded.bytes.length;
+      expect(
+        decodeChunk(place, codecs, { codec: encoded.codec, stored, length: base.length, dtype: 'f32' }),
+      ).toBe(true);
+      expect(Buffer.compare(place.raw.bytes.subarray(0, base.length), next)).toBe(0);
+      expect(place.stored).toBe(bench.stored);
     }
   });
 
