@@ -87,7 +87,7 @@ export async function convertOpened(
   const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
   const held = target.keeps.metadata ? labelled : recordsAsTensor(labelled);
   const intended = base ? await inOpset(held, options, target, findings) : held;
-  const added = base ? addedTensors(held, intended) : addedTensors(read, chosen);
+  const [older, newer] = base ? [held, intended] : [read, chosen];
   return writeModel(
     {
       command: 'convert',
@@ -98,7 +98,7 @@ export async function convertOpened(
       options,
       writeOptions: { ...writeOptions(options, beside), ...encryption(options, target, context) },
       findings,
-      ...(intended === held && chosen === read ? {} : { rewritten: true, actions: added }),
+      ...(newer === older ? {} : { rewritten: true, actions: addedTensors(older, newer) }),
       ...(beside === undefined || !target.keeps.graph ? {} : { before: weightsBeside(intended, beside) }),
     },
     context,

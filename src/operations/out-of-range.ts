@@ -2,7 +2,11 @@ import type { WorkContext } from '../core/format.js';
 import type { TensorSource } from '../core/tensor.js';
 import { type Finding, finding } from '../errors.js';
 import { overflowOf } from '../kernels/saturate.js';
-import { statTensors } from '../kernels/statistics.js';
+import { statTensors, type TensorStats } from '../kernels/statistics.js';
+
+/** Whether finite values reach a magnitude. */
+export const reaches = ({ min, max }: Pick<TensorStats, 'min' | 'max'>, most: number): boolean =>
+  Math.max(-(min ?? 0), max ?? 0) >= most;
 
 /** Which of the tensors have finite values that would become infinite in a float of 16 bits. Reads them. */
 export async function outOfRange(
@@ -12,7 +16,12 @@ export async function outOfRange(
 ): Promise<ReadonlySet<TensorSource>> {
   const stats = await statTensors(tensors, context);
   const most = overflowOf(dtype);
-  return new Set(tensors.filter((_, i) => Math.max(-(stats[i]?.min ?? 0), stats[i]?.max ?? 0) >= most));
+  return new Set(
+    tensors.filter((_, i) => {
+      const found = stats[i];
+      return found !== undefined && reaches(found, most);
+    }),
+  );
 }
 
 export const staysFinding = (name: string, dtype: string): Finding =>

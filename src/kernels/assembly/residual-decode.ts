@@ -141,7 +141,8 @@ function decodeStreams<T>(p0: usize, p1: usize, p2: usize, p3: usize, end: usize
     let to = READ_VALUES;
     const together = at + (done << 1);
     if (!wide)
-      // Three are seldom longer than what a load gives. A code that is not whole in it never reads as a shorter one.
+      // Three are seldom longer than what a load gives. A code that is not whole in it never reads as a shorter one. Written
+      // out stream by stream within each step: with three of a stream in a row, as a function, it took 8 % longer.
       for (; at < together; at += 6) {
         const w0 = bitsFrom(b0);
         const w1 = bitsFrom(b1);

@@ -9,7 +9,7 @@ import { isWeight, storeAs } from '../../graph/store-as.js';
 import { castTensor } from '../../kernels/cast.js';
 import { overflowOf, saturatedCast } from '../../kernels/saturate.js';
 import { statTensors } from '../../kernels/statistics.js';
-import { staysFinding } from '../out-of-range.js';
+import { reaches, staysFinding } from '../out-of-range.js';
 import type { TensorScheme } from './tensor-scheme.js';
 
 export type StorageType = 'f16' | 'bf16' | 'f8_e4m3fn' | 'f8_e5m2';
@@ -52,8 +52,8 @@ async function fitted(
   const small = dtype === 'f8_e4m3fn' || dtype === 'f8_e5m2';
   const most = dtype === 'f8_e4m3fn' ? E4M3_OVERFLOWS : overflowOf(dtype);
   tensors.forEach(({ info: { name } }, i) => {
-    const { min, max, inf = 0 } = stats[i] ?? {};
-    const exceeds = Math.max(-(min ?? 0), max ?? 0) >= most;
+    const { min = null, max = null, inf = 0 } = stats[i] ?? {};
+    const exceeds = reaches({ min, max }, most);
     if (small && (exceeds || inf > 0)) saturated.add(name);
     if (!exceeds) return;
     if (!small) kept.add(name);
