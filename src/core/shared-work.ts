@@ -17,8 +17,11 @@ export interface SharedWork {
   once<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** Does `work` while nobody else does anything: what takes much memory by itself, or is timed. */
   alone<T>(work: () => Promise<T>): Promise<T>;
-  /** From now on. Nobody gets to a stage before all have left those before it. */
-  stage(stage: Stage): void;
+  /**
+   * From now on. Who knows what to write does so while others still find it out; `check` waits until all have written: until
+   * then a file may be read that another one has to have the same bytes as.
+   */
+  stage(stage: Stage): Promise<void>;
 }
 
 /** Does `work` alone, where there are others. */

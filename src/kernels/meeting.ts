@@ -1,6 +1,7 @@
 import type { WorkContext } from '../core/format.js';
 import type { SharedWork, Stage } from '../core/shared-work.js';
-import { mergedBatches } from './merge-tasks.js';
+import { CopiesMade } from './copies-made.js';
+import { isApart, mergedBatches } from './merge-tasks.js';
 import { interrupted } from './messages.js';
 import { runBatches, withPool } from './pool.js';
 import type { Task, TaskResult } from './tasks.js';
@@ -28,6 +29,7 @@ export class Meeting {
   readonly #seats = new Set<Seat>();
   readonly #found = new Map<string, TaskResult>();
   readonly #made = new Map<string, Promise<unknown>>();
+  readonly #copies = new CopiesMade();
   #requests: Request[] = [];
   #turns: readonly { readonly seat: Seat; give(): void }[] = [];
   #busy: boolean = false;
@@ -113,7 +115,9 @@ export class Meeting {
     if (stage === undefined) return;
     const turn = this.#turns.find(({ seat }) => seat.at === stage);
     if (!turn) {
-      const now = this.#requests.filter(({ seat }) => seat.at === stage);
+      // Who writes has nothing more to find out: its copy is made of the same read.
+      const also = stage === 'make' ? 'write' : stage;
+      const now = this.#requests.filter(({ seat }) => seat.at === stage || seat.at === also);
       this.#requests = this.#requests.filter((request) => !now.includes(request));
       void this.#together(now, stage);
       return;
@@ -136,7 +140,8 @@ export class Meeting {
     this.#context.progress.stage(stage === 'check' ? 'read back' : stage, 0);
     let settle: (() => void)[];
     try {
-      const results = await this.#merged(requests.flatMap(({ tasks }) => tasks));
+      const tasks = requests.flatMap((request) => request.tasks);
+      const results = await this.#merged(tasks, stage);
       let at = 0;
       settle = requests.map((request) => {
         const own = results.slice(at, at + request.tasks.length);
@@ -167,7 +172,7 @@ export class Meeting {
   }
 
   /** The results in the order of the tasks. What only looks, and is asked for again, is looked up. */
-  async #merged(tasks: readonly Task[]): Promise<TaskResult[]> {
+  async #merged(tasks: readonly Task[], stage: Stage): Promise<TaskResult[]> {
     const keys = tasks.map(keyOf);
     const missing: Task[] = [];
     const places = new Map<string, number>();
@@ -178,14 +183,40 @@ export class Meeting {
       if (key !== undefined) places.set(key, missing.length);
       return missing.push(task) - 1;
     });
-    const { batches, order } = mergedBatches(missing);
+    const results = stage === 'check' ? await this.#read(missing) : await this.#readOnce(missing);
+    for (const [key, place] of places) this.#found.set(key, results[place] ?? {});
+    return wanted.map((one) => (typeof one === 'number' ? (results[one] ?? {}) : one));
+  }
+
+  /** As `#read`, from copies where there are some. Only what is written is compared with the source itself. */
+  async #readOnce(tasks: readonly Task[]): Promise<TaskResult[]> {
+    const results: TaskResult[] = [];
+    const indices = tasks.map((_, i) => i);
+    // What reads for itself comes when it has been copied, if it is.
+    for (const round of [
+      indices.filter((i) => !isApart(tasks[i])),
+      indices.filter((i) => isApart(tasks[i])),
+    ]) {
+      const own = round.flatMap((i) => tasks[i] ?? []);
+      const found = await this.#read(own.map((task) => this.#copies.instead(task)));
+      this.#copies.add(own);
+      round.forEach((i, k) => {
+        results[i] = found[k] ?? {};
+      });
+    }
+    return results;
+  }
+
+  /** Those that read the same together. */
+  async #read(tasks: readonly Task[]): Promise<TaskResult[]> {
+    if (tasks.length === 0) return [];
+    const { batches, order } = mergedBatches(tasks);
     const found = await runBatches(batches, this.#context);
     const results: TaskResult[] = [];
     order.forEach((place, i) => {
       results[place] = found[i] ?? {};
     });
-    for (const [key, place] of places) this.#found.set(key, results[place] ?? {});
-    return wanted.map((one) => (typeof one === 'number' ? (results[one] ?? {}) : one));
+    return results;
   }
 }
 
@@ -232,8 +263,10 @@ class Seat implements SharedWork {
     }
   }
 
-  stage(stage: Stage): void {
+  async stage(stage: Stage): Promise<void> {
     this.at = stage;
+    // What nobody does is done when all others have come as far.
+    if (stage === 'check') await this.#waits(this.#meeting.ask(this, [], undefined));
   }
 
   async #waits<T>(what: Promise<T>): Promise<T> {

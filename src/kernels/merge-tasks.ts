@@ -40,7 +40,7 @@ export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order
   };
   const apart: Placed[] = [];
   for (const one of placed) {
-    if (one.task.program.coded || one.to - one.from > WINDOW_BYTES) {
+    if (reachesFar(one)) {
       apart.push(one);
       continue;
     }
@@ -57,6 +57,13 @@ export function mergedBatches(tasks: readonly Task[]): { batches: Batch[]; order
   close();
   return { batches, order };
 }
+
+const reachesFar = ({ task, from, to }: Placed): boolean =>
+  task.program.coded !== undefined || to - from > WINDOW_BYTES;
+
+/** Reads more than is held of a file, and so for itself. */
+export const isApart = (task: Task | undefined): boolean =>
+  task !== undefined && reachesFar(placeOf(task, 0));
 
 /** Comparisons keep nothing in the arena from one block to the next, and all have blocks of the same size. */
 const isAbreast = (a: Placed, b: Placed): boolean =>

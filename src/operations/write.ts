@@ -140,7 +140,7 @@ export async function writeModel(asked: WriteRequest, context: WorkContext): Pro
       ? (await import('../validate/gate.js')).startWarm(context)
       : undefined;
   const runtime = options.beside?.runtime ?? own;
-  context.shared?.stage('write');
+  await context.shared?.stage('write');
   try {
     context.progress.stage('write', bytesOf(intended.tensors));
     const extra = (await request.before?.(files, context)) ?? {};
@@ -152,6 +152,7 @@ export async function writeModel(asked: WriteRequest, context: WorkContext): Pro
     });
     const staged = await files.stage();
     try {
+      await context.shared?.stage('check');
       const gate = await prove(request, staged, runtime, context);
       const written = await filesOf(staged);
       const bytes = written.reduce((sum, file) => sum + file.bytes, 0);

@@ -63,7 +63,6 @@ export function startWarm(context: WorkContext): Runtime {
 export async function runGate(request: GateRequest): Promise<GateResult> {
   const { level, context, intended, source, staged, sourceFiles } = request;
   if (level === 'none') return new Verdict(level, request.device).result();
-  context.shared?.stage('check');
   return withRuntime(request, async (runtime, device) => {
     const verdict = new Verdict(level, device);
     const { reopened, findings } = await reopen(staged, context);

@@ -117,7 +117,7 @@ describe('side by side', () => {
       });
     await Promise.all([
       meeting.join(async (shared) => {
-        shared.stage('check');
+        await shared.stage('check');
         await alone(shared, 'last');
       }),
       meeting.join(async (shared) => {
