@@ -27,6 +27,7 @@ import {
   type HashTask,
   type HistogramTask,
   type StatisticsTask,
+  type SumTask,
   type Task,
   type TaskResult,
 } from './tasks.js';
@@ -41,6 +42,8 @@ function execute(task: Task, place: Workplace): Running {
   switch (task.kind) {
     case 'copy':
       return copy(task, place);
+    case 'sum':
+      return sum(task, place);
     case 'hash':
       return hash(task, place);
     case 'statistics':
@@ -103,6 +106,15 @@ function* copy(task: CopyTask, place: Workplace): Running {
     ...(pieces ? { crcs: pieces.finish() } : {}),
     ...(hasher ? { sha256: hasher.digest('hex') } : {}),
   };
+}
+
+function* sum(task: SumTask, place: Workplace): Running {
+  const reader = new BlockReader(task.program, place, [0, 1]);
+  for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
+    reader.read(start, Math.min(task.end, start + BLOCK_ELEMENTS));
+    yield 0;
+  }
+  return rawCrcOf(reader, task);
 }
 
 function* hash(task: HashTask, place: Workplace): Running {

@@ -4,6 +4,7 @@ import { CopiesMade } from './copies-made.js';
 import { isApart, mergedBatches } from './merge-tasks.js';
 import { interrupted } from './messages.js';
 import { runBatches, withPool } from './pool.js';
+import { keyText } from './program.js';
 import type { Task, TaskResult } from './tasks.js';
 
 const STAGES: readonly Stage[] = ['make', 'write', 'check'];
@@ -222,7 +223,7 @@ export class Meeting {
 
 /** Of a task that writes nothing and gives little: the same key, the same result. */
 const keyOf = (task: Task): string | undefined =>
-  (task.kind === 'half' || task.kind === 'ends') && !task.program.coded ? JSON.stringify(task) : undefined;
+  (task.kind === 'half' || task.kind === 'ends') && !task.program.coded ? keyText(task) : undefined;
 
 /** One of several outputs. */
 class Seat implements SharedWork {

@@ -25,6 +25,10 @@ export interface Program {
   readonly coded?: Coded;
 }
 
+/** The same text for what is the same: plain data, whose magnitudes are large integers. */
+export const keyText = (what: unknown): string =>
+  JSON.stringify(what, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+
 /** The program of a tensor, or undefined if it has to be streamed. */
 export function programOf(tensor: TensorSource): Program | undefined {
   const { recipe, info } = tensor;

@@ -33,6 +33,12 @@ export interface CopyTask extends Range {
   readonly crcEvery: number | undefined;
 }
 
+/** CRC-32 of the raw bytes of a program that has one to check: `rawCrc`. */
+export interface SumTask extends Range {
+  readonly kind: 'sum';
+  readonly program: Program;
+}
+
 /** SHA-256 of the whole. */
 export interface HashTask extends Range {
   readonly kind: 'hash';
@@ -82,7 +88,7 @@ export interface CompareTask extends Range {
 /** Columns of a K × N matrix as blocks of integers (MatMulNBits), written to a file. `start` and `end`: see `taskBytes`. */
 export interface BlocksTask extends Range {
   readonly kind: 'blocks';
-  /** Of the whole matrix, f32 as it lies in the file. */
+  /** Gives the whole matrix as f32. */
   readonly program: Program;
   readonly rows: number;
   readonly columns: number;
@@ -149,8 +155,9 @@ export interface HalfTask extends Range {
   readonly half: 'f16' | 'bf16';
 }
 
-/** All of a tensor, f32 as it lies in the file, as codes that are written to a file. */
+/** All of a tensor as codes that are written to a file. */
 export interface CodesTask extends Range {
+  /** Gives f32. */
   readonly program: Program;
   /** Of a stored code. */
   readonly bits: number;
@@ -161,6 +168,8 @@ export interface CodesTask extends Range {
 /** Codes of codebooks that are fitted to the tensor. */
 export interface PaletteTask extends CodesTask, PaletteSpec {
   readonly kind: 'palette';
+  /** Of the tensor, and so of the values in its codebooks. */
+  readonly dtype: DType;
   readonly shape: readonly number[];
 }
 
@@ -209,6 +218,7 @@ export interface MagnitudesTask extends Range {
 /** A piece of work that a worker thread, or the main thread, does by itself. Plain data. */
 export type Task =
   | CopyTask
+  | SumTask
   | HashTask
   | StatisticsTask
   | HistogramTask

@@ -1,12 +1,11 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { withPool } from '../pool.js';
-import { programOf } from '../program.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { refitted } from './affine.js';
 import { columnsAtOnce, fitsAreas } from './blocks-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { matrixShapes, matrixSpec, type NBitsMatrix, type NBitsSpec } from './matmul-nbits.js';
+import { type Readable, withReadable } from './readable.js';
 import { ScratchTensors } from './scratch-tensors.js';
 import { sharedScratch } from './shared-scratch.js';
 
@@ -33,8 +32,8 @@ interface Planned extends MatrixJob {
 }
 
 /**
- * Matrices that lie in files as f32, quantized by the pool: each is read once, and what comes out goes into a scratch
- * file, with its errors counted on the way.
+ * Matrices of f32, quantized by the pool: each is read once, and what comes out goes into a scratch file, with its errors
+ * counted on the way.
  */
 export function quantizeMatrices(
   jobs: readonly MatrixJob[],
@@ -46,20 +45,23 @@ export function quantizeMatrices(
 async function quantized(jobs: readonly MatrixJob[], context: WorkContext): Promise<QuantizedMatrices> {
   const scratch = new ScratchTensors();
   try {
-    const plans = jobs.flatMap((job) => planOf(job, scratch) ?? []);
-    const results = await withPool(context, (pool) =>
-      pool.run(
-        plans.flatMap(({ tasks }) => tasks),
-        context.signal,
-      ),
+    const suited = jobs.filter(isSuited);
+    const done = await withReadable(
+      suited.map(({ tensor }) => tensor),
+      context,
+      async (readable) => {
+        const plans = suited.flatMap((job) => planOf(job, readable, scratch) ?? []);
+        const results = await readable.run(plans.flatMap(({ tasks }) => tasks));
+        let at = 0;
+        return new Map(
+          plans.map((plan) => {
+            const own = results.slice(at, at + plan.tasks.length);
+            at += own.length;
+            return [plan.tensor.info.name, gathered(plan, own, scratch)] as const;
+          }),
+        );
+      },
     );
-    const done = new Map<string, QuantizedMatrix>();
-    let at = 0;
-    for (const plan of plans) {
-      const own = results.slice(at, at + plan.tasks.length);
-      at += plan.tasks.length;
-      done.set(plan.tensor.info.name, gathered(plan, own, scratch));
-    }
     return { done, release: () => scratch.release() };
   } catch (error) {
     scratch.release();
@@ -67,14 +69,20 @@ async function quantized(jobs: readonly MatrixJob[], context: WorkContext): Prom
   }
 }
 
-function planOf({ tensor, spec }: MatrixJob, scratch: ScratchTensors): Planned | undefined {
-  const { dtype, shape } = tensor.info;
-  const program = programOf(tensor);
+/** What the kernel can do. */
+const isSuited = ({ tensor: { info }, spec }: MatrixJob): boolean =>
+  info.dtype === 'f32' && spec.scaleType !== 'f16' && fitsAreas(info.shape[0] ?? 0, spec.block);
+
+function planOf(
+  { tensor, spec }: MatrixJob,
+  readable: Readable,
+  scratch: ScratchTensors,
+): Planned | undefined {
+  const { shape } = tensor.info;
+  const program = readable.program(tensor);
   const { bits, block, symmetric } = spec;
   const [rows = 0, columns = 0] = shape;
-  if (!program || dtype !== 'f32' || program.ops.length > 0 || program.coded || program.crc32)
-    return undefined;
-  if (spec.scaleType === 'f16' || !fitsAreas(rows, block)) return undefined;
+  if (!program) return undefined;
   const { packed, scales, zeros } = matrixShapes(shape, spec);
   const common = {
     ...{ kind: 'blocks' as const, program, rows, columns, bits, block, symmetric, path: scratch.path },

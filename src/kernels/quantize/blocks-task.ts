@@ -3,6 +3,7 @@ import { pwriteExactly } from '../../io/disk.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
+import { f32Reader } from './f32-source.js';
 import { packedZeros } from './nbits-pack.js';
 
 /** Columns that one task can do: what is read of a block of rows, and the codes and scales of all rows, have an area each. */
@@ -25,18 +26,15 @@ export function* blocks(task: BlocksTask, place: Workplace): Generator<number, T
   const count = Math.ceil(rows / block);
   const rowBytes = (count * block * bits) / 8;
   codes.bytes.fill(0, 0, width * rowBytes);
+  const { fill } = f32Reader(program, place);
   const sums = arena.results.values.subarray(0, 6).fill(0);
   for (let index = 0; index < count; index++) {
     const row = index * block;
     const height = Math.min(block, rows - row);
-    if (width === columns) {
-      const at = program.offset + row * columns * 4;
-      place.read(program.path, source.bytes.subarray(0, height * width * 4), at);
-    } else
-      for (let i = 0; i < height; i++) {
-        const at = program.offset + ((row + i) * columns + first) * 4;
-        place.read(program.path, source.bytes.subarray(i * width * 4, (i + 1) * width * 4), at);
-      }
+    if (width === columns) fill(source.bytes.subarray(0, height * width * 4), row * columns);
+    else
+      for (let i = 0; i < height; i++)
+        fill(source.bytes.subarray(i * width * 4, (i + 1) * width * 4), (row + i) * columns + first);
     arena.kernels.nbitsBlock(
       source.at,
       width * 4,

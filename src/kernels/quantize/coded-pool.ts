@@ -1,10 +1,9 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { withPool } from '../pool.js';
-import { programOf } from '../program.js';
 import type { CodesTask, Task, TaskResult } from '../tasks.js';
 import type { CodedTensor } from './codes.js';
 import { type LossFigures, lossOf } from './loss.js';
+import { type Readable, withReadable } from './readable.js';
 import { ScratchTensors } from './scratch-tensors.js';
 import type { Packing } from './values.js';
 
@@ -33,7 +32,7 @@ export interface CodedWork<J extends CodedJob, T extends CodedTensor> {
   tensor(job: J, result: TaskResult): T | undefined;
 }
 
-/** Tensors that lie in files as f32 as codes, made by the pool into a scratch file, with their errors counted on the way. */
+/** Tensors of f32, f16 or bf16 as codes, made by the pool into a scratch file, with their errors counted on the way. */
 export async function codeInPool<J extends CodedJob, T extends CodedTensor>(
   jobs: readonly J[],
   work: CodedWork<J, T>,
@@ -41,17 +40,22 @@ export async function codeInPool<J extends CodedJob, T extends CodedTensor>(
 ): Promise<PooledTensors<T>> {
   const scratch = new ScratchTensors();
   try {
-    const plans = jobs.flatMap((job) => {
-      const common = commonOf(job, scratch);
-      return common ? [{ job, common }] : [];
-    });
-    const tasks = plans.map(({ job, common }) => work.task(job, common));
-    const results = await withPool(context, (pool) => pool.run(tasks, context.signal));
-    const done = new Map(
-      plans.map(({ job, common }, i) => [
-        job.tensor.info.name,
-        gathered(job, common, results[i] ?? {}, work, scratch),
-      ]),
+    const done = await withReadable(
+      jobs.map(({ tensor }) => tensor),
+      context,
+      async (readable) => {
+        const plans = jobs.flatMap((job) => {
+          const common = commonOf(job, readable, scratch);
+          return common ? [{ job, common }] : [];
+        });
+        const results = await readable.run(plans.map(({ job, common }) => work.task(job, common)));
+        return new Map(
+          plans.map(
+            ({ job, common }, i) =>
+              [job.tensor.info.name, gathered(job, common, results[i] ?? {}, work, scratch)] as const,
+          ),
+        );
+      },
     );
     return { done, release: () => scratch.release() };
   } catch (error) {
@@ -60,10 +64,13 @@ export async function codeInPool<J extends CodedJob, T extends CodedTensor>(
   }
 }
 
-function commonOf({ tensor, packing: { bits } }: CodedJob, scratch: ScratchTensors): CodesTask | undefined {
-  const program = programOf(tensor);
-  if (!program || tensor.info.dtype !== 'f32' || program.count === 0) return undefined;
-  if (program.ops.length > 0 || program.coded || program.crc32) return undefined;
+function commonOf(
+  { tensor, packing: { bits } }: CodedJob,
+  readable: Readable,
+  scratch: ScratchTensors,
+): CodesTask | undefined {
+  const program = readable.program(tensor);
+  if (!program) return undefined;
   const codesAt = scratch.place(Math.ceil((program.count * bits) / 8));
   return { program, start: 0, end: program.count, bits, path: scratch.path, codesAt };
 }

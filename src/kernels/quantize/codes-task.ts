@@ -4,6 +4,7 @@ import type { BlockFloatTask, CodesTask, PaletteTask, TaskResult } from '../task
 import type { Workplace } from '../workplace.js';
 import { BlockScales, blockCoder, formatOf } from './block-floats.js';
 import { type Coder, packedAs } from './codes.js';
+import { f32Reader } from './f32-source.js';
 import { nf4Blocks, nf4Fits } from './nf4-task.js';
 import { PaletteCoder } from './palette.js';
 import { PaletteFit } from './palette-fit.js';
@@ -17,7 +18,7 @@ type Pieces = Generator<{ readonly at: number; readonly values: Float32Array }>;
 
 /** Fits codebooks to a tensor, then writes its codes: three reads, the last two mostly from the cache. */
 export function* palette(task: PaletteTask, place: Workplace): Running {
-  const fit = new PaletteFit(task.shape, 'f32', task);
+  const fit = new PaletteFit(task.shape, task.dtype, task);
   for (const { at, values } of pieces(task, place)) {
     fit.widen(values, at);
     yield 0;
@@ -63,10 +64,11 @@ function* written(task: CodesTask, place: Workplace, coder: Coder, all = pieces(
 
 function* pieces({ program, end: all }: CodesTask, place: Workplace, start = 0, end = all): Pieces {
   const area = place.arena.codecArea(0);
+  const { fill } = f32Reader(program, place);
   for (let at = start; at < end; at += STEP) {
     const count = Math.min(STEP, end - at);
     const bytes = area.bytes.subarray(0, count * 4);
-    place.read(program.path, bytes, program.offset + at * 4);
+    fill(bytes, at);
     yield { at, values: new Float32Array(bytes.buffer, area.at, count) };
   }
 }

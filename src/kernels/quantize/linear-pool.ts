@@ -1,7 +1,6 @@
 import { dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { withPool } from '../pool.js';
 import type { Program } from '../program.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import {
@@ -11,9 +10,10 @@ import {
   parametersOf,
   withParameters,
 } from './affine.js';
-import { f32Program, STEP_ELEMENTS } from './f32-source.js';
+import { STEP_ELEMENTS } from './f32-source.js';
 import { endsOfGroups, MOST_COLUMNS } from './linear-task.js';
 import { type LossFigures, lossOf } from './loss.js';
+import { type Readable, withReadable } from './readable.js';
 import { ScratchTensors } from './scratch-tensors.js';
 
 export interface LinearJob {
@@ -45,7 +45,7 @@ interface Planned extends LinearJob {
 }
 
 /**
- * Tensors that lie in files as f32, f16 or bf16, as integers of at most 8 bits with a scale for each index of the first or
+ * Tensors of f32, f16 or bf16 as integers of at most 8 bits with a scale for each index of the first or
  * the last axis, for blocks along the last one, or one for all, made by the pool. Where columns of a large
  * tensor share scales, a pass looks for ends first.
  */
@@ -54,29 +54,31 @@ export async function quantizeLinear(
   context: WorkContext,
 ): Promise<QuantizedAffines> {
   const scratch = new ScratchTensors();
-  const plans = jobs.flatMap((job) => planOf(job) ?? []);
   const done = new Map<string, QuantizedAffine>();
-  const large = plans.filter(looksFirst);
-  const others = plans.filter((plan) => !looksFirst(plan));
+  const suited = jobs.filter(isSuited);
   try {
-    await withPool(context, async (pool) => {
-      const looks = large.map(endsTasks);
-      const tasks = others.map((plan) => linearTasks(plan, undefined, scratch));
-      const results = inLists(
-        [...looks, ...tasks],
-        await pool.run([...looks, ...tasks].flat(), context.signal),
-      );
-      others.forEach((plan, i) => {
-        const own = results[looks.length + i] ?? [];
-        done.set(plan.tensor.info.name, gathered(plan, undefined, own, tasks[i]?.[0], scratch));
-      });
-      const found = large.map((plan, i) => columnParameters(plan, results[i] ?? []));
-      const later = large.map((plan, i) => linearTasks(plan, found[i], scratch));
-      const rest = inLists(later, await pool.run(later.flat(), context.signal));
-      large.forEach((plan, i) => {
-        done.set(plan.tensor.info.name, gathered(plan, found[i], rest[i] ?? [], later[i]?.[0], scratch));
-      });
-    });
+    await withReadable(
+      suited.map(({ tensor }) => tensor),
+      context,
+      async (readable) => {
+        const plans = suited.flatMap((job) => planOf(job, readable) ?? []);
+        const large = plans.filter(looksFirst);
+        const others = plans.filter((plan) => !looksFirst(plan));
+        const looks = large.map(endsTasks);
+        const tasks = others.map((plan) => linearTasks(plan, undefined, scratch));
+        const results = inLists([...looks, ...tasks], await readable.run([...looks, ...tasks].flat()));
+        others.forEach((plan, i) => {
+          const own = results[looks.length + i] ?? [];
+          done.set(plan.tensor.info.name, gathered(plan, undefined, own, tasks[i]?.[0], scratch));
+        });
+        const found = large.map((plan, i) => columnParameters(plan, results[i] ?? []));
+        const later = large.map((plan, i) => linearTasks(plan, found[i], scratch));
+        const rest = inLists(later, await readable.run(later.flat()));
+        large.forEach((plan, i) => {
+          done.set(plan.tensor.info.name, gathered(plan, found[i], rest[i] ?? [], later[i]?.[0], scratch));
+        });
+      },
+    );
     return { done, release: () => scratch.release() };
   } catch (error) {
     scratch.release();
@@ -93,19 +95,24 @@ function inLists(lists: readonly (readonly unknown[])[], results: readonly TaskR
   });
 }
 
-function planOf({ tensor, spec }: LinearJob): Planned | undefined {
-  const { shape, name } = tensor.info;
-  const program = f32Program(tensor);
-  const { axis, block, rule = 'linear', scaleType = 'f32' } = spec;
-  if (!program || rule !== 'linear' || scaleType !== 'f32') return undefined;
+/** What the kernel can do. */
+function isSuited({ tensor, spec }: LinearJob): boolean {
+  const { shape } = tensor.info;
+  const { axis, block, rule = 'linear', scaleType = 'f32', dtype } = spec;
+  if (rule !== 'linear' || scaleType !== 'f32' || dtypeFacts(dtype).bits > 8) return false;
   const last = shape.length - 1;
-  const width = shape[last] ?? 1;
-  if (block !== undefined && (axis !== last || width % block !== 0)) return undefined;
+  if (block !== undefined) return axis === last && (shape[last] ?? 1) % block === 0;
+  return axis === undefined || axis === 0 || axis === last;
+}
+
+function planOf({ tensor, spec }: LinearJob, readable: Readable): Planned | undefined {
+  const { shape, name } = tensor.info;
+  const program = readable.program(tensor);
+  const { axis, block } = spec;
+  if (!program) return undefined;
   const byRow = axis === 0 || block !== undefined;
-  if (!byRow && axis !== undefined && axis !== last) return undefined;
-  const columns = block ?? (byRow ? elementCount(shape, name) / (shape[0] ?? 1) : width);
-  const { bits } = dtypeFacts(spec.dtype);
-  if (bits > 8 || (columns * bits) % 8 !== 0) return undefined;
+  const columns = block ?? (byRow ? elementCount(shape, name) / (shape[0] ?? 1) : (shape.at(-1) ?? 1));
+  if ((columns * dtypeFacts(spec.dtype).bits) % 8 !== 0) return undefined;
   const most = program.ops.length > 0 ? STEP_ELEMENTS : MOST_COLUMNS;
   return columns > most ? undefined : { tensor, spec, program, columns, byRow };
 }

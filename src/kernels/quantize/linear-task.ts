@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import { dtypeFacts } from '../../core/dtype.js';
 import { pwriteExactly } from '../../io/disk.js';
+import { keyText } from '../program.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
@@ -19,7 +20,7 @@ function* rowsOf(
   { program, columns, start, end }: EndsTask | LinearTask,
   place: Workplace,
 ): Generator<{ readonly area: Slot; readonly row: number; readonly height: number }> {
-  const read = f32Reader(program, place);
+  const { read } = f32Reader(program, place);
   const step = Math.max(1, Math.floor(STEP_BYTES / (columns * 4)));
   const last = end / columns;
   for (let row = start / columns; row < last; row += step) {
@@ -112,7 +113,7 @@ export function* linear(task: LinearTask, place: Workplace): Generator<number, T
 /** The same tensor may be wanted as other integers right afterwards. */
 function* knownEnds(task: LinearTask, place: Workplace): Generator<number, Ends> {
   const { program, columns, start, end } = task;
-  const key = JSON.stringify([program, columns, start, end]);
+  const key = keyText([program, columns, start, end]);
   if (place.ends?.key !== key) {
     const running = endsOf(task, place);
     let step = running.next();

@@ -4,6 +4,7 @@ import type { BlockFloatTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
 import { NF4, nf4Borders } from './block-floats.js';
+import { f32Reader } from './f32-source.js';
 
 /** Elements that are coded at a time. */
 const STEP = 1 << 18;
@@ -68,10 +69,11 @@ function putTables(area: Slot): { readonly borders: number; readonly levels: num
 
 function* inOrder({ program, end }: BlockFloatTask, place: Workplace): Generator<Piece> {
   const area = place.arena.codecArea(0);
+  const { fill } = f32Reader(program, place);
   for (let at = 0; at < end; at += STEP) {
     const count = Math.min(STEP, end - at);
     const bytes = area.bytes.subarray(0, count * 4);
-    place.read(program.path, bytes, program.offset + at * 4);
+    fill(bytes, at);
     yield { at, source: area.at, count };
   }
 }
@@ -84,12 +86,13 @@ function* turned(
 ): Generator<Piece> {
   const { arena } = place;
   const [lines, area] = [arena.codecArea(0), arena.codecArea(1)];
+  const { fill } = f32Reader(program, place);
   const step = Math.min(columns, Math.floor(TURNED / rows / 2) * 2);
   for (let first = 0; first < columns; first += step) {
     const width = Math.min(step, columns - first);
     for (let row = 0; row < rows; row++) {
       const bytes = lines.bytes.subarray(row * width * 4, (row + 1) * width * 4);
-      place.read(program.path, bytes, program.offset + (row * columns + first) * 4);
+      fill(bytes, row * columns + first);
     }
     arena.kernels.turnF32(lines.at, width * 4, rows, width, area.at);
     yield { at: first * rows, source: area.at, count: width * rows };

@@ -9,7 +9,7 @@ export interface PaletteJob extends CodedJob {
 
 const WORK: CodedWork<PaletteJob, PaletteTensor> = {
   task: ({ tensor, spec: { k, axis, block } }, common) => ({
-    ...{ ...common, kind: 'palette', shape: tensor.info.shape, k },
+    ...{ ...common, kind: 'palette', dtype: tensor.info.dtype, shape: tensor.info.shape, k },
     ...(axis === undefined ? {} : { axis }),
     ...(block === undefined ? {} : { block }),
   }),

@@ -1,13 +1,13 @@
 import { dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { withPool } from '../pool.js';
 import type { RowBlocksTask, TaskResult } from '../tasks.js';
 import { type AffineSpec, refitted } from './affine.js';
-import { f32Program, STEP_ELEMENTS } from './f32-source.js';
+import { STEP_ELEMENTS } from './f32-source.js';
 import { Groups } from './groups.js';
 import { isSigned } from './integers.js';
 import { type LossFigures, lossOf } from './loss.js';
+import { type Readable, withReadable } from './readable.js';
 import { ROWS } from './row-blocks-task.js';
 import { ScratchTensors } from './scratch-tensors.js';
 
@@ -44,23 +44,29 @@ interface Planned extends RowBlocksJob {
   readonly shape: readonly number[];
 }
 
-/** Tensors that lie in files as f32, f16 or bf16, with a scale for blocks along the last axis, made by the pool in one read. */
+/** Tensors of f32, f16 or bf16 with a scale for blocks along the last axis, made by the pool in one read. */
 export async function quantizeRowBlocks(
   jobs: readonly RowBlocksJob[],
   context: WorkContext,
 ): Promise<QuantizedRowBlocks> {
   const scratch = new ScratchTensors();
   try {
-    const plans = jobs.flatMap((job) => planOf(job, scratch) ?? []);
-    const tasks = plans.flatMap((plan) => plan.tasks);
-    const results = await withPool(context, (pool) => pool.run(tasks, context.signal));
-    let at = 0;
-    const done = new Map(
-      plans.map((plan) => {
-        const own = results.slice(at, at + plan.tasks.length);
-        at += own.length;
-        return [plan.tensor.info.name, gathered(plan, own, scratch)];
-      }),
+    const suited = jobs.filter(isSuited);
+    const done = await withReadable(
+      suited.map(({ tensor }) => tensor),
+      context,
+      async (readable) => {
+        const plans = suited.flatMap((job) => planOf(job, readable, scratch) ?? []);
+        const results = await readable.run(plans.flatMap((plan) => plan.tasks));
+        let at = 0;
+        return new Map(
+          plans.map((plan) => {
+            const own = results.slice(at, at + plan.tasks.length);
+            at += own.length;
+            return [plan.tensor.info.name, gathered(plan, own, scratch)] as const;
+          }),
+        );
+      },
     );
     return { done, release: () => scratch.release() };
   } catch (error) {
@@ -69,15 +75,27 @@ export async function quantizeRowBlocks(
   }
 }
 
-function planOf({ tensor, spec }: RowBlocksJob, scratch: ScratchTensors): Planned | undefined {
-  const { shape } = tensor.info;
-  const { dtype, axis, block, rule, symmetric, scaleType = 'f32' } = spec;
-  const columns = shape.at(-1) ?? 1;
-  const program = f32Program(tensor);
-  if (!program || block === undefined || block % 16 !== 0 || axis !== shape.length - 1) return undefined;
-  if (rule !== 'nbits' || scaleType !== 'f32' || columns * ROWS > STEP_ELEMENTS) return undefined;
+/** What the kernel can do. */
+function isSuited({ tensor: { info }, spec }: RowBlocksJob): boolean {
+  const { dtype, axis, block, rule, scaleType = 'f32' } = spec;
+  const columns = info.shape.at(-1) ?? 1;
+  if (block === undefined || block % 16 !== 0 || axis !== info.shape.length - 1) return false;
+  if (rule !== 'nbits' || scaleType !== 'f32' || columns * ROWS > STEP_ELEMENTS) return false;
   const { bits } = dtypeFacts(dtype);
-  if ((bits !== 2 && bits !== 4 && bits !== 8) || (columns * bits) % 8 !== 0) return undefined;
+  return (bits === 2 || bits === 4 || bits === 8) && (columns * bits) % 8 === 0;
+}
+
+function planOf(
+  { tensor, spec }: RowBlocksJob,
+  readable: Readable,
+  scratch: ScratchTensors,
+): Planned | undefined {
+  const { shape } = tensor.info;
+  const { dtype, block = 0, symmetric } = spec;
+  const columns = shape.at(-1) ?? 1;
+  const program = readable.program(tensor);
+  if (!program) return undefined;
+  const bits = dtypeFacts(dtype).bits as RowBlocksTask['bits'];
   const groups = new Groups(shape, spec);
   const common: Omit<RowBlocksTask, 'start' | 'end'> = {
     ...{ kind: 'row-blocks', program, columns, bits, block, symmetric, signed: isSigned(dtype) },

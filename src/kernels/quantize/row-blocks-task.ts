@@ -14,7 +14,7 @@ export function* rowBlocks(task: RowBlocksTask, place: Workplace): Generator<num
   const { kernels } = arena;
   const [codes, scales, zeros] = [arena.codecArea(1), arena.codecArea(2), arena.codecArea(3)];
   const sums = arena.results.values.subarray(0, 6).fill(0);
-  const read = f32Reader(program, place);
+  const { read } = f32Reader(program, place);
   const perRow = Math.ceil(columns / block);
   const step = Math.max(ROWS, Math.floor(STEP_ELEMENTS / columns / ROWS) * ROWS);
   const output = files.writer(task.path);
