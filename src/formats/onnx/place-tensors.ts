@@ -46,7 +46,7 @@ export async function placeTensors(
   const proto = protoOf(model.graph);
   const tensors = tensorMap(model);
   const dense = new Map<TensorProto, TensorProto>();
-  const sparse = new Map<SparseTensorProto, TensorProto>();
+  const sparse = new Map<SparseTensorProto, { readonly dense: TensorProto } | SparseTensorProto>();
   const parts = new Map<TensorProto, SparseTensorProto>();
   for (const initializer of initializersOf(proto)) {
     const tensor = tensors.get(initializer.name);
@@ -54,8 +54,14 @@ export async function placeTensors(
     if ('sparse' in initializer) {
       if (isUntouched(tensor, initializer.sparse)) continue;
       const { values } = initializer.sparse;
+      const count = sparsely.get(initializer.name);
       const empty = create('TensorProto', { name: values?.name, dataType: values?.dataType });
-      sparse.set(initializer.sparse, await placed(empty, tensor, place(tensor)));
+      sparse.set(
+        initializer.sparse,
+        count === undefined
+          ? { dense: await placed(empty, tensor, place(tensor)) }
+          : await sparseParts(values?.name, tensor, count),
+      );
     } else if (sparsely.has(initializer.name))
       parts.set(
         initializer.tensor,
@@ -70,10 +76,7 @@ export async function placeTensors(
         const made = parts.get(tensor);
         return made ? { sparse: made } : (dense.get(tensor) ?? internal(tensor));
       },
-      sparseInitializer: (one) => {
-        const replaced = sparse.get(one);
-        return replaced ? { dense: replaced } : one;
-      },
+      sparseInitializer: (one) => sparse.get(one) ?? one,
       other: internal,
     },
   );

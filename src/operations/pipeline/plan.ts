@@ -1,5 +1,6 @@
 import { inputBytes } from '../open.js';
 import { type Current, type Job, type StepOutcome, titleOf, writeStep } from './one-step.js';
+import { gateOf } from './recipe.js';
 import type { StepEntry } from './report.js';
 import { inStep, withProgress } from './steps-in-order.js';
 
@@ -20,7 +21,7 @@ export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
     const before: Current | undefined = current;
     const slow =
       kind.kind === 'writes' &&
-      !kind.takesPlans?.(step.values) &&
+      !kind.takesPlans?.(step.values, gateOf(recipe, step)) &&
       before?.since &&
       inputBytes(original) > LARGE_BYTES;
     if (kind.kind === 'looks' || !before || slow) {

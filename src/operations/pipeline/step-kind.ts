@@ -35,11 +35,8 @@ export interface WritingStep<F extends Fields = Fields> extends KindOfStep<F> {
    * next step can take them without a file in between.
    */
   composes?(values: ValuesOf<F>): boolean;
-  /**
-   * It pulls tensors as they come, so that it may be given such a plan. Others read weights many times over or hand the
-   * files to the runtime: 1.3 GB of pruned weights to int4 took 390 s from a plan and 29 s by way of a file.
-   */
-  takesPlans?(values: ValuesOf<F>): boolean;
+  /** It pulls tensors as they come, so that it may be given such a plan. Others hand the files to the runtime. */
+  takesPlans?(values: ValuesOf<F>, gate: { readonly maxAccuracyDrop?: number }): boolean;
   /** The outcome has a graph even if the input has none. */
   addsGraph?(values: ValuesOf<F>): boolean;
 }

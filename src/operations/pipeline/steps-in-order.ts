@@ -102,7 +102,7 @@ function takeStep(
     gate.validate === 'none' &&
     gate.maxAccuracyDrop === undefined &&
     next?.kind.kind === 'writes' &&
-    next.kind.takesPlans?.(next.values) &&
+    next.kind.takesPlans?.(next.values, gateOf(job.recipe, next)) &&
     kind.composes?.(step.values);
   const folder = composes ? work.folder : work.emptied(stepName(index));
   return writeStep(job, index, step, kind, current, { folder, plan: composes ?? false }, context);

@@ -3,6 +3,7 @@ import type { StoredTensor, WorkContext, WriteOptions } from '../../core/format.
 import type { Model } from '../../core/model.js';
 import { type TargetSize, targetBytes } from '../../core/size.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
+import { withDenseInitializers } from '../../graph/dense-initializers.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
@@ -113,20 +114,22 @@ export async function pruneOpened(
     candidates.reduce((sum, { tensor }) => sum + tensor.byteLength, 0),
   );
   const pruned = await prunedTensors(candidates, options, context);
-  const intended = withPruned(source, candidates, pruned);
+  const names = new Set(candidates.flatMap((candidate) => candidate.names));
+  // Which of them are sparse is decided anew.
+  const { model: dense } = withDenseInitializers(source, (name) => names.has(name));
+  const intended = withPruned(dense, candidates, pruned);
   const compress = options.compress ?? target.id === 'mlck';
   const external = options.externalData === true;
   const sparse = sparseInitializers(intended, target, candidates, pruned, external);
   let told: readonly StoredTensor[] = [];
-  const changed = new Set(candidates.flatMap(({ names }) => names));
   const report = await writeModel(
     {
       command: 'prune',
       opened: [opened],
       reference: source,
       intended,
-      changed,
-      actions: new Map([...changed].map((name) => [name, 'prune'])),
+      changed: names,
+      actions: new Map([...names].map((name) => [name, 'prune'])),
       ...(options.maxAccuracyDrop === undefined ? {} : { maxAccuracyDrop: options.maxAccuracyDrop }),
       ...(mostBytes === undefined ? {} : { mostBytes }),
       output,

@@ -1,8 +1,10 @@
+import { isFloat } from '../../core/dtype.js';
 import type { DataFiles, WorkContext, WriteOptions } from '../../core/format.js';
 import { type Model, tensorMap } from '../../core/model.js';
 import { alone } from '../../core/shared-work.js';
 import { type TargetSize, targetBytes } from '../../core/size.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
+import { withDenseInitializers } from '../../graph/dense-initializers.js';
 import type { Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { compareTensors } from '../../kernels/compare.js';
 import { dequantize, isQuantized } from '../../transforms/dequantize.js';
@@ -10,6 +12,7 @@ import { recordsAsTensor } from '../../transforms/quantized-record.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { outputFormat } from '../output.js';
+import { sparseBytes } from '../prune/sparse-initializers.js';
 import type { TensorAction } from '../reports.js';
 import { selects, type TensorSelection } from '../selection.js';
 import { withWholeTime } from '../whole-time.js';
@@ -100,6 +103,7 @@ export async function quantizeOpened(
   const source = target.keeps.graph ? model : withoutGraph(model);
   const dropped = model.graph && !target.keeps.graph ? [graphDropped(target)] : [];
   const { made, errors } = await quantizedOf(source, opened, options, context);
+  const sparse = stillSparse(made);
   const report = await writeModel(
     {
       command: 'quantize',
@@ -112,7 +116,7 @@ export async function quantizeOpened(
       ...(mostBytes === undefined ? {} : { mostBytes }),
       output,
       options,
-      writeOptions: writeOptionsOf(options),
+      writeOptions: { ...writeOptionsOf(options), ...(sparse.size > 0 ? { sparse } : {}) },
       findings: [
         ...dropped,
         ...made.findings,
@@ -166,6 +170,24 @@ async function speedOf(
   );
 }
 
+interface Made extends Quantized {
+  /** Weights that were sparse initializers, with so many values. */
+  readonly sparse: ReadonlyMap<string, number>;
+}
+
+/** Those that are floats as before, and smaller so, stay sparse. */
+function stillSparse({ model, sparse }: Made): ReadonlyMap<string, number> {
+  const tensors = tensorMap(model);
+  return new Map(
+    [...sparse].filter(([name, count]) => {
+      const tensor = tensors.get(name);
+      return (
+        tensor && isFloat(tensor.info.dtype) && sparseBytes(tensor.info.dtype, count) < tensor.byteLength
+      );
+    }),
+  );
+}
+
 type Errors = ReadonlyMap<string, NonNullable<TensorAction['error']>>;
 
 /** The quantized model and the error of its weights; those with too large an error stay as they are. */
@@ -174,7 +196,7 @@ async function quantizedOf(
   opened: OpenedModel,
   options: QuantizeOptions,
   context: WorkContext,
-): Promise<{ readonly made: Quantized; readonly errors: Errors }> {
+): Promise<{ readonly made: Made; readonly errors: Errors }> {
   const made = await apply(source, opened, options, context);
   const errors = await errorsOf(source, made, context);
   const { maxError } = options;
@@ -207,14 +229,15 @@ async function apply(
   opened: OpenedModel,
   options: QuantizeOptions,
   context: WorkContext,
-): Promise<Quantized> {
+): Promise<Made> {
   const settings: QuantizeSettings = {
     ...options,
     selects: choosing(options),
   };
   const seen: Finding[] = [];
+  const dense = withDenseInitializers(source, settings.selects);
   const made = await applyAll(
-    source,
+    dense.model,
     assignmentsOf(options.scheme, settings, options.overrides ?? []),
     async (scheme, model, own) => {
       const calibration = await alone(context.shared, () =>
@@ -226,7 +249,7 @@ async function apply(
     context,
     await feedsFor(options, opened, context),
   );
-  return { ...made, findings: [...seen, ...made.findings] };
+  return { ...made, findings: [...seen, ...made.findings], sparse: dense.values };
 }
 
 /** Names of the weights that would be quantized. */

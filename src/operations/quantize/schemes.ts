@@ -7,6 +7,8 @@ interface SchemeEntry {
   readonly title: string;
   /** Refinements (`--refine`) of its graphs. */
   readonly refinements?: readonly Refinement[];
+  /** The graph is run to see what its activations are: always, or where there is data. */
+  readonly runs?: true;
   /** For ONNX graphs. */
   readonly graph?: () => Promise<GraphScheme>;
   /** For formats without a graph. */
@@ -45,6 +47,7 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'int8-static',
     title: 'weights and activations in 8 bits, ranges from calibration data',
+    runs: true,
     refinements: ['smooth'],
     graph: async () => (await import('../../graph/quantize/static.js')).int8Static,
   },
@@ -93,6 +96,7 @@ export const SCHEMES: readonly SchemeEntry[] = [
   {
     id: 'fp16',
     title: 'half precision',
+    runs: true,
     graph: async () => (await import('../../graph/quantize/half.js')).fp16,
     tensors: async () => (await import('./storage.js')).storedTensors('fp16', 'f16'),
   },

@@ -121,12 +121,35 @@ describe('a pipeline gives what its verbs give one after the other, byte for byt
     expect((await plain('out.onnx')).equals(bytes('c.onnx'))).toBe(true);
   });
 
+  it.each([
+    ['magnitude', 'int8-weights'],
+    ['magnitude', 'int4-weights'],
+    ['n:m', 'int8-dynamic'],
+    ['n:m', 'nf4'],
+    ['magnitude', 'palette-4'],
+  ] as const)('zeros by %s without a gate become %s as they are pulled', async (method, scheme) => {
+    const report = await made({
+      ...{ input: cnn('model.onnx'), output: 'out.onnx', gate: { ...gate, tolerance: 1e9 } },
+      steps: [
+        { do: 'prune', method, validate: 'none' },
+        { do: 'quantize', scheme, tolerance: 1e9 },
+      ],
+    });
+    expect(report.steps.map(({ outcome }) => outcome)).toEqual(['composed', 'done']);
+    expect(report.steps[1]?.validation?.accuracy?.before).toBe(0.986);
+    await pruneModel(cnn('model.onnx'), at('a.onnx'), { method, ...quick }, context);
+    await quantizeModel(at('a.onnx'), at('b.onnx'), { scheme, ...quick }, context);
+    // Weights that were sparse in between lie in another order.
+    expect((await diffModels(at('out.onnx'), at('b.onnx'), {}, context)).same).toBe(true);
+    if (method === 'n:m') expect((await plain('out.onnx')).equals(bytes('b.onnx'))).toBe(true);
+  });
+
   it('a step without a gate is written where the next one needs a file', async () => {
     const report = await made({
       ...{ input: cnn('model.onnx'), output: 'out.onnx', gate },
       steps: [
         { do: 'prune', sparsity: 0.3, validate: 'none' },
-        { do: 'quantize', scheme: 'int8-weights' },
+        { do: 'quantize', scheme: 'int8-static', calibration: cnn('calib.npz') },
       ],
     });
     expect(report.steps).toMatchObject([

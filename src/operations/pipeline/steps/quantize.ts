@@ -1,7 +1,7 @@
 import { parseOverride } from '../../quantize/assign.js';
 import { quantizeOpenedModel } from '../../quantize/quantize.js';
 import { REFINEMENTS } from '../../quantize/refinements.js';
-import { SCHEMES } from '../../quantize/schemes.js';
+import { SCHEMES, schemeById } from '../../quantize/schemes.js';
 import { LADDER } from '../../quantize/target-size.js';
 import {
   choice,
@@ -79,6 +79,16 @@ export const quantize = writingStep({
       output,
       { ...options, ...values, scheme: values.scheme ?? LADDER.join(',') },
       context,
+    ),
+  // What looks at activations, or for what may be lost, runs the file.
+  takesPlans: ({ scheme, calibration, refine, targetSize, overrides = [] }, { maxAccuracyDrop }) =>
+    scheme !== undefined &&
+    maxAccuracyDrop === undefined &&
+    calibration === undefined &&
+    refine === undefined &&
+    targetSize === undefined &&
+    [...scheme.split(/[+,]/), ...overrides.flatMap((one) => one.scheme ?? [])].every(
+      (id) => !schemeById(id)?.runs,
     ),
   figures({ tensors }) {
     const rounded = tensors.filter(({ error }) => error !== undefined);
