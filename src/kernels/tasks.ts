@@ -98,6 +98,8 @@ export interface BlocksTask extends Range {
   readonly bits: 2 | 4 | 8;
   readonly block: number;
   readonly symmetric: boolean;
+  /** Scales are numbers of f16. */
+  readonly halfScales: boolean;
   readonly path: string;
   /** Where codes, scales and zero points of the whole matrix begin. */
   readonly codesAt: number;
@@ -138,6 +140,8 @@ export interface LinearTask extends Range {
   readonly program: Program;
   readonly columns: number;
   readonly rounding: Rounding;
+  /** That scales are rounded to. */
+  readonly scaleType: 'f32' | 'f16' | 'bf16';
   /** The task has all rows, and finds one scale for all, or one for every column, by itself. */
   readonly over?: 'all' | 'columns';
   /** Scale and zero point of every column; absent, and `over` too: every row finds its own. */

@@ -184,6 +184,7 @@ export interface KernelExports {
       scales: number,
       zeros: number,
       blocks: number,
+      half16: number,
       sums: number,
     ]
   ) => void;

@@ -6,9 +6,11 @@ import { memoryTensor, rangeTensor, readTensor } from '../../src/core/tensor.js'
 import { openDisk } from '../../src/io/disk.js';
 import { castTensor } from '../../src/kernels/cast.js';
 import { compareTensors } from '../../src/kernels/compare.js';
-import { type AffineSpec, quantizeTensor } from '../../src/kernels/quantize/affine.js';
+import { type AffineSpec, heldScales, quantizeTensor } from '../../src/kernels/quantize/affine.js';
+import { heldScale } from '../../src/kernels/quantize/held-scale.js';
 import { quantizeLinear } from '../../src/kernels/quantize/linear-pool.js';
 import { testContext } from '../support/context.js';
+import { floats } from './samples.js';
 
 const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-linear-'));
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -93,6 +95,40 @@ describe('the pool makes the same integers from files', () => {
     } finally {
       pooled.release();
       close();
+    }
+  });
+
+  it.each([
+    [{ dtype: 'i8', symmetric: true, axis: 0 }],
+    [{ dtype: 'u8', symmetric: false, axis: 1 }],
+    [{ dtype: 'i8', symmetric: false }],
+    [{ dtype: 'u4', symmetric: false, axis: 1, block: 16 }],
+  ] as const)('scales of 16 bits count as they are stored: %j', async (how) => {
+    const values = Float32Array.from({ length: 40 * 48 }, (_, i) => Math.sin(i * i) * 2 ** (8 - (i % 40)));
+    const wide = memoryTensor({ name: 'x', dtype: 'f32', shape: [40, 48] }, new Uint8Array(values.buffer));
+    for (const scaleType of ['f16', 'bf16'] as const) {
+      const file = path.join(folder, 'half.bin');
+      fs.writeFileSync(file, await readTensor(castTensor(wide, scaleType)));
+      const source = openDisk(file);
+      const tensor = rangeTensor({ name: 'x', dtype: scaleType, shape: [40, 48] }, source, 0);
+      const spec = { ...how, scaleType };
+      const plain = await quantizeTensor(tensor, spec);
+      const pooled = await quantizeLinear([{ tensor, spec }], context);
+      const { affine } = pooled.done.get('x') ?? {};
+      if (!affine || !plain) throw new Error('not done');
+      expect(hex(affine.scale)).toBe(hex(plain.scale));
+      expect(hex(affine.zeroPoint)).toBe(hex(plain.zeroPoint));
+      expect(Buffer.compare(await readTensor(affine.codes), await readTensor(plain.codes))).toBe(0);
+      pooled.release();
+      source.close();
+    }
+  });
+
+  it('one scale is held as many are', () => {
+    const scales = floats('bits', 100_000).filter((x) => Number.isFinite(x) && Math.abs(x) < 65000);
+    for (const type of ['f16', 'bf16'] as const) {
+      const many = heldScales(type, scales);
+      expect(Float32Array.from(scales, heldScale(type)).buffer).toEqual(many.buffer);
     }
   });
 

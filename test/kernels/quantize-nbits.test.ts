@@ -2,8 +2,9 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { rangeTensor, readTensor, type TensorSource } from '../../src/core/tensor.js';
+import { memoryTensor, rangeTensor, readTensor, type TensorSource } from '../../src/core/tensor.js';
 import { openDisk } from '../../src/io/disk.js';
+import { castTensor } from '../../src/kernels/cast.js';
 import { compareTensors } from '../../src/kernels/compare.js';
 import { fitted, type Parameters } from '../../src/kernels/quantize/affine.js';
 import { quantizeMatrices } from '../../src/kernels/quantize/blocks-pool.js';
@@ -133,6 +134,44 @@ describe('the pool makes the same matrices from files', () => {
       source.close();
     }
   });
+
+  it.each([
+    [96, 40, 4, true],
+    [96, 40, 4, false],
+    [100, 33, 4, false],
+    [64, 12, 8, false],
+    [70, 9, 2, true],
+  ] as const)(
+    'of f16, with scales of f16: %d × %d, %d bits, symmetric: %s',
+    async (k, n, bits, symmetric) => {
+      // Scales from far above to far below the normal range.
+      const values = Float32Array.from(
+        { length: k * n },
+        (_, i) => Math.sin(i * i) * 2 ** (10 - 3 * (i % n)) * (i % 7 === 0 ? 0 : 1),
+      );
+      const wide = memoryTensor({ name: 'x', dtype: 'f32', shape: [k, n] }, new Uint8Array(values.buffer));
+      const file = path.join(folder, 'half.bin');
+      fs.writeFileSync(file, await readTensor(castTensor(wide, 'f16')));
+      const source = openDisk(file);
+      const tensor = rangeTensor({ name: 'x', dtype: 'f16', shape: [k, n] }, source, 0);
+      const spec = { bits, block: 16, symmetric, scaleType: 'f16' } as const;
+      const pooled = await quantizeMatrices([{ tensor, spec }], context);
+      try {
+        const { matrix } = pooled.done.get('x') ?? {};
+        if (!matrix) throw new Error('not done');
+        const plain = nbitsMatrix(tensor, spec, await parameters(tensor, spec));
+        for (const part of ['packed', 'scales', 'zeroPoints'] as const) {
+          const [found, expected] = [matrix[part], plain[part]];
+          expect(found?.info).toEqual(expected?.info);
+          if (!found || !expected) continue;
+          expect(Buffer.compare(await readTensor(found), await readTensor(expected)), part).toBe(0);
+        }
+      } finally {
+        pooled.release();
+        source.close();
+      }
+    },
+  );
 
   it('NaN and infinity are noticed', async () => {
     for (const odd of [Number.NaN, Number.NEGATIVE_INFINITY]) {

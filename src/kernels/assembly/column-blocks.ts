@@ -27,6 +27,26 @@ export function zeroPoints(low: v128, scale: v128, top: v128): v128 {
   return v128.andnot(f32x4.min(f32x4.max(f32x4.add(whole, up), none), top), f32x4.eq(scale, none));
 }
 
+/**
+ * Scales as they are once they are stored: in f16 rounded half even, at the fixed distance of subnormals below 2^-14, and none
+ * that becomes 0. In f32 the same.
+ */
+// @ts-ignore: decorator
+@inline
+export function heldScales(scale: v128, half: i32): v128 {
+  if (!half) return scale;
+  const even = v128.and(i32x4.shr_u(scale, 13), i32x4.splat(1));
+  const rounded = v128.and(i32x4.add(i32x4.add(scale, i32x4.splat(0xfff)), even), i32x4.splat(~0x1fff));
+  const grid = f32x4.splat(0.75);
+  const size = f32x4.abs(scale);
+  const sign = i32x4.splat(0x80000000);
+  const low = v128.or(f32x4.sub(f32x4.add(scale, grid), grid), v128.and(scale, sign));
+  const held = v128.bitselect(low, rounded, f32x4.lt(size, f32x4.splat(6.103515625e-5)));
+  const least = v128.bitselect(scale, f32x4.splat(5.9604644775390625e-8), sign);
+  const tiny = v128.andnot(f32x4.lt(size, f32x4.splat(5.9604644775390625e-8)), f32x4.eq(scale, f32x4.splat(0)));
+  return v128.bitselect(least, held, tiny);
+}
+
 /** 1 ÷ scale, and 0 for blocks of zeros. */
 // @ts-ignore: decorator
 @inline

@@ -1,7 +1,7 @@
 // The same as `nbitsBlock` for 4 bits, whole vectors of columns and rows in eights: what nearly all weights are. Four rows a
 // step, so that their codes become 16 bits by arithmetic on small whole numbers, and one branch looks after the largest
 // relative error of all of them.
-import { asymmetricScales, factors, storeScales, storeWords, symmetricScales, zeroPoints } from './column-blocks';
+import { asymmetricScales, factors, heldScales, storeScales, storeWords, symmetricScales, zeroPoints } from './column-blocks';
 import { addOdd, addSums, keepLargest, largestOf, squaresOf, withRelatives } from './sums';
 
 // @ts-ignore: decorator
@@ -44,6 +44,7 @@ export function nbits4Columns(
   scales: usize,
   zeros: usize,
   blocks: usize,
+  half16: i32,
   sums: usize,
 ): void {
   const top = f32x4.splat(15);
@@ -76,12 +77,13 @@ export function nbits4Columns(
     let factor: v128;
     // Factors in both branches: behind them, the compiler of V8 made all of the kernel 3 % slower.
     if (symmetric) {
-      scale = symmetricScales(low, high, middle);
+      scale = heldScales(symmetricScales(low, high, middle), half16);
       zero = f32x4.splat(middle);
       factor = factors(scale);
     } else {
       scale = asymmetricScales(low, high, top);
       zero = zeroPoints(low, scale, top);
+      scale = heldScales(scale, half16);
       factor = factors(scale);
     }
     let squares = none;

@@ -1,6 +1,6 @@
 // Blocks of a matrix as integers in the layout of MatMulNBits, four columns a step. Reference: ../quantize/rounder.ts
 // and nbits-pack.ts. A last partial step reads and writes up to three columns more: callers keep room behind all areas.
-import { asymmetricScales, factors, storeScales, storeWords, symmetricScales, zeroPoints } from './column-blocks';
+import { asymmetricScales, factors, heldScales, storeScales, storeWords, symmetricScales, zeroPoints } from './column-blocks';
 import { nbits4Columns } from './nbits4';
 import { addOdd, addSums, keepLargest, lanesBelow, withRelative } from './sums';
 
@@ -14,7 +14,7 @@ function small(x: v128): v128 {
 /**
  * Quantizes `rows` × `columns` f32 values, a row `stride` bytes after the other, as one block of each column: codes at
  * `out` (a column `outStride` bytes after the other), scales and zero points at `scales` and `zeros` (a column
- * `blocks` of them after the other). Adds to six doubles at `sums`: Σ(a−b)², Σa², Σb², and keeps there the largest
+ * `blocks` of them after the other). `half16`: scales have to be numbers of f16. Adds to six doubles at `sums`: Σ(a−b)², Σa², Σb², and keeps there the largest
  * |a−b|, the largest |a−b|÷|a|, and what is NaN once a value was not finite.
  */
 export function nbitsBlock(
@@ -29,6 +29,7 @@ export function nbitsBlock(
   scales: usize,
   zeros: usize,
   blocks: usize,
+  half16: i32,
   sums: usize,
 ): void {
   const top = f32x4.splat(<f32>((1 << bits) - 1));
@@ -38,7 +39,7 @@ export function nbitsBlock(
   const middle = <f32>(1 << (bits - 1));
   const perWord = 32 / bits;
   const fast = bits == 4 && (rows & 7) == 0 ? columns & ~3 : 0;
-  nbits4Columns(src, stride, rows, fast, symmetric, out, outStride, scales, zeros, blocks, sums);
+  nbits4Columns(src, stride, rows, fast, symmetric, out, outStride, scales, zeros, blocks, half16, sums);
   for (let column = fast; column < columns; column += 4) {
     const there = lanesBelow(columns - column);
     const from = src + (<usize>column << 2);
@@ -56,12 +57,13 @@ export function nbitsBlock(
     let factor: v128;
     // Factors in both branches: behind them, the compiler of V8 made all of the kernel 3 % slower.
     if (symmetric) {
-      scale = symmetricScales(low, high, middle);
+      scale = heldScales(symmetricScales(low, high, middle), half16);
       zero = f32x4.splat(middle);
       factor = factors(scale);
     } else {
       scale = asymmetricScales(low, high, top);
       zero = zeroPoints(low, scale, top);
+      scale = heldScales(scale, half16);
       factor = factors(scale);
     }
     let squares = none;

@@ -1,5 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { castTensor } from '../cast.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { refitted } from './affine.js';
 import { columnsAtOnce, fitsAreas } from './blocks-task.js';
@@ -32,7 +33,7 @@ interface Planned extends MatrixJob {
 }
 
 /**
- * Matrices of f32, quantized by the pool: each is read once, and what comes out goes into a scratch file, with its errors
+ * Matrices of f32, or of f16 with scales of f16, quantized by the pool: each is read once, and what comes out goes into a scratch file, with its errors
  * counted on the way.
  */
 export function quantizeMatrices(
@@ -70,8 +71,8 @@ async function quantized(jobs: readonly MatrixJob[], context: WorkContext): Prom
 }
 
 /** What the kernel can do. */
-const isSuited = ({ tensor: { info }, spec }: MatrixJob): boolean =>
-  info.dtype === 'f32' && spec.scaleType !== 'f16' && fitsAreas(info.shape[0] ?? 0, spec.block);
+const isSuited = ({ tensor: { info }, spec: { scaleType = 'f32', block } }: MatrixJob): boolean =>
+  scaleType === info.dtype && scaleType !== 'bf16' && fitsAreas(info.shape[0] ?? 0, block);
 
 function planOf(
   { tensor, spec }: MatrixJob,
@@ -86,6 +87,7 @@ function planOf(
   const { packed, scales, zeros } = matrixShapes(shape, spec);
   const common = {
     ...{ kind: 'blocks' as const, program, rows, columns, bits, block, symmetric, path: scratch.path },
+    halfScales: spec.scaleType === 'f16',
     codesAt: scratch.place(product(packed)),
     scalesAt: scratch.place(product(scales) * 4),
     zerosAt: symmetric ? 0 : scratch.place(product(zeros)),
@@ -116,7 +118,10 @@ function gathered(
   const shapes = matrixShapes(shape, spec);
   const matrix: NBitsMatrix = {
     packed: scratch.tensor({ name, dtype: 'u8', shape: shapes.packed }, task.codesAt),
-    scales: scratch.tensor({ name, dtype: 'f32', shape: shapes.scales }, task.scalesAt),
+    scales: castTensor(
+      scratch.tensor({ name, dtype: 'f32', shape: shapes.scales }, task.scalesAt),
+      spec.scaleType ?? 'f32',
+    ),
     ...(spec.symmetric
       ? {}
       : { zeroPoints: scratch.tensor({ name, dtype: 'u8', shape: shapes.zeros }, task.zerosAt) }),

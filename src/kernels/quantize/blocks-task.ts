@@ -19,7 +19,7 @@ export const fitsAreas = (rows: number, block: number): boolean => Math.ceil(row
 /** Reads the columns a block of rows at a time, quantizes, and writes codes, scales and zero points at their places. */
 export function* blocks(task: BlocksTask, place: Workplace): Generator<number, TaskResult> {
   const { arena, files } = place;
-  const { program, rows, columns, first, last, bits, block, symmetric } = task;
+  const { program, rows, columns, first, last, bits, block, symmetric, halfScales } = task;
   const [source, codes, scales, zeros] = [0, 1, 2, 3].map((i) => arena.codecArea(i));
   if (!source || !codes || !scales || !zeros) throw new Error('the arena has too few areas');
   const width = last - first;
@@ -47,6 +47,7 @@ export function* blocks(task: BlocksTask, place: Workplace): Generator<number, T
       scales.at + index * 4,
       zeros.at + index,
       count,
+      halfScales ? 1 : 0,
       arena.results.at,
     );
     yield height * width * 4;

@@ -6,6 +6,7 @@ import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import {
   type AffineSpec,
   type AffineTensor,
+  heldScales,
   type Parameters,
   parametersOf,
   withParameters,
@@ -99,7 +100,9 @@ function inLists(lists: readonly (readonly unknown[])[], results: readonly TaskR
 function isSuited({ tensor, spec }: LinearJob): boolean {
   const { shape } = tensor.info;
   const { axis, block, rule = 'linear', scaleType = 'f32', dtype } = spec;
-  if (rule !== 'linear' || scaleType !== 'f32' || dtypeFacts(dtype).bits > 8) return false;
+  if (rule !== 'linear' || dtypeFacts(dtype).bits > 8) return false;
+  // Scales of a tensor fit its own type.
+  if (scaleType !== 'f32' && scaleType !== tensor.info.dtype) return false;
   const last = shape.length - 1;
   if (block !== undefined) return axis === last && (shape[last] ?? 1) % block === 0;
   return axis === undefined || axis === 0 || axis === last;
@@ -155,14 +158,15 @@ function linearTasks(
 ): LinearTask[] {
   if (found === null) return [];
   const { program, columns, spec } = plan;
-  const { dtype, symmetric, reduceRange = false } = spec;
+  const { dtype, symmetric, reduceRange = false, scaleType = 'f32' } = spec;
   const all = <T extends Float32Array | Int32Array>(values: T): Float32Array =>
     values.length === columns ? Float32Array.from(values) : new Float32Array(columns).fill(values[0] ?? 0);
   const codesAt = scratch.place((program.count * dtypeFacts(dtype).bits) / 8);
   return rangesOf(plan).map((range) => ({
     kind: 'linear',
     ...{ program, columns, rounding: { dtype, symmetric, reduceRange }, codesAt, path: scratch.path },
-    ...(found ? { scales: all(found.scales), zeros: all(found.zeros) } : {}),
+    scaleType,
+    ...(found ? { scales: all(heldScales(scaleType, found.scales)), zeros: all(found.zeros) } : {}),
     ...(plan.byRow || found
       ? {}
       : { over: spec.axis === undefined ? ('all' as const) : ('columns' as const) }),

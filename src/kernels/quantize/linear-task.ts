@@ -5,7 +5,9 @@ import { keyText } from '../program.js';
 import type { EndsTask, LinearTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
+import { heldScales } from './affine.js';
 import { f32Reader } from './f32-source.js';
+import { heldScale } from './held-scale.js';
 import { integersOf } from './integers.js';
 import { affineOf, type Rounding } from './parameters.js';
 
@@ -104,6 +106,7 @@ export function* linear(task: LinearTask, place: Workplace): Generator<number, T
   if (!finite) return { finite };
   const parameters = parametersFrom(ends, columns, over, rounding);
   const groups = parameters.length / 2;
+  parameters.set(heldScales(task.scaleType, parameters.subarray(0, groups)));
   const all = (values: Float32Array): Float32Array =>
     groups === columns ? values : new Float32Array(columns).fill(values[0] ?? 0);
   const [scales, zeros] = [all(parameters.subarray(0, groups)), all(parameters.subarray(groups))];
@@ -139,6 +142,7 @@ function* rounded(task: LinearTask, place: Workplace): Generator<number, TaskRes
   const sums = results.values.subarray(0, 6).fill(0);
   const rows = (task.end - task.start) / columns;
   const parameters = scales ? undefined : new Float32Array(2 * rows);
+  const held = task.scaleType === 'f32' ? (scale: number) => scale : heldScale(task.scaleType);
   // Behind the sums.
   const both = { at: results.at + 64, values: new Float32Array(results.values.buffer, results.at + 64, 2) };
   const output = files.writer(task.path);
@@ -150,7 +154,7 @@ function* rounded(task: LinearTask, place: Workplace): Generator<number, TaskRes
         odd += kernels.rowEnds(from, columns, both.at);
         const { scale, zeroPoint } = affineOf(both.values[0] ?? 0, both.values[1] ?? 0, rounding);
         const index = row + i - task.start / columns;
-        scaleAt[0] = parameters[index] = scale;
+        scaleAt[0] = parameters[index] = held(scale);
         zeroAt[0] = parameters[rows + index] = zeroPoint;
       }
       const step = parameters ? 0 : 4;
