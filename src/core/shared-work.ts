@@ -1,3 +1,5 @@
+import type { TensorSource } from './tensor.js';
+
 /** What one of several outputs that are made side by side is at. */
 export type Stage =
   /** Finding out what is to be written, with scratch files. */
@@ -15,6 +17,8 @@ export interface SharedWork {
   run(tasks: readonly object[], signal: AbortSignal | undefined): Promise<readonly object[]>;
   /** What `make` gives for a key, which is done for the first that asks; the others wait for that. */
   once<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** These will probably be written as they are: they may be kept from where the source is read anyway. */
+  foresee(tensors: readonly TensorSource[]): void;
   /** Does `work` while nobody else does anything: what takes much memory by itself, or is timed. */
   alone<T>(work: () => Promise<T>): Promise<T>;
   /**

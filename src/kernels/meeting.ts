@@ -1,6 +1,8 @@
 import type { WorkContext } from '../core/format.js';
 import type { SharedWork, Stage } from '../core/shared-work.js';
+import type { TensorSource } from '../core/tensor.js';
 import { CopiesMade } from './copies-made.js';
+import { KeptCopies } from './kept-copies.js';
 import { isApart, mergedBatches } from './merge-tasks.js';
 import { interrupted } from './messages.js';
 import { runBatches, withPool } from './pool.js';
@@ -31,13 +33,25 @@ export class Meeting {
   readonly #found = new Map<string, TaskResult>();
   readonly #made = new Map<string, Promise<unknown>>();
   readonly #copies = new CopiesMade();
+  readonly #kept: KeptCopies | undefined;
   #requests: Request[] = [];
   #turns: readonly { readonly seat: Seat; give(): void }[] = [];
   #busy: boolean = false;
   #looking: boolean = false;
 
-  constructor(context: WorkContext) {
+  /** `keeps`: nobody copies the source, so what will be wanted of it later is kept where it is read. */
+  constructor(context: WorkContext, { keeps = false }: { readonly keeps?: boolean } = {}) {
     this.#context = context;
+    this.#kept = keeps ? new KeptCopies() : undefined;
+  }
+
+  foresee(tensors: readonly TensorSource[]): void {
+    this.#kept?.foresee(tensors);
+  }
+
+  /** What was kept goes. */
+  close(): void {
+    this.#kept?.release();
   }
 
   /** Runs side by side, each with a seat. All have to be started before the first of them has to wait. */
@@ -184,7 +198,10 @@ export class Meeting {
       if (key !== undefined) places.set(key, missing.length);
       return missing.push(task) - 1;
     });
-    const results = stage === 'check' ? await this.#read(missing) : await this.#readOnce(missing);
+    const kept = stage === 'make' ? (this.#kept?.tasks(this.#copies) ?? []) : [];
+    if (stage === 'check') this.#kept?.release();
+    const results =
+      stage === 'check' ? await this.#read(missing) : await this.#readOnce([...missing, ...kept]);
     for (const [key, place] of places) this.#found.set(key, results[place] ?? {});
     return wanted.map((one) => (typeof one === 'number' ? (results[one] ?? {}) : one));
   }
@@ -246,6 +263,10 @@ class Seat implements SharedWork {
     if (this.#alone) return this.#meeting.runAlone(own, signal);
     if (own.length === 0) return Promise.resolve([]);
     return this.#waits(this.#meeting.ask(this, own, signal));
+  }
+
+  foresee(tensors: readonly TensorSource[]): void {
+    this.#meeting.foresee(tensors);
   }
 
   once<T>(key: string, make: () => Promise<T>): Promise<T> {

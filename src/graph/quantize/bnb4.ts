@@ -7,6 +7,7 @@ import { typedCodes } from '../../kernels/quantize/codes.js';
 import { GraphEdit } from '../edit.js';
 import { multiplyBnb4, takesBnb4 } from './bnb4-node.js';
 import { keptNotFinite } from './coded-weights.js';
+import { foreseeOthers } from './foresee.js';
 import { turnedTensor } from './turned.js';
 import type { Quantized, QuantizedTensor, QuantizeSettings } from './types.js';
 import { type Weight, weightsOf } from './weights.js';
@@ -28,13 +29,10 @@ export async function bnb4Products(
   const products = productsOf(edit, settings, format);
   const quantized: QuantizedTensor[] = [];
   const findings = [];
+  const jobs = products.map(({ job }) => job);
+  if (context) foreseeOthers(model, jobs, context);
   // What the pool cannot make by itself is streamed.
-  const pooled =
-    context &&
-    (await quantizeBlockFloats(
-      products.map(({ job }) => job),
-      context,
-    ));
+  const pooled = context && (await quantizeBlockFloats(jobs, context));
   for (const { weight, job } of products) {
     const { name } = weight;
     const done = pooled?.done.get(name);

@@ -16,6 +16,7 @@ import { dynamicLstm } from './dynamic-lstm.js';
 import { DynamicRemarks } from './dynamic-remarks.js';
 import { otherUses, remarkLeft } from './dynamic-uses.js';
 import { DynamicWeights, makerFrom, WeightGatherer } from './dynamic-weights.js';
+import { foreseeOthers } from './foresee.js';
 import { smoothed } from './smooth.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from './types.js';
 
@@ -74,6 +75,7 @@ async function inPool(
     new DynamicGraph(edit, settings, new DynamicWeights(edit, settings, remarks, gatherer.maker), remarks),
   );
   const jobs = gatherer.jobs();
+  foreseeOthers(model, [...jobs.values()], context);
   const { done, release } = await quantizeLinear([...jobs.values()], context);
   const byKey = [...jobs].flatMap(([key, { tensor }]): [string, QuantizedAffine][] => {
     const made = done.get(tensor.info.name);

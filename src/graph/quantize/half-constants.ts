@@ -24,12 +24,12 @@ export async function fitConstants(
   half: Half,
   context: WorkContext,
 ): Promise<ReadonlyMap<TensorSource, HalfLoss>> {
+  const all = [...framesOf(main)].flatMap((frame) =>
+    [...frame.values.values()].flatMap(({ tensor }) => tensor ?? []),
+  );
+  context.shared?.foresee(all.map((tensor) => castTensor(tensor, half)));
   const losses = await halfLosses(
-    [...framesOf(main)].flatMap((frame) =>
-      [...frame.values.values()].flatMap(({ tensor }) =>
-        tensor && tensor.byteLength >= LEAST_TRIED ? tensor : [],
-      ),
-    ),
+    all.filter(({ byteLength }) => byteLength >= LEAST_TRIED),
     half,
     context,
   );

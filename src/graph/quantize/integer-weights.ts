@@ -19,6 +19,7 @@ import { GraphEdit } from '../edit.js';
 import { keptNotFinite, keptSmall, openAtLeast } from './coded-weights.js';
 import { compensatedWeights } from './compensated-weights.js';
 import { dequantizeGathered, dequantizeInFront } from './dequantize.js';
+import { foreseeOthers } from './foresee.js';
 import {
   checkBlock,
   type IntegerWeights,
@@ -72,7 +73,7 @@ export async function quantizeWeights(
   // What the pool cannot make by itself is streamed.
   const pooled =
     context && settings.method !== 'mse' && settings.refine !== 'hqq'
-      ? await inPool(edit, rest, settings, context)
+      ? await inPool(source, edit, rest, settings, context)
       : undefined;
   const release = (): void => {
     refined?.release();
@@ -89,6 +90,7 @@ export async function quantizeWeights(
 }
 
 async function inPool(
+  model: Model,
   edit: GraphEdit,
   plans: readonly Plan[],
   settings: QuantizeSettings,
@@ -104,6 +106,7 @@ async function inPool(
       ? [{ tensor, spec: plan.spec }]
       : [];
   });
+  foreseeOthers(model, [...matrices, ...others], context);
   const blocks = await quantizeMatrices(matrices, context);
   try {
     const linear = await quantizeLinear(others, context);

@@ -67,7 +67,7 @@ export const quantizePreset = (
       const written = await sideBySide(
         own,
         (variant, beside, work) => entryOf(opened, home, variant, { ...options, beside }, work),
-        options,
+        { ...options, keeps: own.some((variant) => staysSource(opened, home, variant)) },
         context,
       );
       for (const variant of variants) {
@@ -106,6 +106,10 @@ const isInput = (opened: OpenedModel, target: string): boolean => {
   return source !== undefined && isSameFile(source, target);
 };
 
+/** The model is this variant already. */
+const staysSource = (opened: OpenedModel, home: string, { scheme, file }: NamedVariant): boolean =>
+  scheme === undefined && isInput(opened, path.join(home, file));
+
 /** All or none: what stands in the way is told before anything is written. */
 function refuseExisting(
   opened: OpenedModel,
@@ -126,7 +130,7 @@ async function entryOf(
   const { dtype, file, scheme = 'none' } = variant;
   const facts = { dtype, file, scheme };
   const target = path.join(home, file);
-  if (variant.scheme === undefined && isInput(opened, target)) {
+  if (staysSource(opened, home, variant)) {
     const files = opened.files.opened().map(({ name, size }) => ({ name, bytes: size }));
     return { ...facts, outcome: 'source', files, bytes: inputBytes(opened), findings: misnamed(file, files) };
   }

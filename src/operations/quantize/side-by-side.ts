@@ -13,7 +13,15 @@ import type { Beside, OutputOptions } from '../write.js';
 export async function sideBySide<Item, Made>(
   items: readonly Item[],
   make: (item: Item, beside: Beside, context: WorkContext) => Promise<Made>,
-  { inputs, validate, dryRun }: Pick<OutputOptions, 'inputs' | 'validate' | 'dryRun'>,
+  {
+    inputs,
+    validate,
+    dryRun,
+    keeps,
+  }: Pick<OutputOptions, 'inputs' | 'validate' | 'dryRun'> & {
+    /** No item is a copy of the model: what they will want of it a second time is kept. */
+    readonly keeps: boolean;
+  },
   context: WorkContext,
 ): Promise<ReadonlyMap<Item, Made>> {
   const made = new Map<Item, Made>();
@@ -27,7 +35,8 @@ export async function sideBySide<Item, Made>(
       closing.push(() => runtime.close());
       // Its process starts while the first files are read.
       if (validate === 'run' && !dryRun) runtime.warm();
-      const meeting = new Meeting({ ...context, signal });
+      const meeting = new Meeting({ ...context, signal }, { keeps });
+      closing.push(async () => meeting.close());
       // What they are at is told by the meeting.
       const progress = { stage() {}, advance: (bytes: number) => context.progress.advance(bytes) };
       return items.map(
