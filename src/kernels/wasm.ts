@@ -10,6 +10,19 @@ type Reduce = (src: number, count: number, out: number) => void;
 type TableCast = (src: number, dst: number, count: number, table: number) => void;
 
 /** Digits of magnitudes: block, elements, where the digit begins, the bits above it, counts. */
+type Levels = (
+  ...args: [
+    src: number,
+    count: number,
+    block: number,
+    borders: number,
+    levels: number,
+    dst: number,
+    scales: number,
+    sums: number,
+  ]
+) => void;
+
 type Digits = (src: number, count: number, shift: number, prefix: bigint, counts: number) => void;
 /** Block, elements, magnitude, where the numbers of smaller and of equal ones go. */
 type CountMagnitudes = (src: number, count: number, magnitude: bigint, out: number) => void;
@@ -202,18 +215,8 @@ export interface KernelExports {
       sums: number,
     ]
   ) => void;
-  readonly levelsRun: (
-    ...args: [
-      src: number,
-      count: number,
-      block: number,
-      borders: number,
-      levels: number,
-      dst: number,
-      scales: number,
-      sums: number,
-    ]
-  ) => void;
+  readonly levelsRun: Levels;
+  readonly powerLevelsRun: Levels;
   readonly packBytes: (src: number, count: number, bits: number, dst: number) => void;
   readonly turnF32: (src: number, stride: number, rows: number, columns: number, dst: number) => void;
   readonly magnitudeDigits32: Digits;

@@ -29,12 +29,24 @@ export function nf4Borders(): Float32Array {
   return Float32Array.from({ length: NF4.length - 1 }, (_, i) => {
     const middle = ((NF4[i] ?? 0) + (NF4[i + 1] ?? 0)) / 2;
     const near = Math.fround(middle);
-    if (near <= middle) return near;
-    const bits = new Int32Array(Float32Array.of(near).buffer);
-    // One step towards minus infinity.
-    bits[0] = (bits[0] ?? 0) + (near > 0 ? -1 : 1);
-    return new Float32Array(bits.buffer)[0] ?? near;
+    return near <= middle ? near : stepDown(near);
   });
+}
+
+/** The same between magnitudes of E2M1: the middle belongs to the even code. */
+export function e2m1Borders(): Float32Array {
+  const levels = smallFloatValues('f4_e2m1');
+  return Float32Array.from({ length: 7 }, (_, i) => {
+    const middle = ((levels[i] ?? 0) + (levels[i + 1] ?? 0)) / 2;
+    return i % 2 === 0 ? middle : stepDown(middle);
+  });
+}
+
+/** One step of f32 towards minus infinity. */
+function stepDown(x: number): number {
+  const bits = new Int32Array(Float32Array.of(x).buffer);
+  bits[0] = (bits[0] ?? 0) + (x > 0 ? -1 : 1);
+  return new Float32Array(bits.buffer)[0] ?? x;
 }
 
 export function nf4(block = 64): BlockFloat {

@@ -5,7 +5,7 @@ import type { Workplace } from '../workplace.js';
 import { BlockScales, blockCoder, formatOf } from './block-floats.js';
 import { type Coder, packedAs } from './codes.js';
 import { f32Reader } from './f32-source.js';
-import { nf4Blocks, nf4Fits } from './nf4-task.js';
+import { levelBlocks, levelsFit } from './levels-task.js';
 import { PaletteCoder } from './palette.js';
 import { PaletteFit } from './palette-fit.js';
 import { turnedPieces } from './turned-pieces.js';
@@ -35,7 +35,7 @@ export function* palette(task: PaletteTask, place: Workplace): Running {
 
 /** Finds the scales of blocks, then writes codes. */
 export function* blockFloats(task: BlockFloatTask, place: Workplace): Running {
-  if (nf4Fits(task)) return yield* nf4Blocks(task, place);
+  if (levelsFit(task)) return yield* levelBlocks(task, place);
   const format = formatOf(task.format, task.block);
   const found = new BlockScales(task.end, format);
   const all = (): Pieces => (task.turned ? turnedPieces(task, task.turned, place) : pieces(task, place));

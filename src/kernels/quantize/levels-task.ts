@@ -3,8 +3,10 @@ import { pwriteExactly } from '../../io/disk.js';
 import type { BlockFloatTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
-import { NF4, nf4Borders } from './block-floats.js';
+import { type BlockFloat, e2m1Borders, formatOf, nf4Borders } from './block-floats.js';
 import { f32Reader } from './f32-source.js';
+
+const KERNELS = { nf4: 'levelsRun', mxfp4: 'powerLevelsRun' } as const;
 
 /** Elements that are coded at a time. */
 const STEP = 1 << 18;
@@ -12,22 +14,21 @@ const STEP = 1 << 18;
 const TURNED = CODEC_AREA_BYTES / 4;
 
 /** Whether the kernel can do it: pieces and blocks begin at the same places, and codes fill bytes. */
-export const nf4Fits = ({ format, block, turned }: BlockFloatTask): boolean =>
-  format === 'nf4' &&
-  block % 16 === 0 &&
-  (turned ? turned[0] % block === 0 && turned[0] * 2 <= TURNED : STEP % block === 0);
+export const levelsFit = ({ block, turned }: BlockFloatTask): boolean =>
+  block % 16 === 0 && (turned ? turned[0] % block === 0 && turned[0] * 2 <= TURNED : STEP % block === 0);
 
-/** Scales and codes of normal floats, in one read. The plain path in `codes-task.ts` is the reference. */
-export function* nf4Blocks(task: BlockFloatTask, place: Workplace): Generator<number, TaskResult> {
+/** Scales and codes of 4-bit floats, in one read. The plain path in `codes-task.ts` is the reference. */
+export function* levelBlocks(task: BlockFloatTask, place: Workplace): Generator<number, TaskResult> {
   const { block, codesAt, end } = task;
   const { kernels, codecArea, results } = areasOf(place);
   const [codes, scales, tables] = [codecArea(2), codecArea(3), codecArea(4)];
-  const { borders, levels } = putTables(tables);
+  const { borders, levels } = putTables(tables, task.format);
+  const run = kernels[KERNELS[task.format]];
   const sums = results.values.subarray(0, 6).fill(0);
   const found = new Float32Array(Math.ceil(end / block));
   const output = place.files.writer(task.path);
   for (const { at, source, count } of task.turned ? turned(task, task.turned, place) : inOrder(task, place)) {
-    kernels.levelsRun(source, count, block, borders, levels, codes.at, scales.at, results.at);
+    run(source, count, block, borders, levels, codes.at, scales.at, results.at);
     found.set(floats(scales, Math.ceil(count / block)), at / block);
     const bytes = codes.bytes.subarray(0, Math.ceil(count / 2));
     pwriteExactly(output, bytes, codesAt + at / 2, path.basename(task.path));
@@ -54,12 +55,15 @@ const floats = ({ bytes, at }: Slot, count: number): Float32Array =>
   new Float32Array(bytes.buffer, at, count);
 
 /** The tables of the kernel, at the begin of an area. */
-function putTables(area: Slot): { readonly borders: number; readonly levels: number } {
-  const borders = nf4Borders();
+function putTables(
+  area: Slot,
+  format: BlockFloat['id'],
+): { readonly borders: number; readonly levels: number } {
+  const borders = format === 'nf4' ? nf4Borders() : e2m1Borders();
   borders.forEach((border, i) => {
     floats(area, 4 * borders.length).fill(border, 4 * i, 4 * i + 4);
   });
-  const levels = new Uint8Array(Float32Array.from(NF4).buffer);
+  const levels = new Uint8Array(Float32Array.from(formatOf(format, 16).levels).buffer);
   const behind = 16 * borders.length;
   levels.forEach((byte, i) => {
     area.bytes[behind + (i % 4) * 16 + Math.floor(i / 4)] = byte;

@@ -6,12 +6,19 @@ import { rangeTensor, readTensor } from '../../src/core/tensor.js';
 import { turnedTensor } from '../../src/graph/quantize/turned.js';
 import { openDisk } from '../../src/io/disk.js';
 import { compareTensors } from '../../src/kernels/compare.js';
-import { blockFloats, NF4, nf4, nf4Borders } from '../../src/kernels/quantize/block-floats.js';
+import {
+  blockFloats,
+  e2m1Borders,
+  mxfp4,
+  NF4,
+  nf4,
+  nf4Borders,
+} from '../../src/kernels/quantize/block-floats.js';
 import { quantizeBlockFloats } from '../../src/kernels/quantize/block-floats-pool.js';
 import { typedCodes } from '../../src/kernels/quantize/codes.js';
 import { testContext } from '../support/context.js';
 
-const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-nf4-'));
+const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-levels-'));
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 /** Blocks of zeros, and blocks with a largest magnitude of 1 whose values lie on and beside the borders. */
@@ -25,7 +32,20 @@ const valuesOf = (count: number): Float32Array => {
   });
 };
 
-describe('normal floats from the kernel are those of the plain path', () => {
+/** The same for powers of two of any size, with zeros of both signs. */
+const powersOf = (count: number): Float32Array => {
+  const borders = e2m1Borders();
+  return Float32Array.from({ length: count }, (_, i) => {
+    const power = 2 ** (((Math.floor(i / 32) * 29) % 271) - 147);
+    if (i % 11 === 4) return i % 2 === 0 ? 0 : -0;
+    if (i % 32 === 3) return 4 * power;
+    const border = borders[i % 7] ?? 0;
+    const near = border + ((i % 3) - 1) * border * 2 ** -23;
+    return (i % 5 === 0 ? Math.sin(i) * 7.99 : i % 2 === 0 ? near : -near) * power;
+  });
+};
+
+describe('4-bit floats from the kernel are those of the plain path', () => {
   it('borders are the f32 numbers at or next below the middle between levels', () => {
     nf4Borders().forEach((border, i) => {
       const middle = ((NF4[i] ?? 0) + (NF4[i + 1] ?? 0)) / 2;
@@ -68,6 +88,37 @@ describe('normal floats from the kernel are those of the plain path', () => {
       const [difference] = await compareTensors([{ a: tensor, b: other }], testContext(1));
       expect(loss.maxAbs).toBeCloseTo(difference?.maxAbs ?? 0, 5);
       expect(loss.cosine).toBeCloseTo(difference?.cosine ?? 0, 6);
+    } finally {
+      pooled.release();
+      source.close();
+    }
+  });
+
+  it.each([
+    [1, 7, false],
+    [33, 17, false],
+    [600, 1000, false],
+    [64, 48, true],
+    [8192, 131, true],
+    // The kernel leaves these to the plain path.
+    [96, 10, true],
+    [40, 10, true],
+  ] as const)('E2M1 with powers of two, %d × %d, turned: %s', async (rows, columns, isTurned) => {
+    const values = powersOf(rows * columns);
+    const file = path.join(folder, 'values.bin');
+    fs.writeFileSync(file, Buffer.from(values.buffer));
+    const source = openDisk(file);
+    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [rows, columns] }, source, 0);
+    const turned = turnedTensor(tensor);
+    const packing = typedCodes(isTurned ? [columns, rows] : [rows, columns], 'u4');
+    const job = { tensor, packing, format: mxfp4(), ...(isTurned ? { turned } : {}) };
+    const plain = await blockFloats(isTurned ? turned : tensor, mxfp4(), packing);
+    const pooled = await quantizeBlockFloats([job], testContext(1));
+    try {
+      const { coded, loss } = pooled.done.get('x') ?? {};
+      if (!coded || !plain || !loss) throw new Error('not done');
+      expect(coded.scales).toEqual(plain.scales);
+      expect(Buffer.compare(await readTensor(coded.codes), await readTensor(plain.codes))).toBe(0);
     } finally {
       pooled.release();
       source.close();
