@@ -217,6 +217,9 @@ export interface KernelExports {
   ) => void;
   readonly levelsRun: Levels;
   readonly powerLevelsRun: Levels;
+  readonly codebookRun: (
+    ...args: [src: number, count: number, borders: number, levels: number, dst: number, sums: number]
+  ) => void;
   readonly packBytes: (src: number, count: number, bits: number, dst: number) => void;
   readonly turnF32: (src: number, stride: number, rows: number, columns: number, dst: number) => void;
   readonly magnitudeDigits32: Digits;

@@ -16,6 +16,8 @@ import {
 } from '../../src/kernels/quantize/block-floats.js';
 import { quantizeBlockFloats } from '../../src/kernels/quantize/block-floats-pool.js';
 import { typedCodes } from '../../src/kernels/quantize/codes.js';
+import { paletteTensor } from '../../src/kernels/quantize/palette.js';
+import { quantizePalettes } from '../../src/kernels/quantize/palette-pool.js';
 import { testContext } from '../support/context.js';
 
 const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-levels-'));
@@ -125,6 +127,40 @@ describe('4-bit floats from the kernel are those of the plain path', () => {
     }
   });
 
+  it.each([
+    [1, 16],
+    [15, 16],
+    [1000, 16],
+    [700_001, 16],
+    [300_000, 5],
+    [4096, 1],
+  ])('codes of one codebook: %d values, at most %d of them', async (count, k) => {
+    // Few values, so that many lie in the middle between two of the codebook.
+    const values = Float32Array.from(
+      { length: count },
+      (_, i) => ((i * 7919) % 61) / 8 - 3 + (i % 13 ? 0 : -0),
+    );
+    const file = path.join(folder, 'values.bin');
+    fs.writeFileSync(file, Buffer.from(values.buffer));
+    const source = openDisk(file);
+    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [count] }, source, 0);
+    const packing = typedCodes([count], 'u4');
+    const plain = await paletteTensor(tensor, { k }, packing);
+    const pooled = await quantizePalettes([{ tensor, packing, spec: { k } }], testContext(1));
+    try {
+      const { coded, loss } = pooled.done.get('x') ?? {};
+      if (!coded || !plain || !loss) throw new Error('not done');
+      expect(coded.tables).toEqual(plain.tables);
+      expect(Buffer.compare(await readTensor(coded.codes), await readTensor(plain.codes))).toBe(0);
+      const [difference] = await compareTensors([{ a: tensor, b: coded.dequantized }], testContext(1));
+      expect(loss.maxAbs).toBeCloseTo(difference?.maxAbs ?? 0, 5);
+      expect(loss.rmse).toBeCloseTo(difference?.rmse ?? 0, 5);
+    } finally {
+      pooled.release();
+      source.close();
+    }
+  });
+
   it('NaN and infinity are noticed', async () => {
     for (const odd of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const values = valuesOf(640);
@@ -137,6 +173,10 @@ describe('4-bit floats from the kernel are those of the plain path', () => {
       const pooled = await quantizeBlockFloats([job], testContext(1));
       expect(pooled.done.get('x')).toEqual({});
       pooled.release();
+      const own = { tensor, packing: typedCodes([10, 64], 'u4'), spec: { k: 16 } };
+      const palettes = await quantizePalettes([own], testContext(1));
+      expect(palettes.done.get('x')).toEqual({});
+      palettes.release();
       source.close();
     }
   });

@@ -12,7 +12,7 @@ export { countDiffering, countNonZero, differingPositions, gatherAt, scatterAt }
 export { gapsDecode, gapsEncode, gapsModel } from './gaps';
 export { paletteElements, paletteOf, xorBytes } from './palette';
 export { adamSecond, adamWeight } from './adam';
-export { levelsRun, powerLevelsRun } from './levels';
+export { codebookRun, levelsRun, powerLevelsRun } from './levels';
 export { nbitsRun, packBytes, turnF32 } from './runs';
 export { columnEnds, halfErrors, linearRow, nbitsBlock, rowEnds } from './quantize';
 export {

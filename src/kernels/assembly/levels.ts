@@ -12,11 +12,16 @@ function aboveBorders(x: v128, borders: usize, count: usize): v128 {
   return code;
 }
 
+/** How a block is scaled: by its largest magnitude, by a power of two, or not at all. */
+const LARGEST = 0;
+const POWER = 1;
+const NONE = 2;
+
 /** Codes of 4 bits: places among 16 levels or, with the sign above them, among 8 magnitudes. */
 // @ts-ignore: decorator
 @inline
-function codesOf(x: v128, borders: usize, signed: bool): v128 {
-  if (!signed) return aboveBorders(x, borders, 15);
+function codesOf(x: v128, borders: usize, kind: i32): v128 {
+  if (kind != POWER) return aboveBorders(x, borders, 15);
   const sign = v128.and(i32x4.shr_u(x, 28), i32x4.splat(8));
   return v128.or(aboveBorders(f32x4.abs(x), borders, 7), sign);
 }
@@ -40,7 +45,7 @@ function levels16(
   dst: usize,
   scales: usize,
   sums: usize,
-  signed: bool,
+  kind: i32,
 ): void {
   const none = f32x4.splat(0);
   const bytes0 = v128.load(levels);
@@ -59,7 +64,8 @@ function levels16(
     }
     size = f32x4.pmax(size, v128.shuffle<i32>(size, size, 2, 3, 0, 1));
     size = f32x4.pmax(size, v128.shuffle<i32>(size, size, 1, 0, 3, 2));
-    if (signed) size = powerOf(size);
+    if (kind == POWER) size = powerOf(size);
+    if (kind == NONE) size = f32x4.splat(1);
     const empty = f32x4.eq(size, none);
     let squares = none;
     let aa = none;
@@ -75,10 +81,10 @@ function levels16(
       const x2 = four(at + 32, left - 8);
       const x3 = four(at + 48, left - 12);
       const codes = bytesOf(
-        codesOf(v128.andnot(f32x4.div(x0, size), empty), borders, signed),
-        codesOf(v128.andnot(f32x4.div(x1, size), empty), borders, signed),
-        codesOf(v128.andnot(f32x4.div(x2, size), empty), borders, signed),
-        codesOf(v128.andnot(f32x4.div(x3, size), empty), borders, signed),
+        codesOf(v128.andnot(f32x4.div(x0, size), empty), borders, kind),
+        codesOf(v128.andnot(f32x4.div(x1, size), empty), borders, kind),
+        codesOf(v128.andnot(f32x4.div(x2, size), empty), borders, kind),
+        codesOf(v128.andnot(f32x4.div(x3, size), empty), borders, kind),
       );
       storePacked(to, v128.and(codes, bytesBelow(left)), 4);
       // The bytes of each level, put side by side again.
@@ -104,7 +110,7 @@ function levels16(
       most = f32x4.pmax(most, largestOf(e0, e1, e2, e3));
       relative = withRelatives(relative, e0, e1, e2, e3, x0, x1, x2, x3);
     }
-    store<f32>(scales, f32x4.extract_lane(size, 0));
+    if (kind != NONE) store<f32>(scales, f32x4.extract_lane(size, 0));
     addSums(sums, squares, aa, bb);
     keepLargest(sums, most, relative);
     addOdd(sums, odd);
@@ -127,7 +133,7 @@ export function levelsRun(
   scales: usize,
   sums: usize,
 ): void {
-  levels16(src, count, block, borders, levels, dst, scales, sums, false);
+  levels16(src, count, block, borders, levels, dst, scales, sums, LARGEST);
 }
 
 /**
@@ -144,5 +150,11 @@ export function powerLevelsRun(
   scales: usize,
   sums: usize,
 ): void {
-  levels16(src, count, block, borders, levels, dst, scales, sums, true);
+  levels16(src, count, block, borders, levels, dst, scales, sums, POWER);
+}
+
+/** Values as the nearest of 16 levels that are those of a codebook: 4-bit codes at `dst`, borders and errors as by `levelsRun`. */
+export function codebookRun(src: usize, count: i32, borders: usize, levels: usize, dst: usize, sums: usize): void {
+  // Blocks so that sums of f32 stay short.
+  levels16(src, count, 1024, borders, levels, dst, 0, sums, NONE);
 }

@@ -25,13 +25,15 @@ export interface BlockFloat {
 }
 
 /** Largest f32 numbers that are not above the middle between two levels: those above belong to the upper one. */
-export function nf4Borders(): Float32Array {
-  return Float32Array.from({ length: NF4.length - 1 }, (_, i) => {
-    const middle = ((NF4[i] ?? 0) + (NF4[i + 1] ?? 0)) / 2;
+export function bordersOf(rising: ArrayLike<number>): Float32Array {
+  return Float32Array.from({ length: rising.length - 1 }, (_, i) => {
+    const middle = ((rising[i] ?? 0) + (rising[i + 1] ?? 0)) / 2;
     const near = Math.fround(middle);
     return near <= middle ? near : stepDown(near);
   });
 }
+
+export const nf4Borders = (): Float32Array => bordersOf(NF4);
 
 /** The same between magnitudes of E2M1: the middle belongs to the even code. */
 export function e2m1Borders(): Float32Array {

@@ -5,7 +5,7 @@ import type { Workplace } from '../workplace.js';
 import { BlockScales, blockCoder, formatOf } from './block-floats.js';
 import { type Coder, packedAs } from './codes.js';
 import { f32Reader } from './f32-source.js';
-import { levelBlocks, levelsFit } from './levels-task.js';
+import { codebookCodes, codebookFits, levelBlocks, levelsFit } from './levels-task.js';
 import { PaletteCoder } from './palette.js';
 import { PaletteFit } from './palette-fit.js';
 import { turnedPieces } from './turned-pieces.js';
@@ -19,8 +19,13 @@ type Pieces = Generator<{ readonly at: number; readonly values: Float32Array }>;
 /** Fits codebooks to a tensor, then writes its codes: three reads, the last two mostly from the cache. */
 export function* palette(task: PaletteTask, place: Workplace): Running {
   const fit = new PaletteFit(task.shape, task.dtype, task);
+  const { kernels, results } = place.arena;
   for (const { at, values } of pieces(task, place)) {
-    fit.widen(values, at);
+    if (fit.groups.count === 1) {
+      const odd = kernels.rowEnds(values.byteOffset, values.length, results.at);
+      const [low = 0, high = 0] = new Float32Array(values.buffer, results.at, 2);
+      fit.widenAll(low, high, odd);
+    } else fit.widen(values, at);
     yield 0;
   }
   if (!fit.finite) return { finite: false };
@@ -30,6 +35,9 @@ export function* palette(task: PaletteTask, place: Workplace): Running {
       yield 0;
     }
   const { tables } = fit;
+  const [table] = tables;
+  if (table && codebookFits(task, tables.length))
+    return { tables, ...(yield* codebookCodes(task, table, place)) };
   return { tables, ...(yield* written(task, place, new PaletteCoder(fit.groups, tables))) };
 }
 

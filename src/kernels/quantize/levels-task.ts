@@ -1,9 +1,9 @@
 import * as path from 'node:path';
 import { pwriteExactly } from '../../io/disk.js';
-import type { BlockFloatTask, TaskResult } from '../tasks.js';
+import type { BlockFloatTask, CodesTask, PaletteTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
-import { type BlockFloat, e2m1Borders, formatOf, nf4Borders } from './block-floats.js';
+import { type BlockFloat, bordersOf, e2m1Borders, formatOf, nf4Borders } from './block-floats.js';
 import { f32Reader } from './f32-source.js';
 
 const KERNELS = { nf4: 'levelsRun', mxfp4: 'powerLevelsRun' } as const;
@@ -22,7 +22,7 @@ export function* levelBlocks(task: BlockFloatTask, place: Workplace): Generator<
   const { block, codesAt, end } = task;
   const { kernels, codecArea, results } = areasOf(place);
   const [codes, scales, tables] = [codecArea(2), codecArea(3), codecArea(4)];
-  const { borders, levels } = putTables(tables, task.format);
+  const { borders, levels } = putTables(tables, ...tablesOf(task.format));
   const run = kernels[KERNELS[task.format]];
   const sums = results.values.subarray(0, 6).fill(0);
   const found = new Float32Array(Math.ceil(end / block));
@@ -57,21 +57,56 @@ const floats = ({ bytes, at }: Slot, count: number): Float32Array =>
 /** The tables of the kernel, at the begin of an area. */
 function putTables(
   area: Slot,
-  format: BlockFloat['id'],
+  borders: Float32Array,
+  levels: readonly number[],
 ): { readonly borders: number; readonly levels: number } {
-  const borders = format === 'nf4' ? nf4Borders() : e2m1Borders();
   borders.forEach((border, i) => {
     floats(area, 4 * borders.length).fill(border, 4 * i, 4 * i + 4);
   });
-  const levels = new Uint8Array(Float32Array.from(formatOf(format, 16).levels).buffer);
+  const bytes = new Uint8Array(Float32Array.from(levels).buffer);
   const behind = 16 * borders.length;
-  levels.forEach((byte, i) => {
+  bytes.forEach((byte, i) => {
     area.bytes[behind + (i % 4) * 16 + Math.floor(i / 4)] = byte;
   });
   return { borders: area.at, levels: area.at + behind };
 }
 
-function* inOrder({ program, end }: BlockFloatTask, place: Workplace): Generator<Piece> {
+const tablesOf = (format: BlockFloat['id']): readonly [Float32Array, readonly number[]] => [
+  format === 'nf4' ? nf4Borders() : e2m1Borders(),
+  formatOf(format, 16).levels,
+];
+
+/** Whether the kernel can do it: one codebook, and codes of 4 bits. */
+export const codebookFits = ({ bits, k }: PaletteTask, groups: number): boolean =>
+  groups === 1 && bits === 4 && k <= 16;
+
+/** Codes of one codebook, and what is lost. The plain path in `codes-task.ts` is the reference. */
+export function* codebookCodes(
+  task: PaletteTask,
+  table: Float64Array,
+  place: Workplace,
+): Generator<number, TaskResult> {
+  const { kernels, codecArea, results } = areasOf(place);
+  const [codes, tables] = [codecArea(2), codecArea(4)];
+  const rising = Array.from({ length: 16 }, (_, i) => table[Math.min(i, table.length - 1)] ?? 0);
+  const own = bordersOf(table);
+  const { borders, levels } = putTables(
+    tables,
+    Float32Array.from({ length: 15 }, (_, i) => own[i] ?? Number.POSITIVE_INFINITY),
+    rising,
+  );
+  const sums = results.values.subarray(0, 6).fill(0);
+  const output = place.files.writer(task.path);
+  for (const { at, source, count } of inOrder(task, place)) {
+    kernels.codebookRun(source, count, borders, levels, codes.at, results.at);
+    const bytes = codes.bytes.subarray(0, Math.ceil(count / 2));
+    pwriteExactly(output, bytes, task.codesAt + at / 2, path.basename(task.path));
+    yield count * 4;
+  }
+  return { finite: true, errors: sums.slice() };
+}
+
+function* inOrder({ program, end }: CodesTask, place: Workplace): Generator<Piece> {
   const area = place.arena.codecArea(0);
   const { fill } = f32Reader(program, place);
   for (let at = 0; at < end; at += STEP) {

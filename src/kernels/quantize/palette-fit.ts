@@ -68,6 +68,13 @@ export class PaletteFit {
     });
   }
 
+  /** By the ends of a piece, where there is one group; `check` is NaN if a value was not finite, else 0. */
+  widenAll(low: number, high: number, check: number): void {
+    this.#min[0] = Math.min(this.#min[0] ?? low, low);
+    this.#max[0] = Math.max(this.#max[0] ?? high, high);
+    this.#check += check;
+  }
+
   /** Parts of the groups, with the elements to read for each. To be gone through in order. */
   *parts(): Generator<PalettePart> {
     const { count } = this.groups;
