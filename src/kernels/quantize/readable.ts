@@ -1,5 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
+import { isMlserError } from '../../errors.js';
 import { checkRawCrc } from '../integrity.js';
 import { type Pool, withPool } from '../pool.js';
 import { type Program, programOf } from '../program.js';
@@ -22,7 +23,8 @@ const SUMMED = 4 << 20;
 
 /**
  * Does `work` with tensors that are f32, f16 or bf16. Those that no range of a file holds (unfolded, gathered, computed from
- * their neighbours) are laid down in a scratch file first, in their own type; it goes when `work` has ended.
+ * their neighbours) are laid down in a scratch file first, in their own type; it goes when `work` has ended. Where there is no
+ * room for it they have no program.
  */
 export async function withReadable<T>(
   tensors: readonly TensorSource[],
@@ -34,8 +36,8 @@ export async function withReadable<T>(
   let down: LaidDown | undefined;
   try {
     if (folded.length > 0) {
-      down = await layDown(folded, context);
-      down.tensors.forEach((tensor, i) => {
+      down = await layDown(folded, context).catch(whereThereIsRoom);
+      down?.tensors.forEach((tensor, i) => {
         const original = folded[i];
         if (original) programs.set(original, f32Program(tensor));
       });
@@ -44,6 +46,12 @@ export async function withReadable<T>(
   } finally {
     down?.release();
   }
+}
+
+/** Without it they are streamed: that takes longer, but no room. */
+function whereThereIsRoom(error: unknown): undefined {
+  const errno = isMlserError(error) ? error.details['errno'] : undefined;
+  if (errno !== 'ENOSPC' && errno !== 'EDQUOT' && errno !== 'EFBIG') throw error;
 }
 
 const isWorthIt = ({ info: { dtype }, byteLength }: TensorSource): boolean =>
