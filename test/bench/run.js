@@ -103,6 +103,7 @@ const GROUPS = {
       ours('inspect --stats', `inspect ${at('m.safetensors')} --stats --json`),
       ours('inspect --stats (3.8 GB)', `inspect ${at('big.safetensors')} --stats --json`),
       ...theirs('torch min max mean std zeros finite', 'stats', 'm.safetensors'),
+      ...theirs('torch, all that inspect tells', 'stats-same', 'm.safetensors'),
     ],
   }),
   checksum: () => ({

@@ -24,6 +24,19 @@ elif job == "stats":
     for name, t in load_file(src).items():
         t = t.float()
         (t.min().item(), t.max().item(), t.mean().item(), t.std().item(), (t == 0).sum().item(), torch.isfinite(t).all().item())
+elif job == "stats-same":
+    # All that `inspect --stats` tells: of a large tensor different values only where a sample says that there are few.
+    import torch
+    from safetensors.torch import load_file
+    for name, t in load_file(src).items():
+        t = t.float().flatten()
+        bits = t.view(torch.int32)
+        distinct = bits[: 1 << 17].unique().numel()
+        if t.numel() > 1 << 17 and distinct <= 65536:
+            distinct = bits.unique().numel()
+        shares = torch.bincount((bits >> 23) & 255, minlength=256).double() / t.numel()
+        entropy = -torch.special.xlogy(shares, shares).sum().item()
+        (t.min().item(), t.max().item(), t.mean().item(), t.std().item(), (t == 0).sum().item(), torch.isnan(t).sum().item(), torch.isinf(t).sum().item(), distinct, entropy)
 elif job == "pt-safetensors":
     import torch
     from safetensors.torch import save_file
