@@ -124,7 +124,7 @@ export function withParameters(
     shape: groups.shape,
     scaleType,
     scale,
-    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, Float64Array.from(zeros)) } : {}),
+    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, new Float64Array(zeros)) } : {}),
     dequantized: mapped(tensor, info.dtype, (values, at) =>
       encoded(info.dtype, rounder.dequantized(values, at)),
     ),
@@ -149,9 +149,11 @@ export function refitted(tensor: TensorSource, spec: AffineSpec): TensorSource {
 export function encodeScales(dtype: DType, scales: ArrayLike<number>): Uint8Array {
   // A scale that is too small for the type would become zero.
   const least = dtype === 'f16' ? 2 ** -24 : 0;
-  const held = Float64Array.from(scales, (scale) =>
-    scale !== 0 && Math.abs(scale) < least ? Math.sign(scale) * least : scale,
-  );
+  const held = new Float64Array(scales.length);
+  for (let i = 0; i < held.length; i++) {
+    const scale = scales[i] ?? 0;
+    held[i] = scale !== 0 && Math.abs(scale) < least ? Math.sign(scale) * least : scale;
+  }
   return encoded(dtype, held);
 }
 
@@ -160,7 +162,7 @@ export function heldScales(dtype: DType, scales: Float32Array): Float32Array {
   if (dtype === 'f32') return scales;
   const out = new Float64Array(scales.length);
   decodeElements(dtype, encodeScales(dtype, scales), scales.length, out);
-  return Float32Array.from(out);
+  return new Float32Array(out);
 }
 
 /** The same with integers from elsewhere, packed, in the shape of the tensor. */
@@ -178,7 +180,7 @@ export function withCodes(
     shape: groups.shape,
     scaleType,
     scale: encodeScales(scaleType, scales),
-    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, Float64Array.from(zeros)) } : {}),
+    ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, new Float64Array(zeros)) } : {}),
     dequantized: info.dtype === 'f32' ? values : castTensor(values, info.dtype),
   };
 }

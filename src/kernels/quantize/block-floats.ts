@@ -187,7 +187,10 @@ export function blockCoder(format: BlockFloat, scales: Float32Array): Coder {
 }
 
 /** Powers of two as E8M0 codes (OCP Microscaling Formats 1.0, 5.4.1), and back: 255 is NaN. */
-export const powerCodes = (scales: Float32Array): Uint8Array =>
-  Uint8Array.from(scales, (scale) => Math.log2(scale) + 127);
+export function powerCodes(scales: Float32Array): Uint8Array {
+  const out = new Uint8Array(scales.length);
+  for (let i = 0; i < out.length; i++) out[i] = Math.log2(scales[i] ?? 1) + 127;
+  return out;
+}
 export const powersOf = (codes: ArrayLike<number>): Float32Array =>
   Float32Array.from(codes, (code) => (code === 255 ? Number.NaN : 2 ** (code - 127)));

@@ -58,7 +58,7 @@ export function* blocks(task: BlocksTask, place: Workplace): Generator<number, T
   write(codes.bytes.subarray(0, width * rowBytes), task.codesAt + first * rowBytes);
   write(scales.bytes.subarray(0, width * count * 4), task.scalesAt + first * count * 4);
   if (!symmetric) {
-    const packed = packedZeros(Float64Array.from(zeros.bytes.subarray(0, width * count)), count, bits);
+    const packed = packedZeros(new Float64Array(zeros.bytes.subarray(0, width * count)), count, bits);
     write(packed, task.zerosAt + (first * packed.length) / width);
   }
   return { errors: sums.slice() };

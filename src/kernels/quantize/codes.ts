@@ -60,7 +60,7 @@ export function decodedBy(
   valuesOf: Coder['valuesOf'],
 ): TensorSource {
   const codes = unpacked(stored, bits, shape);
-  return mapped(codes, dtype, (values, at) => encoded(dtype, valuesOf(Uint8Array.from(values), at)));
+  return mapped(codes, dtype, (values, at) => encoded(dtype, valuesOf(new Uint8Array(values), at)));
 }
 
 /** Packed codes as bytes, one each, in the shape that they belong to. */

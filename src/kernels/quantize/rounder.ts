@@ -81,16 +81,13 @@ export class Rounder {
   codes(values: Float32Array, at: number): Uint8Array {
     const integers = this.integers(values, at);
     const { bits } = dtypeFacts(this.#dtype);
-    if (bits === 16) return new Uint8Array(Int16Array.from(integers).buffer);
-    if (!isSubByte(bits)) return Uint8Array.from(integers);
+    if (bits === 16) return new Uint8Array(new Int16Array(integers).buffer);
+    const bytes = new Uint8Array(integers);
+    if (!isSubByte(bits)) return bytes;
     const mask = 2 ** bits - 1;
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (bytes[i] ?? 0) & mask;
     const packed = new Uint8Array(Math.ceil((integers.length * bits) / 8));
-    packCodes(
-      Uint8Array.from(integers, (q) => q & mask),
-      bits,
-      integers.length,
-      packed,
-    );
+    packCodes(bytes, bits, integers.length, packed);
     return packed;
   }
 
