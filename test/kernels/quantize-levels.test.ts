@@ -23,6 +23,14 @@ import { testContext } from '../support/context.js';
 const folder = fs.mkdtempSync(path.join(tmpdir(), 'mlser-levels-'));
 afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
 
+/** A tensor in a file, some bytes behind its begin. */
+function stored(values: Float32Array, shape: readonly number[]) {
+  const file = path.join(folder, 'values.bin');
+  fs.writeFileSync(file, Buffer.concat([Buffer.alloc(12), Buffer.from(values.buffer)]));
+  const source = openDisk(file);
+  return { source, tensor: rangeTensor({ name: 'x', dtype: 'f32', shape }, source, 12) };
+}
+
 /** Blocks of zeros, and blocks with a largest magnitude of 1 whose values lie on and beside the borders. */
 const valuesOf = (count: number): Float32Array => {
   const borders = nf4Borders();
@@ -72,10 +80,7 @@ describe('4-bit floats from the kernel are those of the plain path', () => {
 
   it.each(cases)('%d × %d, block %d, turned: %s', async (rows, columns, block, isTurned) => {
     const values = valuesOf(rows * columns);
-    const file = path.join(folder, 'values.bin');
-    fs.writeFileSync(file, Buffer.concat([Buffer.alloc(12), Buffer.from(values.buffer)]));
-    const source = openDisk(file);
-    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [rows, columns] }, source, 12);
+    const { tensor, source } = stored(values, [rows, columns]);
     const turned = turnedTensor(tensor);
     const packing = typedCodes(isTurned ? [columns, rows] : [rows, columns], 'u4');
     const job = { tensor, packing, format: nf4(block), ...(isTurned ? { turned } : {}) };
@@ -107,10 +112,7 @@ describe('4-bit floats from the kernel are those of the plain path', () => {
     [40, 10, true],
   ] as const)('E2M1 with powers of two, %d × %d, turned: %s', async (rows, columns, isTurned) => {
     const values = powersOf(rows * columns);
-    const file = path.join(folder, 'values.bin');
-    fs.writeFileSync(file, Buffer.from(values.buffer));
-    const source = openDisk(file);
-    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [rows, columns] }, source, 0);
+    const { tensor, source } = stored(values, [rows, columns]);
     const turned = turnedTensor(tensor);
     const packing = typedCodes(isTurned ? [columns, rows] : [rows, columns], 'u4');
     const job = { tensor, packing, format: mxfp4(), ...(isTurned ? { turned } : {}) };
@@ -140,10 +142,7 @@ describe('4-bit floats from the kernel are those of the plain path', () => {
       { length: count },
       (_, i) => ((i * 7919) % 61) / 8 - 3 + (i % 13 ? 0 : -0),
     );
-    const file = path.join(folder, 'values.bin');
-    fs.writeFileSync(file, Buffer.from(values.buffer));
-    const source = openDisk(file);
-    const tensor = rangeTensor({ name: 'x', dtype: 'f32', shape: [count] }, source, 0);
+    const { tensor, source } = stored(values, [count]);
     const packing = typedCodes([count], 'u4');
     const plain = await paletteTensor(tensor, { k }, packing);
     const pooled = await quantizePalettes([{ tensor, packing, spec: { k } }], testContext(1));

@@ -1,11 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type Finding, finding } from '../../errors.js';
-import {
-  type QuantizedAffine,
-  type QuantizedAffines,
-  quantizeLinear,
-} from '../../kernels/quantize/linear-pool.js';
+import type { InScratch } from '../../kernels/quantize/in-scratch.js';
+import { type QuantizedAffine, quantizeLinear } from '../../kernels/quantize/linear-pool.js';
 import { type EditNode, GraphEdit } from '../edit.js';
 import { convertOpset } from '../opset.js';
 import { dynamicConv } from './dynamic-conv.js';
@@ -67,7 +64,7 @@ async function inPool(
   model: Model,
   settings: QuantizeSettings,
   context: WorkContext,
-): Promise<QuantizedAffines> {
+): Promise<InScratch<QuantizedAffine>> {
   const edit = await GraphEdit.open(model);
   const remarks = new DynamicRemarks();
   const gatherer = new WeightGatherer();

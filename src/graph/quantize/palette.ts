@@ -1,7 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import type { PooledTensors } from '../../kernels/quantize/coded-pool.js';
+import type { PooledTensor } from '../../kernels/quantize/coded-pool.js';
 import { typedCodes } from '../../kernels/quantize/codes.js';
+import type { InScratch } from '../../kernels/quantize/in-scratch.js';
 import { type PaletteTensor, paletteTensor } from '../../kernels/quantize/palette.js';
 import { type PaletteJob, quantizePalettes } from '../../kernels/quantize/palette-pool.js';
 import type { GraphEdit } from '../edit.js';
@@ -51,7 +52,7 @@ const inPool = (
   weights: readonly Weight[],
   jobOf: (tensor: TensorSource, weight: Weight) => PaletteJob,
   context: WorkContext,
-): Promise<PooledTensors<PaletteTensor>> =>
+): Promise<InScratch<PooledTensor<PaletteTensor>>> =>
   quantizePalettes(
     weights.flatMap((weight) => {
       const tensor = edit.tensor(weight.name);

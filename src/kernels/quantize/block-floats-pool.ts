@@ -1,7 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type BlockFloat, type BlockFloatTensor, withScales } from './block-floats.js';
-import { type CodedJob, type CodedWork, codeInPool, type PooledTensors } from './coded-pool.js';
+import { type CodedJob, type CodedWork, codeInPool, type PooledTensor } from './coded-pool.js';
+import type { InScratch } from './in-scratch.js';
 
 export interface BlockFloatJob extends CodedJob {
   readonly format: BlockFloat;
@@ -25,4 +26,4 @@ const WORK: CodedWork<BlockFloatJob, BlockFloatTensor> = {
 export const quantizeBlockFloats = (
   jobs: readonly BlockFloatJob[],
   context: WorkContext,
-): Promise<PooledTensors<BlockFloatTensor>> => codeInPool(jobs, WORK, context);
+): Promise<InScratch<PooledTensor<BlockFloatTensor>>> => codeInPool(jobs, WORK, context);

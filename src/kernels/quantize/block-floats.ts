@@ -2,7 +2,7 @@ import { elementCount } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { smallFloatValues } from '../small-floats.js';
 import { type CodedTensor, type Coder, codedBy } from './codes.js';
-import { Nearest } from './nearest.js';
+import { bordersOf, Nearest, stepDown } from './nearest.js';
 import { f32Values, type Packing } from './values.js';
 
 /** Levels of the 4-bit normal float: quantiles of the normal distribution (Dettmers et al., QLoRA, 2023, appendix E). */
@@ -24,31 +24,16 @@ export interface BlockFloat {
   codes(values: Float32Array, from: number, to: number, out: Uint8Array): void;
 }
 
-/** Largest f32 numbers that are not above the middle between two levels: those above belong to the upper one. */
-export function bordersOf(rising: ArrayLike<number>): Float32Array {
-  return Float32Array.from({ length: rising.length - 1 }, (_, i) => {
-    const middle = ((rising[i] ?? 0) + (rising[i + 1] ?? 0)) / 2;
-    const near = Math.fround(middle);
-    return near <= middle ? near : stepDown(near);
-  });
-}
-
+/** Borders between the levels of NF4. */
 export const nf4Borders = (): Float32Array => bordersOf(NF4);
 
-/** The same between magnitudes of E2M1: the middle belongs to the even code. */
+/** Those between magnitudes of E2M1: the middle belongs to the even code. */
 export function e2m1Borders(): Float32Array {
   const levels = smallFloatValues('f4_e2m1');
   return Float32Array.from({ length: 7 }, (_, i) => {
     const middle = ((levels[i] ?? 0) + (levels[i + 1] ?? 0)) / 2;
     return i % 2 === 0 ? middle : stepDown(middle);
   });
-}
-
-/** One step of f32 towards minus infinity. */
-function stepDown(x: number): number {
-  const bits = new Int32Array(Float32Array.of(x).buffer);
-  bits[0] = (bits[0] ?? 0) + (x > 0 ? -1 : 1);
-  return new Float32Array(bits.buffer)[0] ?? x;
 }
 
 export function nf4(block = 64): BlockFloat {

@@ -4,10 +4,11 @@ import { castTensor } from '../cast.js';
 import type { BlocksTask, TaskResult } from '../tasks.js';
 import { refitted } from './affine.js';
 import { columnsAtOnce, fitsAreas } from './blocks-task.js';
+import { type InScratch, makeInScratch } from './in-scratch.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { matrixShapes, matrixSpec, type NBitsMatrix, type NBitsSpec } from './matmul-nbits.js';
-import { type Readable, withReadable } from './readable.js';
-import { ScratchTensors } from './scratch-tensors.js';
+import type { Readable } from './readable.js';
+import type { ScratchTensors } from './scratch-tensors.js';
 import { sharedScratch } from './shared-scratch.js';
 
 export interface MatrixJob {
@@ -21,13 +22,6 @@ export interface QuantizedMatrix {
   readonly loss: LossFigures;
 }
 
-export interface QuantizedMatrices {
-  /** By the name of the tensor; those that have to be streamed are missing. */
-  readonly done: ReadonlyMap<string, QuantizedMatrix>;
-  /** Their bytes go: to be called when nothing reads them any more. */
-  release(): void;
-}
-
 interface Planned extends MatrixJob {
   readonly tasks: readonly BlocksTask[];
 }
@@ -39,35 +33,10 @@ interface Planned extends MatrixJob {
 export function quantizeMatrices(
   jobs: readonly MatrixJob[],
   context: WorkContext,
-): Promise<QuantizedMatrices> {
-  return sharedScratch('matrices', jobs, context, () => quantized(jobs, context));
-}
-
-async function quantized(jobs: readonly MatrixJob[], context: WorkContext): Promise<QuantizedMatrices> {
-  const scratch = new ScratchTensors();
-  try {
-    const suited = jobs.filter(isSuited);
-    const done = await withReadable(
-      suited.map(({ tensor }) => tensor),
-      context,
-      async (readable) => {
-        const plans = suited.flatMap((job) => planOf(job, readable, scratch) ?? []);
-        const results = await readable.run(plans.flatMap(({ tasks }) => tasks));
-        let at = 0;
-        return new Map(
-          plans.map((plan) => {
-            const own = results.slice(at, at + plan.tasks.length);
-            at += own.length;
-            return [plan.tensor.info.name, gathered(plan, own, scratch)] as const;
-          }),
-        );
-      },
-    );
-    return { done, release: () => scratch.release() };
-  } catch (error) {
-    scratch.release();
-    throw error;
-  }
+): Promise<InScratch<QuantizedMatrix>> {
+  return sharedScratch('matrices', jobs, context, () =>
+    makeInScratch(jobs.filter(isSuited), { plan: planOf, made: gathered }, context),
+  );
 }
 
 /** What the kernel can do. */

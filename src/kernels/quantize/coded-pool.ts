@@ -2,9 +2,10 @@ import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
 import type { CodesTask, Task, TaskResult } from '../tasks.js';
 import type { CodedTensor } from './codes.js';
+import { type InScratch, makeInScratch } from './in-scratch.js';
 import { type LossFigures, lossOf } from './loss.js';
-import { type Readable, withReadable } from './readable.js';
-import { ScratchTensors } from './scratch-tensors.js';
+import type { Readable } from './readable.js';
+import type { ScratchTensors } from './scratch-tensors.js';
 import type { Packing } from './values.js';
 
 export interface CodedJob {
@@ -18,13 +19,6 @@ export interface PooledTensor<T extends CodedTensor> {
   readonly loss?: LossFigures;
 }
 
-export interface PooledTensors<T extends CodedTensor> {
-  /** By the name of the tensor; those that have to be streamed are missing. */
-  readonly done: ReadonlyMap<string, PooledTensor<T>>;
-  /** Their bytes go: to be called when nothing reads them any more. */
-  release(): void;
-}
-
 /** How jobs become tasks, and what their results say about a tensor. */
 export interface CodedWork<J extends CodedJob, T extends CodedTensor> {
   task(job: J, common: CodesTask): Task;
@@ -33,36 +27,22 @@ export interface CodedWork<J extends CodedJob, T extends CodedTensor> {
 }
 
 /** Tensors of f32, f16 or bf16 as codes, made by the pool into a scratch file, with their errors counted on the way. */
-export async function codeInPool<J extends CodedJob, T extends CodedTensor>(
+export const codeInPool = <J extends CodedJob, T extends CodedTensor>(
   jobs: readonly J[],
   work: CodedWork<J, T>,
   context: WorkContext,
-): Promise<PooledTensors<T>> {
-  const scratch = new ScratchTensors();
-  try {
-    const done = await withReadable(
-      jobs.map(({ tensor }) => tensor),
-      context,
-      async (readable) => {
-        const plans = jobs.flatMap((job) => {
-          const common = commonOf(job, readable, scratch);
-          return common ? [{ job, common }] : [];
-        });
-        const results = await readable.run(plans.map(({ job, common }) => work.task(job, common)));
-        return new Map(
-          plans.map(
-            ({ job, common }, i) =>
-              [job.tensor.info.name, gathered(job, common, results[i] ?? {}, work, scratch)] as const,
-          ),
-        );
+): Promise<InScratch<PooledTensor<T>>> =>
+  makeInScratch(
+    jobs,
+    {
+      plan(job, readable, scratch) {
+        const common = commonOf(job, readable, scratch);
+        return common && { job, common, tensor: job.tensor, tasks: [work.task(job, common)] };
       },
-    );
-    return { done, release: () => scratch.release() };
-  } catch (error) {
-    scratch.release();
-    throw error;
-  }
-}
+      made: ({ job, common }, [result = {}], scratch) => gathered(job, common, result, work, scratch),
+    },
+    context,
+  );
 
 function commonOf(
   { tensor, packing: { bits } }: CodedJob,

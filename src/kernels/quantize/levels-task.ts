@@ -3,8 +3,9 @@ import { pwriteExactly } from '../../io/disk.js';
 import type { BlockFloatTask, CodesTask, PaletteTask, TaskResult } from '../tasks.js';
 import { CODEC_AREA_BYTES, type Slot } from '../wasm.js';
 import type { Workplace } from '../workplace.js';
-import { type BlockFloat, bordersOf, e2m1Borders, formatOf, nf4Borders } from './block-floats.js';
+import { type BlockFloat, e2m1Borders, formatOf, nf4Borders } from './block-floats.js';
 import { f32Reader } from './f32-source.js';
+import { bordersOf } from './nearest.js';
 
 const KERNELS = { nf4: 'levelsRun', mxfp4: 'powerLevelsRun' } as const;
 

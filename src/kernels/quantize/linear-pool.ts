@@ -12,6 +12,7 @@ import {
   withParameters,
 } from './affine.js';
 import { STEP_ELEMENTS } from './f32-source.js';
+import type { InScratch } from './in-scratch.js';
 import { endsOfGroups, MOST_COLUMNS } from './linear-task.js';
 import { type LossFigures, lossOf } from './loss.js';
 import { type Readable, withReadable } from './readable.js';
@@ -26,13 +27,6 @@ export interface QuantizedAffine {
   /** Undefined if a value is NaN or infinite. */
   readonly affine?: AffineTensor;
   readonly loss?: LossFigures;
-}
-
-export interface QuantizedAffines {
-  /** By the name of the tensor; those that have to be streamed are missing. */
-  readonly done: ReadonlyMap<string, QuantizedAffine>;
-  /** Their bytes go: to be called when nothing reads them any more. */
-  release(): void;
 }
 
 /** Bytes of rows that one task does. */
@@ -53,7 +47,7 @@ interface Planned extends LinearJob {
 export async function quantizeLinear(
   jobs: readonly LinearJob[],
   context: WorkContext,
-): Promise<QuantizedAffines> {
+): Promise<InScratch<QuantizedAffine>> {
   const scratch = new ScratchTensors();
   const done = new Map<string, QuantizedAffine>();
   const suited = jobs.filter(isSuited);

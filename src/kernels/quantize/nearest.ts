@@ -46,3 +46,19 @@ export class Nearest {
     return out;
   }
 }
+
+/** Largest f32 numbers that are not above the middle between two levels: those above belong to the upper one. */
+export function bordersOf(rising: ArrayLike<number>): Float32Array {
+  return Float32Array.from({ length: rising.length - 1 }, (_, i) => {
+    const middle = ((rising[i] ?? 0) + (rising[i + 1] ?? 0)) / 2;
+    const near = Math.fround(middle);
+    return near <= middle ? near : stepDown(near);
+  });
+}
+
+/** One step of f32 towards minus infinity. */
+export function stepDown(x: number): number {
+  const bits = new Int32Array(Float32Array.of(x).buffer);
+  bits[0] = (bits[0] ?? 0) + (x > 0 ? -1 : 1);
+  return new Float32Array(bits.buffer)[0] ?? x;
+}

@@ -1,5 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
-import { type CodedJob, type CodedWork, codeInPool, type PooledTensors } from './coded-pool.js';
+import { type CodedJob, type CodedWork, codeInPool, type PooledTensor } from './coded-pool.js';
+import type { InScratch } from './in-scratch.js';
 import { type PaletteTensor, withTables } from './palette.js';
 import type { PaletteSpec } from './palette-fit.js';
 
@@ -20,4 +21,4 @@ const WORK: CodedWork<PaletteJob, PaletteTensor> = {
 export const quantizePalettes = (
   jobs: readonly PaletteJob[],
   context: WorkContext,
-): Promise<PooledTensors<PaletteTensor>> => codeInPool(jobs, WORK, context);
+): Promise<InScratch<PooledTensor<PaletteTensor>>> => codeInPool(jobs, WORK, context);

@@ -5,11 +5,12 @@ import type { RowBlocksTask, TaskResult } from '../tasks.js';
 import { type AffineSpec, refitted } from './affine.js';
 import { STEP_ELEMENTS } from './f32-source.js';
 import { Groups } from './groups.js';
+import { type InScratch, makeInScratch } from './in-scratch.js';
 import { isSigned } from './integers.js';
 import { type LossFigures, lossOf } from './loss.js';
-import { type Readable, withReadable } from './readable.js';
+import type { Readable } from './readable.js';
 import { ROWS } from './row-blocks-task.js';
-import { ScratchTensors } from './scratch-tensors.js';
+import type { ScratchTensors } from './scratch-tensors.js';
 
 export interface RowBlocksJob {
   readonly tensor: TensorSource;
@@ -29,10 +30,9 @@ export interface RowBlocks {
 }
 
 export interface QuantizedRowBlocks {
-  /** `blocks` is undefined if a value is NaN or infinite. By name; those that have to be streamed are missing. */
-  readonly done: ReadonlyMap<string, { readonly blocks?: RowBlocks; readonly loss: LossFigures }>;
-  /** Their bytes go: to be called when nothing reads them any more. */
-  release(): void;
+  /** Undefined if a value is NaN or infinite. */
+  readonly blocks?: RowBlocks;
+  readonly loss: LossFigures;
 }
 
 /** Elements of a task. */
@@ -45,35 +45,11 @@ interface Planned extends RowBlocksJob {
 }
 
 /** Tensors of f32, f16 or bf16 with a scale for blocks along the last axis, made by the pool in one read. */
-export async function quantizeRowBlocks(
+export const quantizeRowBlocks = (
   jobs: readonly RowBlocksJob[],
   context: WorkContext,
-): Promise<QuantizedRowBlocks> {
-  const scratch = new ScratchTensors();
-  try {
-    const suited = jobs.filter(isSuited);
-    const done = await withReadable(
-      suited.map(({ tensor }) => tensor),
-      context,
-      async (readable) => {
-        const plans = suited.flatMap((job) => planOf(job, readable, scratch) ?? []);
-        const results = await readable.run(plans.flatMap((plan) => plan.tasks));
-        let at = 0;
-        return new Map(
-          plans.map((plan) => {
-            const own = results.slice(at, at + plan.tasks.length);
-            at += own.length;
-            return [plan.tensor.info.name, gathered(plan, own, scratch)] as const;
-          }),
-        );
-      },
-    );
-    return { done, release: () => scratch.release() };
-  } catch (error) {
-    scratch.release();
-    throw error;
-  }
-}
+): Promise<InScratch<QuantizedRowBlocks>> =>
+  makeInScratch(jobs.filter(isSuited), { plan: planOf, made: gathered }, context);
 
 /** What the kernel can do. */
 function isSuited({ tensor: { info }, spec }: RowBlocksJob): boolean {
@@ -115,7 +91,7 @@ function gathered(
   { tensor, spec, tasks, shape }: Planned,
   results: readonly TaskResult[],
   scratch: ScratchTensors,
-): { readonly blocks?: RowBlocks; readonly loss: LossFigures } {
+): QuantizedRowBlocks {
   const { info } = tensor;
   const errors = results.flatMap((result) => result.errors ?? []);
   const loss = lossOf(errors, elementCount(info.shape));
