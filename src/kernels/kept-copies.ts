@@ -3,7 +3,7 @@ import { type CopiesMade, isPlain, keyOf } from './copies-made.js';
 import { Pipeline } from './pipeline.js';
 import { type Program, programOf } from './program.js';
 import { ScratchTensors } from './quantize/scratch-tensors.js';
-import { type CopyTask, rangesOf } from './tasks.js';
+import { type CopyTask, rangesOf, type Task } from './tasks.js';
 
 /** Elements that a task copies. */
 const TASK_ELEMENTS = 4 << 20;
@@ -17,6 +17,14 @@ export class KeptCopies {
     for (const tensor of tensors) {
       const program = programOf(tensor);
       if (program && isPlain(program)) this.#wanted.set(keyOf(program), program);
+    }
+  }
+
+  /** What these read in their own way is read from a copy instead. */
+  keepFor(tasks: readonly Task[]): void {
+    for (const { program } of tasks) {
+      const bytes = { ...program, ops: [] };
+      if (isPlain(program)) this.#wanted.set(keyOf(bytes), bytes);
     }
   }
 

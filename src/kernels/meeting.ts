@@ -198,6 +198,7 @@ export class Meeting {
       if (key !== undefined) places.set(key, missing.length);
       return missing.push(task) - 1;
     });
+    if (stage === 'make') this.#kept?.keepFor(missing.filter(isApart));
     const kept = stage === 'make' ? (this.#kept?.tasks(this.#copies) ?? []) : [];
     if (stage === 'check') this.#kept?.release();
     const results =

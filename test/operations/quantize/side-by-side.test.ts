@@ -168,9 +168,7 @@ describe('the weights', () => {
     stop();
     expect(report.variants[0]?.outcome).toBe('source');
     const reads = await readsOf(model, pages);
-    expect(['a', 'b', 'table'].map((name) => reads.get(name))).toEqual([1, 1, 1]);
-    // There is no copy that int4 and nf4 could read column by column, and one scale for all takes a look first.
-    expect(reads.get('c')).toBeLessThanOrEqual(4);
+    expect([...reads.values()]).toEqual([1, 1, 1, 1]);
     expect(fs.readdirSync(folder)).toEqual(['onnx']);
   });
 
