@@ -4,7 +4,7 @@ import type { DType } from './dtype.js';
 import type { DeltaInfo, Model } from './model.js';
 import type { Prediction } from './prediction.js';
 import type { Provenance } from './provenance.js';
-import type { SharedWork } from './shared-work.js';
+import type { Rides, SharedWork } from './shared-work.js';
 import type { TensorSource } from './tensor.js';
 
 /** Told about bytes as they move; the command line draws it, the library may ignore it. */
@@ -24,6 +24,8 @@ export interface WorkContext extends ReadContext {
   readonly progress: Progress;
   /** Present where others make something of the same files at the same time. */
   readonly shared?: SharedWork;
+  /** Present where others wait for what is read. */
+  readonly rides?: Rides;
 }
 
 /** What readers are given. */

@@ -31,3 +31,19 @@ export interface SharedWork {
 /** Does `work` alone, where there are others. */
 export const alone = <T>(shared: SharedWork | undefined, work: () => Promise<T>): Promise<T> =>
   shared ? shared.alone(work) : work();
+
+/**
+ * Where work over tensors waits for somebody who reads them anyway, to be done in the same read (`kernels/ride-along.ts` is
+ * that place).
+ */
+export interface Rides {
+  /** What came of the passengers, once they were carried or have walked. */
+  ride(passengers: readonly object[]): Promise<readonly object[]>;
+  /** Does tasks of the pool in batches, and with them passengers for whom these read enough. */
+  carry(
+    tasks: readonly object[],
+    run: (batches: readonly object[]) => Promise<readonly object[]>,
+  ): Promise<readonly object[]>;
+  /** Nobody else will come: those who still wait are done by themselves. */
+  walk(): Promise<void>;
+}

@@ -8,17 +8,17 @@ import { checkRawCrc } from './integrity.js';
 import { interrupted } from './messages.js';
 import { Pipeline } from './pipeline.js';
 import { type Pool, withPool } from './pool.js';
-import { type Program, programOf } from './program.js';
+import { keyText, type Program, programOf } from './program.js';
 import { StatisticsFold, type StatisticsPart } from './statistics-fold.js';
 import { summarize, type TensorStats } from './statistics-summary.js';
-import { type CompareTask, RANGE_ELEMENTS, rangesOf } from './tasks.js';
+import { BLOCK_ELEMENTS, type CompareTask, RANGE_ELEMENTS, rangesOf } from './tasks.js';
 import { together } from './together.js';
 import { arena } from './wasm.js';
 
 export interface TensorPair {
   readonly a: TensorSource;
   readonly b: TensorSource;
-  /** What `b` is meant to be, bit for bit: told in `exact`, where it is a cast of `a` and no second look is needed. */
+  /** What `b` is meant to be, bit for bit: told in `exact`, where it is made of blocks of `a` and no second look is needed. */
   readonly meant?: TensorSource;
 }
 
@@ -72,8 +72,8 @@ interface Subject extends TensorPair {
   readonly programs: readonly [Program, Program] | undefined;
   /** Type of the elements of `b` whose statistics are wanted. */
   readonly figures: DType | undefined;
-  /** What makes of `a` what `b` is meant to be. */
-  readonly cast: KernelOp | undefined;
+  /** What makes of blocks of `a` what `b` is meant to be. */
+  readonly steps: readonly KernelOp[] | undefined;
 }
 
 /** What a pass finds of one pair. */
@@ -124,14 +124,14 @@ function figuresOf(subject: Subject | undefined, found: Found | undefined): { fi
 const exactOf = (found: Found | undefined): { exact?: boolean } =>
   found?.exact === undefined ? {} : { exact: found.exact };
 
-/** The step from one program to the other, if that is a single cast. */
-function castBetween(a: Program | undefined, meant: Program | undefined): KernelOp | undefined {
+/** The steps from one program to the other, if they take blocks as comparing does. */
+function stepsBetween(a: Program | undefined, meant: Program | undefined): readonly KernelOp[] | undefined {
   if (!a || !meant || a.path !== meant.path || a.offset !== meant.offset || a.coded || meant.coded)
     return undefined;
-  const [op, ...more] = meant.ops.slice(a.ops.length);
-  const same = JSON.stringify(meant.ops.slice(0, a.ops.length)) === JSON.stringify(a.ops);
-  if (!op || more.length > 0 || !same || op.op !== 'cast') return undefined;
-  return new Pipeline([op], dtypeFacts(op.from).bits).isOneCast ? op : undefined;
+  const steps = meant.ops.slice(a.ops.length);
+  if (steps.length === 0 || keyText(meant.ops.slice(0, a.ops.length)) !== keyText(a.ops)) return undefined;
+  const { pullsMore, blockElements } = new Pipeline(steps, new Pipeline(a.ops, a.inBits).outBits);
+  return pullsMore || blockElements < BLOCK_ELEMENTS ? undefined : steps;
 }
 
 function subjectOf({ a, b, meant }: TensorPair, figures: boolean): Subject | undefined {
@@ -149,7 +149,7 @@ function subjectOf({ a, b, meant }: TensorPair, figures: boolean): Subject | und
     count: types ? elements : a.byteLength,
     programs: x && y ? [inUnits(x, types?.[0]), inUnits(y, types?.[1])] : undefined,
     figures: figures && types?.[1] === b.info.dtype ? b.info.dtype : undefined,
-    cast: meant && left.perElement === 1 ? castBetween(x, programOf(meant)) : undefined,
+    steps: meant && left.perElement === 1 ? stepsBetween(x, programOf(meant)) : undefined,
   };
 }
 
@@ -174,7 +174,7 @@ async function pass(
     return rangesOf(count, RANGE_ELEMENTS).map((range) => ({
       kind: 'compare',
       ...{ program, other, types, sums, ...range },
-      ...(sums ? { figures: undefined } : { figures: subject.figures, cast: subject.cast }),
+      ...(sums ? { figures: undefined } : { figures: subject.figures, steps: subject.steps }),
     }));
   });
   await together(context.signal, [

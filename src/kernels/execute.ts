@@ -5,11 +5,13 @@ import { PieceCrcs } from '../io/crc32.js';
 import { pwriteExactly } from '../io/disk.js';
 import { sha256Hasher } from '../io/hashing.js';
 import { arenaCrc32 } from './arena-crc.js';
+import type { Batch } from './batches.js';
 import { BlockReader } from './block-reader.js';
 import { DifferenceFold } from './compare-fold.js';
 import { DistinctCount, isWorthCounting } from './distinct.js';
-import type { Batch } from './merge-tasks.js';
+
 import { Pipeline } from './pipeline.js';
+import { keyText } from './program.js';
 import { digits } from './prune/digits-task.js';
 import { magnitudes } from './prune/magnitudes-task.js';
 import { near, sample } from './prune/near-task.js';
@@ -120,14 +122,23 @@ function* sum(task: SumTask, place: Workplace): Running {
 function* hash(task: HashTask, place: Workplace): Running {
   const reader = new BlockReader(task.program, place, [0, 1]);
   const { pipeline } = reader;
-  const hasher = sha256Hasher();
+  const { count } = task.program;
+  const whole = task.start === 0 && task.end === count;
+  const key = whole ? '' : keyText(task.program);
+  const hasher = task.start === 0 ? sha256Hasher() : place.hashing.get(key);
+  if (!hasher) throw new Error(`${task.program.tensor}: the parts of a digest were not done in order`);
   for (let start = task.start; start < task.end; start += pipeline.blockElements) {
     const end = Math.min(task.end, start + pipeline.blockElements);
     const bytes = reader.bytes(start, end);
     hasher.update(bytes);
-    yield bytes.length;
+    yield whole ? bytes.length : 0;
   }
-  return { ...rawCrcOf(reader, task), sha256: hasher.digest('hex') };
+  if (task.end === count) place.hashing.delete(key);
+  else place.hashing.set(key, hasher);
+  return {
+    ...rawCrcOf(reader, task),
+    ...(task.end === count ? { sha256: hasher.digest('hex') } : {}),
+  };
 }
 
 function* statistics(task: StatisticsTask, place: Workplace): Running {
@@ -182,7 +193,7 @@ function* compare(task: CompareTask, place: Workplace): Running {
   const a = new BlockReader(task.program, place, [0, 1]);
   const b = new BlockReader(task.other, place, [2, 3]);
   const fold = new DifferenceFold(task.types, task.sums);
-  const cast = task.cast && new Pipeline([task.cast], a.pipeline.outBits);
+  const meant = task.steps && new Pipeline(task.steps, a.pipeline.outBits);
   let exact = true;
   const figures = task.figures && new StatisticsFold(task.figures, false);
   for (let start = task.start; start < task.end; start += BLOCK_ELEMENTS) {
@@ -192,10 +203,13 @@ function* compare(task: CompareTask, place: Workplace): Running {
     figures?.add(arena, right, end - start);
     const spareA = arena.slot(slots[0] === left ? 1 : 0);
     const spareB = arena.slot(slots[2] === right ? 3 : 2);
-    if (cast && exact) {
-      const bytes = cast.outBytes(start, end);
-      const meant = cast.run(arena, left, spareA, end - start).bytes.subarray(0, bytes);
-      exact = Buffer.compare(meant, right.bytes.subarray(0, bytes)) === 0;
+    if (meant && exact) {
+      const length = meant.outBytes(start, end);
+      if (!meant.leavesInput) spareA.bytes.set(left.bytes.subarray(0, a.pipeline.outBytes(start, end)));
+      const made = meant.leavesInput
+        ? meant.run(arena, left, spareA, end - start, start)
+        : meant.run(arena, spareA, spareB, end - start, start);
+      exact = Buffer.compare(made.bytes.subarray(0, length), right.bytes.subarray(0, length)) === 0;
     }
     fold.add(arena, left, right, spareA, spareB, end - start);
     // The sums are a second look at the same bytes.
@@ -205,17 +219,22 @@ function* compare(task: CompareTask, place: Workplace): Running {
     ...rawCrcOf(a, task),
     ...(task.other.crc32 === undefined ? {} : { otherCrc: b.rawCrc }),
     difference: fold.finish(),
-    ...(cast ? { exact } : {}),
+    ...(meant ? { exact } : {}),
     ...(figures ? { statistics: figures.finish() } : {}),
   };
 }
 
-/** Does the tasks of a batch; yields as they do. An error says which tensor it is about. */
-export function* executeBatch(
-  { tasks, window, abreast }: Batch,
-  place: Workplace,
-): Generator<number, TaskResult[]> {
-  place.window.open(window);
+/** Does the tasks of a batch, and of those that follow it; yields as they do. An error says which tensor it is about. */
+export function* executeBatch(batch: Batch, place: Workplace): Generator<number, TaskResult[]> {
+  const results: TaskResult[] = [];
+  for (let one: Batch | undefined = batch; one; one = one.next) {
+    place.window.open(one.window, one !== batch);
+    results.push(...(yield* executeTasks(one, place)));
+  }
+  return results;
+}
+
+function* executeTasks({ tasks, abreast }: Batch, place: Workplace): Generator<number, TaskResult[]> {
   const results: TaskResult[] = [];
   const rows = abreast ? [tasks.map((_, i) => i)] : tasks.map((_, i) => [i]);
   for (const row of rows) {

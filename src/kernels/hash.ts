@@ -1,50 +1,59 @@
 import type { WorkContext } from '../core/format.js';
+import type { Rides } from '../core/shared-work.js';
 import type { TensorSource } from '../core/tensor.js';
 import { sha256Hasher } from '../io/hashing.js';
 import { checkRawCrc } from './integrity.js';
 import { interrupted } from './messages.js';
-import { withPool } from './pool.js';
-import { programOf } from './program.js';
-import type { HashTask } from './tasks.js';
+import type { Passenger } from './passengers.js';
+import { type Program, programOf } from './program.js';
+import { rideAlong } from './ride-along.js';
 import { together } from './together.js';
 
 /**
- * SHA-256 (hex) of the canonical bytes of every tensor, in order. A digest is serial, so a tensor is one task;
- * the longest go first.
+ * SHA-256 (hex) of the canonical bytes of every tensor, in order. A digest is serial, so a tensor is gone through in order,
+ * with `rides` where others read it too.
  */
-export async function hashTensors(tensors: readonly TensorSource[], context: WorkContext): Promise<string[]> {
+export async function hashTensors(
+  tensors: readonly TensorSource[],
+  context: WorkContext,
+  rides?: Rides,
+): Promise<string[]> {
   const hashes: string[] = tensors.map(() => '');
-  const tasks: { readonly index: number; readonly task: HashTask }[] = [];
+  const passengers: { readonly index: number; readonly passenger: Passenger }[] = [];
   const streamed: number[] = [];
   tensors.forEach((tensor, index) => {
     const program = programOf(tensor);
-    if (program) tasks.push({ index, task: { kind: 'hash', program, start: 0, end: program.count } });
+    if (program) passengers.push({ index, passenger: hashing(program) });
     else streamed.push(index);
   });
-  tasks.sort((x, y) => y.task.end * y.task.program.inBits - x.task.end * x.task.program.inBits);
-  await withPool(context, (pool) =>
-    together(context.signal, [
-      async (signal) => {
-        const results = await pool.run(
-          tasks.map(({ task }) => task),
-          signal,
-        );
-        tasks.forEach(({ index, task }, i) => {
-          const result = results[i] ?? {};
-          checkRawCrc(task.program, [task], [result]);
-          hashes[index] = result.sha256 ?? '';
-        });
-      },
-      async (signal) => {
-        for (const index of streamed) {
-          const tensor = tensors[index];
-          if (tensor) hashes[index] = await hashStream(tensor, context, signal);
-        }
-      },
-    ]),
-  );
+  await together(context.signal, [
+    async (signal) => {
+      const ridden = await rideAlong(
+        passengers.map(({ passenger }) => passenger),
+        { ...context, signal },
+        rides,
+      );
+      ridden.forEach(({ tasks, results }, i) => {
+        const { index = 0, passenger } = passengers[i] ?? {};
+        if (passenger) checkRawCrc(passenger.program, tasks, results);
+        hashes[index] = results.at(-1)?.sha256 ?? '';
+      });
+    },
+    async (signal) => {
+      for (const index of streamed) {
+        const tensor = tensors[index];
+        if (tensor) hashes[index] = await hashStream(tensor, context, signal);
+      }
+    },
+  ]);
   return hashes;
 }
+
+const hashing = (program: Program): Passenger => ({
+  program,
+  inOrder: true,
+  part: (start, end) => ({ kind: 'hash', program, start, end }),
+});
 
 async function hashStream(tensor: TensorSource, context: WorkContext, signal: AbortSignal): Promise<string> {
   const hasher = sha256Hasher();

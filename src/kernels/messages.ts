@@ -1,5 +1,5 @@
 import { type Details, type ErrorCode, MlserError } from '../errors.js';
-import type { Batch } from './merge-tasks.js';
+import type { Batch } from './batches.js';
 import type { TaskResult } from './tasks.js';
 
 /** The first message to a worker: memory shared with the main thread. */

@@ -66,8 +66,8 @@ export class Pipeline {
     this.#steps = steps;
   }
 
-  /** One step, which leaves what it is given as it is. */
-  get isOneCast(): boolean {
+  /** What it is given stays as it is. */
+  get leavesInput(): boolean {
     const [step] = this.#steps;
     return this.#steps.length === 1 && step?.inPlace === false;
   }

@@ -1,8 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import type { WorkContext } from '../core/format.js';
+import type { Rides } from '../core/shared-work.js';
+import { type Batch, bytesOf, plainBatches, tasksOf } from './batches.js';
 import { executeBatch } from './execute.js';
-import { type Batch, plainBatches, taskBytes } from './merge-tasks.js';
+
 import { errorOf, type FromWorker, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
 import { poolWorker } from './start-workers.js';
 import { codedOf, type Task, type TaskResult } from './tasks.js';
@@ -39,10 +41,7 @@ class WorkerPool implements Pool {
   /** The same, batch by batch. */
   async runBatches(batches: readonly Batch[], signal?: AbortSignal): Promise<TaskResult[]> {
     if (signal?.aborted) throw interrupted();
-    const bytes = batches.reduce(
-      (sum, { tasks }) => sum + tasks.reduce((all, task) => all + taskBytes(task), 0),
-      0,
-    );
+    const bytes = batches.reduce((sum, batch) => sum + bytesOf(batch), 0);
     if (this.#context.threads <= 1 || bytes < PARALLEL_BYTES) return this.#runHere(batches, signal);
     return this.#runInWorkers(batches, signal);
   }
@@ -54,7 +53,7 @@ class WorkerPool implements Pool {
   }
 
   async #runHere(batches: readonly Batch[], signal: AbortSignal | undefined): Promise<TaskResult[]> {
-    const coded = batches.flatMap(({ tasks }) => tasks.flatMap(codedOf));
+    const coded = batches.flatMap(tasksOf).flatMap(codedOf);
     if (coded.length > 0) await (await import('./codecs/index.js')).loadCodecsFor(coded);
     const place = new Workplace();
     const results: TaskResult[] = [];
@@ -147,11 +146,18 @@ class WorkerPool implements Pool {
 
 /** A pool for the time of `work`. Where others are at work beside, tasks are done together with theirs. */
 export async function withPool<T>(context: WorkContext, work: (pool: Pool) => Promise<T>): Promise<T> {
-  const { shared } = context;
+  const { shared, rides } = context;
   if (shared)
     return work({ run: async (tasks, signal) => (await shared.run(tasks, signal)) as TaskResult[] });
-  return withWorkers(context, work);
+  return withWorkers(context, (pool) => work(rides ? carrying(rides, pool) : pool));
 }
+
+const carrying = (rides: Rides, pool: WorkerPool): Pool => ({
+  run: async (tasks, signal) =>
+    (await rides.carry(tasks, (batches) =>
+      pool.runBatches(batches as readonly Batch[], signal),
+    )) as TaskResult[],
+});
 
 /** Batches that were put together from the tasks of several outputs. */
 export const runBatches = (batches: readonly Batch[], context: WorkContext): Promise<TaskResult[]> =>

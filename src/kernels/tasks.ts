@@ -39,7 +39,7 @@ export interface SumTask extends Range {
   readonly program: Program;
 }
 
-/** SHA-256 of the whole. */
+/** SHA-256 of the whole; told with its last part, where all parts are done in order on one thread. */
 export interface HashTask extends Range {
   readonly kind: 'hash';
   readonly program: Program;
@@ -77,15 +77,15 @@ export interface CompareTask extends Range {
   readonly other: Program;
   /** Undefined: the elements are bytes. */
   readonly types: readonly [DType, DType] | undefined;
-  /** The cast of `program` whose bytes `other` is meant to have: whether it has is told. */
-  readonly cast?: KernelOp | undefined;
+  /** What makes of `program` the bytes that `other` is meant to have: whether it has them is told. */
+  readonly steps?: readonly KernelOp[] | undefined;
   /** Also the sums of equal blocks. */
   readonly sums: boolean;
   /** Also the statistics of the other program, whose elements are of this type. */
   readonly figures: DType | undefined;
 }
 
-/** Columns of a K × N matrix as blocks of integers (MatMulNBits), written to a file. `start` and `end`: see `taskBytes`. */
+/** Columns of a K × N matrix as blocks of integers (MatMulNBits), written to a file. `start` and `end`: see `batches.ts`. */
 export interface BlocksTask extends Range {
   readonly kind: 'blocks';
   /** Gives the whole matrix as f32. */
@@ -260,7 +260,7 @@ export interface TaskResult {
   /** What a look says: it is worth counting. */
   readonly promising?: boolean;
   readonly difference?: DifferencePart;
-  /** Every byte is that of the cast. */
+  /** Every byte is as it is meant to be. */
   readonly exact?: boolean;
   /** Σ(a−b)², Σa², Σb², largest |a−b|, largest |a−b|÷|a|; the last is NaN if a value was not finite, else 0. */
   readonly errors?: Float64Array;

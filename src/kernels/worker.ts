@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import { tasksOf } from './batches.js';
 import { loadCodecsFor } from './codecs/index.js';
 import { executeBatch } from './execute.js';
 import { type FromWorker, failureOf, interrupted, type ToWorker, type WorkerSetup } from './messages.js';
@@ -31,7 +32,7 @@ port.on('message', async (message: WorkerSetup | ToWorker) => {
     done = new BigInt64Array(message.done);
     return;
   }
-  const coded = message.work.tasks.flatMap(codedOf);
+  const coded = tasksOf(message.work).flatMap(codedOf);
   if (coded.length > 0) await loadCodecsFor(coded);
   port.postMessage(runBatch(message));
 });

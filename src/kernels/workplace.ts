@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto';
 import * as path from 'node:path';
 import { Descriptors } from '../io/descriptors.js';
 import { preadExactly } from '../io/disk.js';
@@ -13,6 +14,8 @@ export class Workplace {
   readonly window = new SourceWindow(this.files);
   /** What was found last for integers with common scales: least, then greatest values of columns. */
   ends: { readonly key: string; readonly ends: Float32Array; readonly finite: boolean } | undefined;
+  /** Digests of tensors that are gone through in parts, by their programs. */
+  readonly hashing = new Map<string, Hash>();
   #distinct: DistinctSet | undefined;
 
   /** An empty set, always the same one. */

@@ -1,6 +1,7 @@
 import { contentId } from '../core/content-id.js';
 import type { WorkContext } from '../core/format.js';
 import type { Model } from '../core/model.js';
+import type { Rides } from '../core/shared-work.js';
 import { rangeTensor, type TensorSource } from '../core/tensor.js';
 import { MlserError } from '../errors.js';
 import type { ByteSource } from '../io/source.js';
@@ -16,19 +17,20 @@ export interface ModelHashes {
   readonly files: readonly string[];
 }
 
-/** Hashes every tensor (a tied one once) and, in the same pass over the pool, whole files. */
+/** Hashes every tensor (a tied one once) and, in the same pass over the pool, whole files. With `rides` where others read them. */
 export async function hashModel(
   model: Model,
   context: WorkContext,
   files: readonly ByteSource[] = [],
+  rides?: Rides,
 ): Promise<ModelHashes> {
   const own = model.tensors.filter((tensor) => !model.aliases.has(tensor.info.name));
   const wholeFiles = files.map(
     (file): TensorSource => rangeTensor({ name: file.name, dtype: 'u8', shape: [file.size] }, file, 0),
   );
   const all = [...wholeFiles, ...own];
-  context.progress.stage('hash', bytesOf(all));
-  const digests = await hashTensors(all, context);
+  if (!rides) context.progress.stage('hash', bytesOf(all));
+  const digests = await hashTensors(all, context, rides);
   const tensors = new Map<string, string>();
   own.forEach((tensor, i) => {
     const digest = digests[wholeFiles.length + i] ?? '';

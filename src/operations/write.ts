@@ -1,5 +1,6 @@
 import type { StoredTensor, WorkContext, WriteOptions } from '../core/format.js';
 import type { Model } from '../core/model.js';
+import type { Rides } from '../core/shared-work.js';
 import { type Finding, MlserError } from '../errors.js';
 import { outputPath } from '../formats/open.js';
 import { makeFolder } from '../io/disk.js';
@@ -45,6 +46,8 @@ export interface Beside {
 export interface StepOfPipeline {
   /** Steps before this one that were not written by themselves: the gate compares with what these were made of. */
   readonly since?: { readonly reference: Model; readonly changes: Changes };
+  /** For what can be found out where the input is read anyway. */
+  readonly rides?: Rides;
   /** Told what is to be written and how, before it is; also by a dry run. Of trials the last one counts. */
   readonly planned: (request: WriteRequest) => void;
 }

@@ -1,15 +1,37 @@
+import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { DType } from '../../src/core/dtype.js';
 import { NO_PROGRESS, type WorkContext } from '../../src/core/format.js';
-import { memoryTensor, type TensorSource } from '../../src/core/tensor.js';
+import { memoryTensor, rangeTensor, readTensor, type TensorSource } from '../../src/core/tensor.js';
+import { type DiskSource, openDisk } from '../../src/io/disk.js';
 import { castTensor } from '../../src/kernels/cast.js';
 import { compareTensors, type TensorDifference } from '../../src/kernels/compare.js';
 import { changedElements } from '../../src/kernels/compare-fold.js';
+import { patterned } from '../../src/kernels/prune/pattern.js';
+import { below } from '../../src/kernels/prune/threshold.js';
+import { zeroed } from '../../src/kernels/prune/zero.js';
+import { ownFolder } from '../support/folders.js';
 import { bytesOf, floats } from './samples.js';
 
 const context: WorkContext = { threads: 1, maxMemory: 1e9, progress: NO_PROGRESS };
 const tensor = (dtype: DType, values: ArrayBufferView, count: number): TensorSource =>
   memoryTensor({ name: dtype, dtype, shape: [count] }, bytesOf(values));
+const folder = ownFolder('compare');
+/** Bytes in a file of their own. */
+async function withFile<T>(bytes: Uint8Array, work: (source: DiskSource) => Promise<T>): Promise<T> {
+  const file = folder(`f${files++}`);
+  writeFileSync(file, bytes);
+  const source = openDisk(file);
+  try {
+    return await work(source);
+  } finally {
+    source.close();
+  }
+}
+let files = 0;
+/** Zeros below a number that is there, and the first of those that have it exactly. */
+const tied = (a: TensorSource): TensorSource => zeroed(a, { ...below(a, 0.25), tiesBefore: 200_000 });
+
 const f32 = (values: Float32Array): TensorSource => tensor('f32', values, values.length);
 
 async function compare(a: TensorSource, b: TensorSource): Promise<TensorDifference> {
@@ -99,6 +121,51 @@ describe('compareTensors', () => {
       if (x && y) expectNear(found, plainly(x, y));
     },
   );
+
+  it.each([
+    ['zeros below a magnitude', 'f32', (a: TensorSource) => zeroed(a, below(a, 0.5))],
+    ['zeros of f64', 'f64', (a: TensorSource) => zeroed(a, below(a, 0.5))],
+    ['zeros with ties, then another type', 'f32', (a: TensorSource) => castTensor(tied(a), 'bf16')],
+    [
+      'two of four',
+      'bf16',
+      (a: TensorSource) => patterned(a, { length: 4096, stride: 1 }, { keep: 2, of: 4 }),
+    ],
+    ['another type', 'f32', (a: TensorSource) => castTensor(a, 'f16')],
+  ] as const)('says in the same read whether %s are what was meant', async (_, dtype, make) => {
+    const [rows, columns] = [100, 4096];
+    const raw = await readTensor(castTensor(f32(floats('weights', rows * columns)), dtype));
+    await withFile(raw, async (source) => {
+      const a = rangeTensor({ name: 'a', dtype, shape: [rows, columns] }, source, 0);
+      const meant = make(a);
+      const bytes = await readTensor(meant);
+      const found = async (written: Uint8Array): Promise<boolean | undefined> =>
+        withFile(written, async (file) => {
+          const b = rangeTensor(meant.info, file, 0);
+          const [difference] = await compareTensors([{ a, b, meant }], context);
+          return difference?.exact;
+        });
+      expect(await found(bytes)).toBe(true);
+      for (const at of [0, bytes.length >> 1, bytes.length - 1]) {
+        const wrong = bytes.slice();
+        wrong[at] = (wrong[at] ?? 0) ^ 1;
+        expect(await found(wrong), `byte ${at}`).toBe(false);
+      }
+    });
+  });
+
+  it('says nothing of that where groups reach past blocks, or the bytes are those of another file', async () => {
+    await withFile(bytesOf(floats('weights', 64 * 64)), async (source) => {
+      const a = rangeTensor({ name: 'a', dtype: 'f32', shape: [64, 64] }, source, 0);
+      const along = patterned(a, { length: 64, stride: 64 }, { keep: 1, of: 3 });
+      const [first] = await compareTensors([{ a, b: a, meant: along }], context);
+      expect(first).toMatchObject({ equal: true });
+      expect(first?.exact).toBeUndefined();
+      const stranger = memoryTensor(a.info, await readTensor(a));
+      const [second] = await compareTensors([{ a, b: a, meant: zeroed(stranger, below(a, 1)) }], context);
+      expect(second?.exact).toBeUndefined();
+    });
+  });
 
   it('tells bits apart where types are equal, numbers where they differ', async () => {
     const zeros = await compare(f32(Float32Array.of(0, 1)), f32(Float32Array.of(-0, 1)));

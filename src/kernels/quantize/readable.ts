@@ -4,6 +4,7 @@ import { isMlserError } from '../../errors.js';
 import { checkRawCrc } from '../integrity.js';
 import { type Pool, withPool } from '../pool.js';
 import { type Program, programOf } from '../program.js';
+import { WaitingRoom } from '../ride-along.js';
 import { rangesOf, type SumTask, type Task, type TaskResult } from '../tasks.js';
 import { f32Program } from './f32-source.js';
 import { type LaidDown, layDown } from './laid-down.js';
@@ -42,11 +43,14 @@ export async function withReadable<T>(
         if (original) programs.set(original, f32Program(tensor));
       });
     }
-    return await withPool(context, (pool) => work(readable(programs, pool, context)));
+    return await withPool(together(context), (pool) => work(readable(programs, pool, context)));
   } finally {
     down?.release();
   }
 }
+
+/** Sums are taken where the same bytes are read for something else. */
+const together = (context: WorkContext): WorkContext => ({ rides: new WaitingRoom(context), ...context });
 
 /** Without it they are streamed: that takes longer, but no room. */
 function whereThereIsRoom(error: unknown): undefined {

@@ -1,7 +1,6 @@
 import type { WorkContext } from '../../core/format.js';
 import { type Finding, finding } from '../../errors.js';
 import { withoutGraph } from '../drop-graph.js';
-import { hashModel } from '../hashes.js';
 import type { OpenContext } from '../open.js';
 import type { SpeedReport } from '../quantize/report.js';
 import { writeModel } from '../write.js';
@@ -17,6 +16,7 @@ import type { InOrder } from './steps-in-order.js';
 export async function finish(
   { recipe, original, target, format }: Whole,
   { entries, last, written, changes }: InOrder,
+  content: () => Promise<string>,
   options: PipelineOptions,
   context: WorkContext & OpenContext,
 ): Promise<PipelineReport> {
@@ -33,8 +33,7 @@ export async function finish(
   const findings: Finding[] = [];
   let intended = last.model;
   if (keeps.metadata) {
-    const { content } = await hashModel(original.model, context);
-    intended = withProvenance(last.model, recipe, entries, content);
+    intended = withProvenance(last.model, recipe, entries, await content());
   } else
     findings.push(finding('warning', 'RECIPE_NOT_KEPT', 'metadata', `${title} has no place for the recipe`));
   const speedOf = async (): Promise<SpeedReport | undefined> => {

@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
 import type { WorkContext } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
+import type { Rides } from '../../core/shared-work.js';
 import { type Finding, MlserError } from '../../errors.js';
 import { joinPath } from '../../io/disk.js';
 import { accuracyLost } from '../../validate/gate.js';
 import type { ValidationReport } from '../../validate/report.js';
+import { bytesOf } from '../inspect.js';
 import type { OpenContext, OpenedModel } from '../open.js';
 import type { WriteReport } from '../reports.js';
 import type { Changes, OutputOptions, WriteRequest } from '../write.js';
@@ -19,6 +21,8 @@ export interface Job {
   /** What a step writes, in order: the last of them what the output will be. '' where it writes nothing. */
   readonly goals: readonly Goal[];
   readonly sync: boolean;
+  /** What is found out where a step reads the input. */
+  readonly rides: Rides;
   readonly context: WorkContext & OpenContext;
 }
 
@@ -38,84 +42,132 @@ export interface Current {
 export interface StepOutcome {
   readonly entry: StepEntry;
   readonly written?: Written;
-  readonly composed?: Current;
 }
 
-/**
- * A step that writes: into `folder`, or with `plan` nowhere. Then its outcome is a model whose tensors are computed when
- * they are pulled.
- */
+export interface PlannedStep {
+  /** What there is then: a model whose tensors are computed when they are pulled. */
+  readonly current: Current;
+  /** Some of it is known only when they have been pulled. */
+  readonly entry: Promise<StepEntry>;
+}
+
+/** A step that writes, into `folder`. */
 export async function writeStep(
   job: Job,
   index: number,
   step: Step,
   kind: WritingStep,
   current: Current,
-  { folder, plan }: { readonly folder: string; readonly plan: boolean },
+  folder: string,
   context: WorkContext & OpenContext,
 ): Promise<StepOutcome> {
   const started = performance.now();
-  const goal = job.goals[index];
-  if (!goal) throw new Error(`step ${index + 1} has no goal`);
+  const goal = goalOf(job, index);
   let request: WriteRequest | undefined;
-  const options: OutputOptions = {
-    ...gateFor(job, step, current.opened.model, goal),
-    to: goal.format,
-    force: true,
-    sync: job.sync,
-    ...(plan ? { dryRun: true } : {}),
-    partOf: {
-      ...(current.since ? { since: current.since } : {}),
-      planned: (made) => {
-        request = made;
-      },
+  const planned = (made: WriteRequest): void => {
+    request = made;
+  };
+  const report = await runStep(job, index, step, kind, current, { folder, planned }, context);
+  if (!request) throw new Error(`step ${index + 1} wrote nothing`);
+  const findings = [
+    ...report.findings,
+    ...(report.validation.passed ? accuracyFindings(job, step, report.validation.accuracy) : []),
+  ];
+  const passed = report.validation.passed && !findings.some(({ severity }) => severity === 'error');
+  const entry: StepEntry = {
+    ...entryOf(index, step, kind, current, report),
+    outcome: passed ? 'done' : 'failed',
+    validation: { ...report.validation, passed },
+    findings,
+    seconds: secondsSince(started),
+  };
+  if (!passed) return { entry };
+  const names = report.files.map(({ name }) => name);
+  return { entry, written: writtenBy(request, folder, names, mainOf(report, goal)) };
+}
+
+/** A step that would write, as the model that it would: without a file. */
+export async function planStep(
+  job: Job,
+  index: number,
+  step: Step,
+  kind: WritingStep,
+  current: Current,
+  context: WorkContext & OpenContext,
+): Promise<PlannedStep> {
+  const started = performance.now();
+  let planned: (request: WriteRequest) => void = () => {};
+  const request = new Promise<WriteRequest>((resolve) => {
+    planned = resolve;
+  });
+  const running = runStep(job, index, step, kind, current, { planned }, context);
+  const made = await Promise.race([request, running.then(() => undefined)]);
+  if (!made) throw new Error(`step ${index + 1} planned nothing`);
+  const { changes } = writtenBy(made, '', [], goalOf(job, index).main);
+  const seconds = secondsSince(started);
+  const entry = running.then(
+    (report): StepEntry => ({
+      ...entryOf(index, step, kind, current, report),
+      ...{ outcome: 'composed', validation: report.validation, findings: report.findings, seconds },
+    }),
+  );
+  entry.catch(() => {}); // told where it is waited for
+  return {
+    entry,
+    current: {
+      opened: { ...current.opened, input: `the outcome of step ${index + 1}`, model: made.intended },
+      bytes: bytesOf(made.intended.tensors),
+      since: { reference: current.since?.reference ?? current.opened.model, changes },
     },
   };
-  const report = await kind.run(
+}
+
+/** Runs the verb of a step: with a `folder` it writes there. */
+function runStep(
+  job: Job,
+  index: number,
+  step: Step,
+  kind: WritingStep,
+  current: Current,
+  { folder, planned }: { readonly folder?: string; readonly planned: (request: WriteRequest) => void },
+  context: WorkContext & OpenContext,
+): Promise<WriteReport> {
+  const goal = goalOf(job, index);
+  const { since } = current;
+  const options: OutputOptions = {
+    ...gateFor(job, step, current.opened.model, goal),
+    ...{ to: goal.format, force: true, sync: job.sync },
+    ...(folder === undefined ? { dryRun: true } : {}),
+    partOf: { ...(since ? { since } : {}), rides: job.rides, planned },
+  };
+  return kind.run(
     current.opened,
-    joinPath(folder, goal.main),
+    joinPath(folder ?? '.', goal.main),
     options,
     intermediate(job, index, goal) ? { compress: false, ...step.values } : step.values,
     context,
   );
-  if (!request) throw new Error(`step ${index + 1} wrote nothing`);
-  const findings = [
-    ...report.findings,
-    ...(plan || !report.validation.passed ? [] : accuracyFindings(job, step, report.validation.accuracy)),
-  ];
-  const passed = report.validation.passed && !findings.some(({ severity }) => severity === 'error');
-  const entry: StepEntry = {
-    ...titleOf(index, step),
-    outcome: plan ? 'composed' : passed ? 'done' : 'failed',
-    bytesIn: current.bytes,
-    bytesOut: report.bytesOut,
-    figures: kind.figures?.(report) ?? {},
-    validation: { ...report.validation, passed },
-    findings,
-    seconds: (performance.now() - started) / 1000,
-  };
-  if (!plan)
-    return {
-      entry,
-      ...(passed
-        ? {
-            written: writtenBy(
-              request,
-              folder,
-              report.files.map(({ name }) => name),
-              mainOf(report, goal),
-            ),
-          }
-        : {}),
-    };
-  const { changes } = writtenBy(request, folder, [], goal.main);
-  const composed: Current = {
-    opened: { ...current.opened, input: `the outcome of step ${index + 1}`, model: request.intended },
-    bytes: report.bytesOut,
-    since: { reference: current.since?.reference ?? current.opened.model, changes },
-  };
-  return { entry, composed };
 }
+
+function goalOf({ goals }: Job, index: number): Goal {
+  const goal = goals[index];
+  if (!goal) throw new Error(`step ${index + 1} has no goal`);
+  return goal;
+}
+
+const entryOf = (
+  index: number,
+  step: Step,
+  kind: WritingStep,
+  { bytes }: Current,
+  report: WriteReport,
+): Omit<StepEntry, 'outcome' | 'validation' | 'findings' | 'seconds'> => ({
+  ...titleOf(index, step),
+  ...{ bytesIn: bytes, bytesOut: report.bytesOut },
+  figures: kind.figures?.(report) ?? {},
+});
+
+const secondsSince = (started: number): number => (performance.now() - started) / 1000;
 
 /** mlck between two steps is not for keeps: packing it would only take time. */
 const intermediate = (job: Job, index: number, { format }: Goal): boolean =>
@@ -147,7 +199,7 @@ export async function lookStep(
     ...{ bytesIn: bytes, bytesOut: bytes, figures },
     ...(validation ? { validation: { ...validation, passed } } : {}),
     findings,
-    seconds: (performance.now() - started) / 1000,
+    seconds: secondsSince(started),
   };
   return { entry };
 }

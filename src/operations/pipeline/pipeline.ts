@@ -5,6 +5,8 @@ import { outputPath } from '../../formats/open.js';
 import { joinPath } from '../../io/disk.js';
 import { checkTarget, resolveTarget } from '../../io/target.js';
 import { openWorkFolder } from '../../io/work-folder.js';
+import { WaitingRoom } from '../../kernels/ride-along.js';
+import { hashModel } from '../hashes.js';
 import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
 import { type OutputFormat, outputFormat } from '../output.js';
 import { withWholeTime } from '../whole-time.js';
@@ -57,8 +59,9 @@ export const pipeline = (
           force: options.force ?? false,
           inputs: pathsOf(original),
         });
+      const rides = new WaitingRoom(context);
       const job: Job = {
-        ...{ recipe, original, context },
+        ...{ recipe, original, rides, context: { ...context, rides } },
         sync: options.sync ?? true,
         goals: goalsOf(recipe, original, output, format),
       };
@@ -68,9 +71,10 @@ export const pipeline = (
       let passed = false;
       try {
         if (options.fresh) work.clear();
+        const content = contentOf(whole, rides, context);
         const report = await stepsInOrder(job, work, async (outcome) => {
           if (outcome.failed !== undefined) return failedReport(whole, outcome, outcome.failed);
-          return finish(whole, outcome, options, context);
+          return finish(whole, outcome, content, options, context);
         });
         passed = report.validation.passed;
         const stays = passed ? options.keepWork : work.isOfUse();
@@ -78,9 +82,29 @@ export const pipeline = (
       } finally {
         if (passed && !options.keepWork) work.remove();
         else work.release();
+        rides.close();
       }
     });
   });
+
+/** The content id of the input, which is found out where a step reads it. Called for it where none has. */
+function contentOf(
+  { original, format }: Whole,
+  rides: WaitingRoom,
+  context: WorkContext,
+): () => Promise<string> {
+  const { model } = original;
+  // Streams are read when it has to be: they would be read beside the steps, not with them.
+  const inFiles = model.tensors.every(({ recipe }) => recipe !== undefined);
+  if (!inFiles || !format.descriptor.keeps.metadata)
+    return async () => (await hashModel(model, context)).content;
+  const hashing = hashModel(model, context, [], rides);
+  hashing.catch(() => {}); // told where it is waited for
+  return async () => {
+    await rides.walk();
+    return (await hashing).content;
+  };
+}
 
 /** A hidden folder, beside the output or the folder that is made for it. */
 function besideOutput(target: string, output: string): string {

@@ -1,5 +1,5 @@
 import { inputBytes } from '../open.js';
-import { type Current, type Job, type StepOutcome, titleOf, writeStep } from './one-step.js';
+import { type Current, type Job, planStep, titleOf } from './one-step.js';
 import { gateOf } from './recipe.js';
 import type { StepEntry } from './report.js';
 import { inStep, withProgress } from './steps-in-order.js';
@@ -33,12 +33,14 @@ export async function planInOrder(job: Job): Promise<readonly StepEntry[]> {
       });
       continue;
     }
-    const outcome: StepOutcome = await inStep(i, step, () =>
-      writeStep(job, i, step, kind, before, { folder: '.', plan: true }, withProgress(job.context, i, job)),
-    );
-    entries.push({ ...outcome.entry, outcome: 'planned' });
-    bytes = outcome.entry.bytesOut;
-    current = kind.composes?.(step.values) ? outcome.composed : undefined;
+    const planned = await inStep(i, step, async () => {
+      const own = withProgress(job.context, i, job);
+      const { current: made, entry } = await planStep(job, i, step, kind, before, own);
+      return { made, entry: await entry };
+    });
+    entries.push({ ...planned.entry, outcome: 'planned' });
+    bytes = planned.entry.bytesOut;
+    current = kind.composes?.(step.values) ? planned.made : undefined;
   }
   return entries;
 }

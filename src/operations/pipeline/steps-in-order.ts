@@ -2,12 +2,13 @@ import type { WorkContext } from '../../core/format.js';
 import { isMlserError, MlserError } from '../../errors.js';
 import { joinPath } from '../../io/disk.js';
 import type { WorkFolder } from '../../io/work-folder.js';
-import { inputBytes, type OpenContext, type OpenedModel, openModel } from '../open.js';
+import { inputBytes, type OpenedModel, openModel } from '../open.js';
 import { type Changes, mergedChanges } from '../write.js';
-import { type Current, type Job, lookStep, type StepOutcome, writeStep } from './one-step.js';
+import { type Current, type Job, lookStep, planStep, type StepOutcome, writeStep } from './one-step.js';
 import { gateOf, type Step } from './recipe.js';
 import { finishedSteps, keysOf, type StepRecord, saveRecord, stepName, type Written } from './records.js';
 import type { StepEntry } from './report.js';
+import type { WritingStep } from './step-kind.js';
 
 export interface InOrder {
   readonly entries: readonly StepEntry[];
@@ -39,6 +40,18 @@ export async function stepsInOrder<T>(
   const finished = finishedSteps(work, keys);
   const open: OpenedModel[] = [];
   const entries: StepEntry[] = [];
+  /** Steps without a file, with what becomes known of them when the next one pulls their tensors. */
+  let pending: { readonly index: number; readonly entry: Promise<StepEntry> }[] = [];
+  const settle = async (): Promise<void> => {
+    if (pending.length === 0) return;
+    await job.rides.walk();
+    for (const { index, entry } of pending) {
+      const settled = await entry;
+      entries.push(settled);
+      saveRecord(work, index, { key: keys[index] ?? '', entry: settled });
+    }
+    pending = [];
+  };
   let current: Current = { opened: original, bytes: inputBytes(original) };
   let changes: Changes = {};
   let written: Written | undefined;
@@ -59,15 +72,24 @@ export async function stepsInOrder<T>(
         if (known.written && i === from - 1) await takeUp(i, known.written, known.entry.bytesOut);
         continue;
       }
+      const own = withProgress(context, i, job);
+      if (composes(job, i, step)) {
+        const planned = await inStep(i, step, () => planStep(job, i, step, step.kind, current, own));
+        pending.push({ index: i, entry: planned.entry });
+        current = planned.current;
+        continue;
+      }
       const outcome = await inStep(i, step, () =>
-        takeStep(job, i, step, current, changes, work, withProgress(context, i, job)),
+        step.kind.kind === 'looks'
+          ? lookStep(job, i, step, step.kind, current, changes, own)
+          : writeStep(job, i, step, step.kind, current, work.emptied(stepName(i)), own),
       );
+      await settle();
       entries.push(outcome.entry);
       if (outcome.entry.outcome === 'failed') {
         work.forget(stepName(i));
         return await done({ entries, failed: i, last: current.opened, changes });
       }
-      if (outcome.composed) current = outcome.composed;
       saveRecord(work, i, record(keys[i] ?? '', outcome));
       if (!outcome.written) continue;
       changes = mergedChanges(changes, outcome.written.changes);
@@ -85,27 +107,19 @@ const record = (key: string, { entry, written }: StepOutcome): StepRecord => ({
   ...(written ? { written } : {}),
 });
 
-function takeStep(
-  job: Job,
-  index: number,
-  step: Step,
-  current: Current,
-  changes: Changes,
-  work: WorkFolder,
-  context: WorkContext & OpenContext,
-): Promise<StepOutcome> {
+/** A step that no gate has to look at, whose outcome the next one pulls. */
+function composes({ recipe }: Job, index: number, step: Step): step is Step & { readonly kind: WritingStep } {
   const { kind } = step;
-  if (kind.kind === 'looks') return lookStep(job, index, step, kind, current, changes, context);
-  const next = job.recipe.steps[index + 1];
-  const gate = gateOf(job.recipe, step);
-  const composes =
+  const next = recipe.steps[index + 1];
+  const gate = gateOf(recipe, step);
+  return (
+    kind.kind === 'writes' &&
     gate.validate === 'none' &&
     gate.maxAccuracyDrop === undefined &&
     next?.kind.kind === 'writes' &&
-    next.kind.takesPlans?.(next.values, gateOf(job.recipe, next)) &&
-    kind.composes?.(step.values);
-  const folder = composes ? work.folder : work.emptied(stepName(index));
-  return writeStep(job, index, step, kind, current, { folder, plan: composes ?? false }, context);
+    next.kind.takesPlans?.(next.values, gateOf(recipe, next)) === true &&
+    kind.composes?.(step.values) === true
+  );
 }
 
 /** Errors say in which step they came up. */

@@ -1,12 +1,13 @@
 import { elementCount } from '../../core/dtype.js';
 import type { WorkContext } from '../../core/format.js';
+import type { Rides } from '../../core/shared-work.js';
 import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { type Pattern, patterned } from '../../kernels/prune/pattern.js';
 import { type Selected, selectSmallest } from '../../kernels/prune/select.js';
-import { selectBelow } from '../../kernels/prune/threshold.js';
+import { below } from '../../kernels/prune/threshold.js';
 import { zeroed } from '../../kernels/prune/zero.js';
-import { statTensors } from '../../kernels/statistics.js';
+import { countZeros } from '../../kernels/prune/zeros.js';
 import type { Candidate } from './choose.js';
 import type { Compensation, Importance, PruneMethod, PruneScope } from './names.js';
 
@@ -47,28 +48,27 @@ type ZeroOptions = MethodOptions & { readonly method: ZeroMethod };
 export const putsZeros = <T extends MethodOptions>(options: T): options is T & ZeroOptions =>
   !['low-rank', 'channels', 'layers'].includes(options.method);
 
-/** What becomes of a weight. */
+/** What becomes of the weights, in order. */
 export interface Pruned {
-  readonly tensor: TensorSource;
-  /** Elements that are zero then. */
-  readonly zeros: number;
+  readonly tensors: readonly TensorSource[];
+  /** Elements of each that are zero then. They may have to be counted: with `rides` where others read them too. */
+  zeros(rides?: Rides): Promise<readonly number[]>;
 }
 
-/** Zeros in place of some elements of every candidate, in order. */
+/** Zeros in place of some elements of every candidate. */
 export async function prunedTensors(
   candidates: readonly Candidate[],
   options: ZeroOptions,
   context: WorkContext,
-): Promise<readonly Pruned[]> {
-  const tensors = candidates.map(({ tensor }) => tensor);
-  switch (options.method) {
-    case 'magnitude':
-      return bySize(tensors, await smallestOf(tensors, options, context));
-    case 'threshold':
-      return bySize(tensors, await selectBelow(tensors, thresholdOf(options), context));
-    case 'n:m':
-      return byPattern(candidates, patternOf(options), context);
+): Promise<Pruned> {
+  const sources = candidates.map(({ tensor }) => tensor);
+  if (options.method === 'magnitude') {
+    const selected = await smallestOf(sources, options, context);
+    const tensors = sources.flatMap((tensor, i) => (selected[i] ? [zeroed(tensor, selected[i].rule)] : []));
+    return { tensors, zeros: async () => selected.map(({ zeros }) => zeros) };
   }
+  const tensors = options.method === 'threshold' ? smallOf(sources, options) : byPattern(candidates, options);
+  return { tensors, zeros: (rides) => countZeros(tensors, context, rides) };
 }
 
 /** Options that the method does not look at: said, so that nobody relies on them. */
@@ -103,12 +103,6 @@ export function askedSparsity(options: ZeroOptions): number | null {
   return 1 - keep / of;
 }
 
-const bySize = (tensors: readonly TensorSource[], selected: readonly Selected[]): Pruned[] =>
-  tensors.flatMap((tensor, i) => {
-    const found = selected[i];
-    return found ? [{ tensor: zeroed(tensor, found.rule), zeros: found.zeros }] : [];
-  });
-
 async function smallestOf(
   tensors: readonly TensorSource[],
   options: MethodOptions,
@@ -135,14 +129,14 @@ export function roundedCount(share: number, count: number): number {
   return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
 }
 
-async function byPattern(
-  candidates: readonly Candidate[],
-  pattern: Pattern,
-  context: WorkContext,
-): Promise<Pruned[]> {
-  const tensors = candidates.map(({ tensor, sums }) => patterned(tensor, sums.axis, pattern));
-  const figures = await statTensors(tensors, context);
-  return tensors.map((tensor, i) => ({ tensor, zeros: figures[i]?.zeros ?? 0 }));
+function smallOf(tensors: readonly TensorSource[], options: MethodOptions): TensorSource[] {
+  const threshold = thresholdOf(options);
+  return tensors.map((tensor) => zeroed(tensor, below(tensor, threshold)));
+}
+
+function byPattern(candidates: readonly Candidate[], options: MethodOptions): TensorSource[] {
+  const pattern = patternOf(options);
+  return candidates.map(({ tensor, sums }) => patterned(tensor, sums.axis, pattern));
 }
 
 /** @throws E_USAGE for what is no share. */

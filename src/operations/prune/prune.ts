@@ -2,8 +2,10 @@ import { elementCount } from '../../core/dtype.js';
 import type { StoredTensor, WorkContext, WriteOptions } from '../../core/format.js';
 import type { Model } from '../../core/model.js';
 import { type TargetSize, targetBytes } from '../../core/size.js';
+import type { TensorSource } from '../../core/tensor.js';
 import { type Finding, finding, MlserError } from '../../errors.js';
 import { withDenseInitializers } from '../../graph/dense-initializers.js';
+import { WaitingRoom } from '../../kernels/ride-along.js';
 import { graphDropped, withoutGraph } from '../drop-graph.js';
 import { ignoredOptions } from '../ignored-options.js';
 import { inputBytes, type OpenContext, type OpenedModel, withModel } from '../open.js';
@@ -11,16 +13,9 @@ import { outputFormat } from '../output.js';
 import { withWholeTime } from '../whole-time.js';
 import { type OutputOptions, writeModel } from '../write.js';
 import { type Candidate, candidatesOf, type PruneSelection } from './choose.js';
-import {
-  askedSparsity,
-  type MethodOptions,
-  misplaced,
-  type Pruned,
-  prunedTensors,
-  putsZeros,
-} from './methods.js';
+import { askedSparsity, type MethodOptions, misplaced, prunedTensors, putsZeros } from './methods.js';
 import type { PrunedTensorEntry, PruneReport } from './report.js';
-import { sparseInitializers } from './sparse-initializers.js';
+import { sparseInitializers, takesSparse } from './sparse-initializers.js';
 import { type StoredSize, storedSizes } from './stored-sizes.js';
 
 export interface PruneModelOptions extends OutputOptions, PruneSelection, MethodOptions {
@@ -117,10 +112,19 @@ export async function pruneOpened(
   const names = new Set(candidates.flatMap((candidate) => candidate.names));
   // Which of them are sparse is decided anew.
   const { model: dense } = withDenseInitializers(source, (name) => names.has(name));
-  const intended = withPruned(dense, candidates, pruned);
+  const intended = withPruned(dense, candidates, pruned.tensors);
   const compress = options.compress ?? target.id === 'mlck';
   const external = options.externalData === true;
-  const sparse = sparseInitializers(intended, target, candidates, pruned, external);
+  const mayBeSparse = takesSparse(intended, target, external);
+  // What the output holds may depend on them; else nobody waits for them before somebody has read the weights.
+  const rides =
+    mayBeSparse && !options.dryRun ? undefined : (options.partOf?.rides ?? new WaitingRoom(context));
+  const counting = pruned.zeros(rides);
+  counting.catch(() => {}); // told where it is waited for
+  if (!rides) await counting;
+  const sparseOf = async (): Promise<ReadonlyMap<string, number>> =>
+    mayBeSparse ? sparseInitializers(intended, candidates, await counting) : new Map();
+  const sparse = options.dryRun ? new Map() : await sparseOf();
   let told: readonly StoredTensor[] = [];
   const report = await writeModel(
     {
@@ -140,13 +144,16 @@ export async function pruneOpened(
         told = tensors;
       },
     },
-    context,
+    rides ? { ...context, rides } : context,
   );
+  // The plan of a step is read by the next one.
+  if (!options.dryRun || !options.partOf) await rides?.walk();
+  const zeros = await counting;
   const sizes = storedSizes(
-    candidates.map(({ tensor }, i) => ({ tensor, zeros: pruned[i]?.zeros ?? 0 })),
-    { target, compress, told, sparse, external },
+    candidates.map(({ tensor }, i) => ({ tensor, zeros: zeros[i] ?? 0 })),
+    { target, compress, told, external, sparse: await sparseOf() },
   );
-  const entries = candidates.map((candidate, i) => entry(candidate, pruned[i], sizes, options));
+  const entries = candidates.map((candidate, i) => entry(candidate, zeros[i] ?? 0, sizes, options));
   const { accuracy } = report.validation;
   return {
     ...report,
@@ -177,10 +184,8 @@ const unknownAccuracy = (input: string): MlserError =>
   });
 
 /** Tied tensors stay tied: all names get the same zeros. */
-function withPruned(model: Model, candidates: readonly Candidate[], pruned: readonly Pruned[]): Model {
-  const next = new Map(
-    candidates.flatMap(({ names }, i) => names.map((name) => [name, pruned[i]?.tensor] as const)),
-  );
+function withPruned(model: Model, candidates: readonly Candidate[], pruned: readonly TensorSource[]): Model {
+  const next = new Map(candidates.flatMap(({ names }, i) => names.map((name) => [name, pruned[i]] as const)));
   return {
     ...model,
     tensors: model.tensors.map((tensor) => {
@@ -192,12 +197,11 @@ function withPruned(model: Model, candidates: readonly Candidate[], pruned: read
 
 function entry(
   { tensor: { info, byteLength }, sums }: Candidate,
-  pruned: Pruned | undefined,
+  zeros: number,
   sizes: ReadonlyMap<string, StoredSize>,
   { method }: MethodOptions,
 ): PrunedTensorEntry {
   const elements = elementCount(info.shape, info.name);
-  const zeros = pruned?.zeros ?? 0;
   const { bytes, reason } = sizes.get(info.name) ?? {};
   return {
     ...{ name: info.name, sparsity: share(zeros, elements), zeros, elements },

@@ -134,9 +134,9 @@ async function byErrors(
     ...options,
     scope: 'tensor',
   };
-  const pruned = await prunedTensors(candidates, own, { ...context, progress: NO_PROGRESS });
+  const { tensors } = await prunedTensors(candidates, own, { ...context, progress: NO_PROGRESS });
   const pairs = candidates.flatMap(({ tensor }, i) => {
-    const after = pruned[i]?.tensor;
+    const after = tensors[i];
     return after ? [{ a: tensor, b: after }] : [];
   });
   const errors = await compareTensors(pairs, context);

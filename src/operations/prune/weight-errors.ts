@@ -25,9 +25,9 @@ export async function weightErrors(
     return found;
   }
   const candidates = candidatesOf(model, options);
-  const pruned = await prunedTensors(candidates, options, context);
+  const { tensors } = await prunedTensors(candidates, options, context);
   const pairs = candidates.flatMap(({ tensor }, i) => {
-    const after = pruned[i]?.tensor;
+    const after = tensors[i];
     return after ? [{ name: tensor.info.name, a: tensor, b: after }] : [];
   });
   for (const [i, { sqnrDb }] of (await compareTensors(pairs, context)).entries()) {

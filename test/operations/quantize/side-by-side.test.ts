@@ -13,6 +13,7 @@ import type { PresetReport } from '../../../src/operations/quantize/report.js';
 import { variantsFor } from '../../../src/operations/quantize/transformers-js.js';
 import { BIN, ENV } from '../../support/cli.js';
 import { testContext } from '../../support/context.js';
+import { countReads, readsOf } from '../../support/count-reads.js';
 
 const BERT = path.resolve('fixtures/transformers/tiny-bert/onnx/model.onnx');
 const CNN = path.resolve('fixtures/trained/digits_cnn/model.onnx');
@@ -36,35 +37,10 @@ const preset = (
     context,
   );
 
-/** What Node hands to everybody who imports it: calls of this process, its worker threads have their own. */
-const real = createRequire(import.meta.url)('node:fs') as typeof fs;
-const { openSync, readSync } = real;
+/** What Node hands to everybody who imports it. */
 const processes = createRequire(import.meta.url)('node:child_process') as typeof import('node:child_process');
 const { fork } = processes;
-const PAGE = 1024;
-
-/** Counts how often each page of a file is read until `stop`. */
-function countReads(file: string): { readonly pages: Uint16Array; stop(): void } {
-  const pages = new Uint16Array(Math.ceil(fs.statSync(file).size / PAGE));
-  const descriptors = new Set<number>();
-  real.openSync = ((...args: Parameters<typeof openSync>) => {
-    const fd = openSync(...args);
-    if (args[0] === file) descriptors.add(fd);
-    else descriptors.delete(fd);
-    return fd;
-  }) as typeof openSync;
-  real.readSync = ((fd: number, into: Uint8Array, offset: number, length: number, position: number) => {
-    const got = readSync(fd, into, offset, length, position);
-    if (descriptors.has(fd))
-      for (let page = Math.ceil(position / PAGE); (page + 1) * PAGE <= position + got; page++)
-        pages[page] = (pages[page] ?? 0) + 1;
-    return got;
-  }) as typeof readSync;
-  syncBuiltinESMExports();
-  return { pages, stop: restore };
-}
 function restore(): void {
-  Object.assign(real, { openSync, readSync });
   Object.assign(processes, { fork });
   syncBuiltinESMExports();
 }
@@ -86,24 +62,6 @@ function countSessions(): { of(file: string): number } {
   syncBuiltinESMExports();
   return { of: (file) => files.filter((one) => one === file).length };
 }
-
-/** How often a page of the second half of each weight is read: on average, to a tenth. */
-const readsOf = (file: string, pages: Uint16Array): Promise<ReadonlyMap<string, number>> =>
-  withModel(
-    file,
-    {},
-    async ({ model }) =>
-      new Map(
-        model.tensors.flatMap(({ info, location, byteLength }): [string, number][] => {
-          if (!location || byteLength < 8 * PAGE) return [];
-          // Its begin is read with the message around it, by who looks for the next one.
-          const [from, to] = [location.offset + byteLength / 2, location.offset + byteLength];
-          const own = pages.subarray(Math.ceil(from / PAGE), Math.floor(to / PAGE));
-          const all = own.reduce((sum, count) => sum + count, 0);
-          return [[info.name, Math.round((all / own.length) * 10) / 10]];
-        }),
-      ),
-  );
 
 /**
  * A table of 20 MiB, whose scales come from more rows than a task has, and three matrices. The last one has more than is held
