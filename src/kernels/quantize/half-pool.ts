@@ -1,9 +1,8 @@
 import type { WorkContext } from '../../core/format.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { withPool } from '../pool.js';
-import { programOf } from '../program.js';
 import { type HalfTask, rangesOf } from '../tasks.js';
 import { type LossFigures, lossOf } from './loss.js';
+import { withReadable } from './readable.js';
 
 /** Elements that one task does. */
 const TASK_ELEMENTS = 4 << 20;
@@ -18,28 +17,27 @@ const countable = ({ finite, maxAbs, rmse }: HalfLoss): boolean =>
   !finite || (Number.isFinite(rmse) && (maxAbs === 0 || rmse > 0));
 
 /**
- * What rounding to f16 or bf16 would do to f32 tensors that lie in files, found by the pool in one read. `finite` is
- * false if a value is NaN, infinite or would become so. Others (computed, inflated, checked by a sum, with squares
- * beyond f32) are missing.
+ * What rounding to f16 or bf16 would do to f32 tensors, found by the pool in one read. `finite` is false if a value is NaN,
+ * infinite or would become so. Others (small ones that no file holds, other types, squares beyond f32) are missing.
+ *
+ * @throws E_INTEGRITY where what is read has not the sum that its file records.
  */
 export async function halfLosses(
   tensors: readonly TensorSource[],
   half: 'f16' | 'bf16',
   context: WorkContext,
 ): Promise<ReadonlyMap<TensorSource, HalfLoss>> {
-  const plans = tensors.flatMap((tensor) => {
-    const program = tensor.info.dtype === 'f32' ? programOf(tensor) : undefined;
-    if (!program || program.ops.length > 0 || program.coded || program.crc32) return [];
-    const tasks = rangesOf(program.count, TASK_ELEMENTS).map(
-      (range): HalfTask => ({ kind: 'half', program, half, ...range }),
-    );
-    return [{ tensor, tasks, count: program.count }];
-  });
-  return withPool(context, async (pool) => {
-    const results = await pool.run(
-      plans.flatMap(({ tasks }) => tasks),
-      context.signal,
-    );
+  const single = tensors.filter(({ info }) => info.dtype === 'f32');
+  return withReadable(single, context, async (readable) => {
+    const plans = single.flatMap((tensor) => {
+      const program = readable.program(tensor);
+      if (!program) return [];
+      const tasks = rangesOf(program.count, TASK_ELEMENTS).map(
+        (range): HalfTask => ({ kind: 'half', program, half, ...range }),
+      );
+      return [{ tensor, tasks, count: program.count }];
+    });
+    const results = await readable.run(plans.flatMap(({ tasks }) => tasks));
     let at = 0;
     return new Map(
       plans

@@ -1,8 +1,6 @@
 import type { HalfTask, TaskResult } from '../tasks.js';
 import type { Workplace } from '../workplace.js';
-
-/** Bytes read at a time: they should stay in the cache. */
-const STEP_BYTES = 1 << 20;
+import { f32Reader, STEP_ELEMENTS } from './f32-source.js';
 
 /** Bits that f32 has more, the smallest normal number where smaller ones are coarser, and what rounds to infinity. */
 export const HALVES = {
@@ -14,15 +12,13 @@ export function* halfErrors(
   { program, half, start, end }: HalfTask,
   place: Workplace,
 ): Generator<number, TaskResult> {
-  const { arena } = place;
-  const area = arena.codecArea(0);
-  const { kernels, results } = arena;
+  const { kernels, results } = place.arena;
+  const { read } = f32Reader(program, place);
   const { drop, tiny, limit } = HALVES[half];
   const sums = results.values.subarray(0, 6).fill(0);
-  for (let at = start; at < end; at += STEP_BYTES / 4) {
-    const count = Math.min(STEP_BYTES / 4, end - at);
-    const bytes = area.bytes.subarray(0, count * 4);
-    place.read(program.path, bytes, program.offset + at * 4);
+  for (let at = start; at < end; at += STEP_ELEMENTS) {
+    const count = Math.min(STEP_ELEMENTS, end - at);
+    const area = read(at, at + count);
     kernels.halfErrors(area.at, count, drop, tiny, limit, results.at);
     yield count * 4;
   }

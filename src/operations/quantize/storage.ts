@@ -7,6 +7,8 @@ import { convertOpset } from '../../graph/opset.js';
 import type { GraphScheme, Quantized, QuantizeSettings } from '../../graph/quantize/types.js';
 import { isWeight, storeAs } from '../../graph/store-as.js';
 import { castTensor } from '../../kernels/cast.js';
+import { type HalfLoss, halfLosses } from '../../kernels/quantize/half-pool.js';
+import type { LossFigures } from '../../kernels/quantize/loss.js';
 import { overflowOf, saturatedCast } from '../../kernels/saturate.js';
 import { statTensors } from '../../kernels/statistics.js';
 import { reaches, staysFinding } from '../out-of-range.js';
@@ -30,11 +32,16 @@ const takes = (dtype: StorageType, settings: QuantizeSettings) => {
 };
 
 interface Fits {
+  /** What rounding does to some of them, by name. */
+  readonly losses: ReadonlyMap<string, LossFigures>;
   /** Names of tensors that the type holds, or that are saturated to it. */
   readonly stored: ReadonlySet<string>;
   cast(tensor: TensorSource): TensorSource;
   readonly findings: readonly Finding[];
 }
+
+/** Larger tensors are rounded on trial: their errors are wanted anyway, and tell that they fit. */
+const LEAST_TRIED = 1 << 16;
 
 /**
  * Finds out which tensors have values past the largest of the type. 8 bits saturate there, as ONNX Cast does; 16 bits, which
@@ -45,22 +52,27 @@ async function fitted(
   tensors: readonly TensorSource[],
   context: WorkContext,
 ): Promise<Fits> {
-  const stats = await statTensors(tensors, context);
+  const half = dtype === 'f16' || dtype === 'bf16' ? dtype : undefined;
+  const large = tensors.filter(({ byteLength }) => byteLength >= LEAST_TRIED);
+  const tried = half ? await halfLosses(large, half, context) : new Map<TensorSource, HalfLoss>();
+  const fits = new Map([...tried].filter(([, { finite }]) => finite));
+  const open = tensors.filter((tensor) => !fits.has(tensor));
+  const stats = await statTensors(open, context);
   const saturated = new Set<string>();
   const kept = new Set<string>();
   const findings: Finding[] = [];
-  const small = dtype === 'f8_e4m3fn' || dtype === 'f8_e5m2';
   const most = dtype === 'f8_e4m3fn' ? E4M3_OVERFLOWS : overflowOf(dtype);
-  tensors.forEach(({ info: { name } }, i) => {
+  open.forEach(({ info: { name } }, i) => {
     const { min = null, max = null, inf = 0 } = stats[i] ?? {};
     const exceeds = reaches({ min, max }, most);
-    if (small && (exceeds || inf > 0)) saturated.add(name);
+    if (!half && (exceeds || inf > 0)) saturated.add(name);
     if (!exceeds) return;
-    if (!small) kept.add(name);
+    if (half) kept.add(name);
     const clipped = `it has values past the largest ${dtype}: become the largest ${dtype}`;
-    findings.push(small ? finding('warning', 'OUT_OF_RANGE', name, clipped) : staysFinding(name, dtype));
+    findings.push(half ? staysFinding(name, dtype) : finding('warning', 'OUT_OF_RANGE', name, clipped));
   });
   return {
+    losses: new Map([...fits].map(([{ info }, loss]) => [info.name, loss])),
     stored: new Set(tensors.flatMap(({ info: { name } }) => (kept.has(name) ? [] : [name]))),
     cast: (tensor) =>
       dtype === 'f8_e5m2' && saturated.has(tensor.info.name)
@@ -71,13 +83,25 @@ async function fitted(
 }
 
 /** What was stored as another type, with what it counts as. */
-function told(id: string, dtype: StorageType, before: Model, after: Model): Quantized['quantized'] {
+function told(
+  id: string,
+  dtype: StorageType,
+  { losses }: Fits,
+  before: Model,
+  after: Model,
+): Quantized['quantized'] {
   const stored = tensorMap(after);
   return before.tensors.flatMap(({ info: { name, dtype: from } }) => {
     const small = stored.get(name);
     if (!small || small.info.dtype !== dtype || from === dtype) return [];
     const dequantized = castTensor(small, from);
-    return [{ name, scheme: id, dtypeOut: dtype, bytesOut: small.byteLength, dequantized }];
+    const loss = losses.get(name);
+    return [
+      {
+        ...{ name, scheme: id, dtypeOut: dtype, bytesOut: small.byteLength, dequantized },
+        ...(loss ? { loss } : {}),
+      },
+    ];
   });
 }
 
@@ -86,14 +110,11 @@ export const storedTensors = (id: string, dtype: StorageType): TensorScheme => (
   id,
   title: `weights as ${dtype}`,
   async apply(model, settings, context = ALONE) {
-    const { stored, cast, findings } = await fitted(
-      dtype,
-      model.tensors.filter(takes(dtype, settings)),
-      context,
-    );
+    const fits = await fitted(dtype, model.tensors.filter(takes(dtype, settings)), context);
+    const { stored, cast, findings } = fits;
     const tensors = model.tensors.map((tensor) => (stored.has(tensor.info.name) ? cast(tensor) : tensor));
     const after = { ...model, tensors };
-    return { model: after, quantized: told(id, dtype, model, after), findings };
+    return { model: after, quantized: told(id, dtype, fits, model, after), findings };
   },
 });
 
@@ -117,7 +138,7 @@ export const storedWeights = (id: string, dtype: StorageType): GraphScheme => ({
     const after = storeAs(source, dtype, ({ info }) => fits.stored.has(info.name), fits.cast);
     return {
       model: after,
-      quantized: told(id, dtype, source, after),
+      quantized: told(id, dtype, fits, source, after),
       findings: [...findings, ...fits.findings],
     };
   },

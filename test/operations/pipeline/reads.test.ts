@@ -163,4 +163,13 @@ describe('the input is read once', () => {
       expect([...(await readsOf(at(input), pages)).values()], input).toEqual([1, 1, 1]);
     }
   });
+
+  it('and once before by those that have to know what halves hold', async () => {
+    for (const input of ['model.safetensors', 'model.npz']) {
+      const { pages, stop } = countReads(at(input));
+      await quantizeModel(at(input), at('half.safetensors'), { ...quick, scheme: 'fp16' }, testContext(1));
+      stop();
+      expect([...(await readsOf(at(input), pages)).values()], input).toEqual([2, 2, 2]);
+    }
+  });
 });
