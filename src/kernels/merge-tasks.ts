@@ -55,13 +55,12 @@ export function mergedBatches(tasks: readonly Task[], passengers: readonly Passe
   const riding = carried(passengers, near.filter(readsAll));
   const groups = grouped(near, riding.filter(({ inOrder }) => inOrder).map(spanOf));
   const rides = board(groups, riding, tasks.length);
-  const left = passengers.filter((passenger) => !riding.includes(passenger));
-  const behind = carried(left, far.filter(readsAll)).map((passenger) => {
-    const first = tasks.length + rides.reduce((sum, ride) => sum + ride.tasks.length, 0);
+  const boarded = new Set(riding);
+  const left = passengers.filter((passenger) => !boarded.has(passenger));
+  let next = tasks.length + rides.reduce((sum, ride) => sum + ride.tasks.length, 0);
+  const behind = carried(left, far.filter(readsAll)).map((passenger): Ride => {
     const own = tasksAlone(passenger);
-    const ride = { passenger, tasks: own, places: own.map((_, i) => first + i) };
-    rides.push(ride);
-    return ride;
+    return { passenger, tasks: own, places: own.map(() => next++) };
   });
   const units = [...chains(groups).map(unitOf), ...besides(far, behind)];
   // The longest first: one worker has it until it has ended.
@@ -69,7 +68,7 @@ export function mergedBatches(tasks: readonly Task[], passengers: readonly Passe
   return {
     batches: units.flatMap(({ batches }) => batches),
     order: units.flatMap(({ order }) => order),
-    rides,
+    rides: [...rides, ...behind],
   };
 }
 

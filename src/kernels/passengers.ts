@@ -35,9 +35,11 @@ const MOST_MISSING = 1 / 8;
 
 /** Those, in order of their places, whose bytes are read by `spans`, which are in order too. */
 export function carried(passengers: readonly Passenger[], spans: readonly Span[]): readonly Passenger[] {
+  const reach = reachOf(spans);
   const ordered = passengers
     .filter(({ program }) => program.coded === undefined && program.count > 0)
     .map((passenger) => ({ passenger, span: spanOf(passenger) }))
+    .filter(({ span }) => span.from < (reach.get(span.path) ?? 0))
     .sort((a, b) => bySpan(a.span, b.span));
   let first = 0;
   const found: Passenger[] = [];
@@ -46,6 +48,13 @@ export function carried(passengers: readonly Passenger[], spans: readonly Span[]
     if (missing(span, spans, first) <= (span.to - span.from) * MOST_MISSING) found.push(passenger);
   }
   return found;
+}
+
+/** Where the last bytes of each file are that are read. */
+function reachOf(spans: readonly Span[]): ReadonlyMap<string, number> {
+  const reach = new Map<string, number>();
+  for (const { path, to } of spans) reach.set(path, Math.max(to, reach.get(path) ?? 0));
+  return reach;
 }
 
 /** It has nothing of what begins there. */

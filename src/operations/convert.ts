@@ -81,7 +81,13 @@ export async function convertOpened(
   const cast =
     target.keeps.graph && chosen.graph && options.dtype !== undefined
       ? await storeInGraph(chosen, options.dtype, options, findings, context)
-      : convertTypes(chosen, options, target.dtypes, findings);
+      : await convertTypes(
+          chosen,
+          options,
+          { storable: target.dtypes, ofGraph: main.model.graph !== undefined },
+          findings,
+          context,
+        );
   const typed = base ? await intoGraph(base, cast, findings) : cast;
   const reference = base ? beforeCast(typed, cast, chosen) : read;
   const labelled = options.metadata ? metadata({ set: options.metadata }).apply(typed) : typed;
@@ -196,12 +202,13 @@ function beforeCast({ graph: _, ...bound }: Model, cast: Model, chosen: Model): 
   };
 }
 
-function convertTypes(
+async function convertTypes(
   model: Model,
   options: ConvertOptions,
-  storable: ReadonlySet<DType>,
+  { storable, ofGraph }: { readonly storable: ReadonlySet<DType>; readonly ofGraph: boolean },
   findings: Finding[],
-): Model {
+  context: WorkContext,
+): Promise<Model> {
   const { dtype } = options;
   let typed = model;
   if (dtype !== undefined) {
@@ -210,7 +217,10 @@ function convertTypes(
       : (tensor: TensorSource): boolean =>
           isFloat(tensor.info.dtype) || dtypeFacts(tensor.info.dtype).block > 1;
     if (!options.allowLossy) refuseLossy(model, dtype, selected);
-    typed = cast({ dtype, select: selected }).apply(model);
+    const kept = ofGraph
+      ? await masksPast(dtype, model.tensors.filter(selected), findings, context)
+      : new Set<TensorSource>();
+    typed = cast({ dtype, select: (tensor) => selected(tensor) && !kept.has(tensor) }).apply(model);
   }
   if (options.allowLossy) {
     // What the output cannot hold is widened: every float type fits into f32 or f64 without loss.

@@ -130,16 +130,18 @@ describe('--dtype on the graph of a decoder', () => {
       ],
     });
     writeFileSync(at('decoder.onnx'), bytes);
-    const report = await convert(at('decoder.onnx'), at(`decoder.${dtype}.onnx`), { dtype, validate: 'run' });
-    expect(report.validation.passed).toBe(true);
-    expect(report.findings.map(({ code, subject }) => [code, subject])).toContainEqual([
-      'OUT_OF_RANGE',
-      'mask',
-    ]);
-    const types = await withModel(at(`decoder.${dtype}.onnx`), context, async ({ model: { tensors } }) =>
-      Object.fromEntries(tensors.map(({ info }) => [info.name, info.dtype])),
-    );
-    expect(types).toEqual({ mask: 'f32', w: dtype });
+    for (const output of [`decoder.${dtype}.onnx`, `decoder.${dtype}.safetensors`]) {
+      const report = await convert(at('decoder.onnx'), at(output), { dtype, validate: 'run' });
+      expect(report.validation.passed).toBe(true);
+      expect(report.findings.map(({ code, subject }) => [code, subject])).toContainEqual([
+        'OUT_OF_RANGE',
+        'mask',
+      ]);
+      const types = await withModel(at(output), context, async ({ model: { tensors } }) =>
+        Object.fromEntries(tensors.map(({ info }) => [info.name, info.dtype])),
+      );
+      expect(types, output).toEqual({ mask: 'f32', w: dtype });
+    }
   });
 });
 
