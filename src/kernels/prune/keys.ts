@@ -39,15 +39,27 @@ function widened(dtype: PrunedType, magnitude: bigint, width: 4 | 8): bigint {
   );
 }
 
+interface Narrowed {
+  readonly below: bigint;
+  readonly same: boolean;
+}
+
+/** What was asked for last of each type: models have many tensors and one magnitude. */
+const last = new Map<PrunedType, Narrowed & { readonly magnitude: bigint; readonly width: 4 | 8 }>();
+
 /**
  * What is below a magnitude of the wide floats, in the floats of a tensor: the least of its magnitudes that is not, and
  * whether that is the same number.
  */
-export function narrowed(
-  dtype: PrunedType,
-  magnitude: bigint,
-  width: 4 | 8,
-): { readonly below: bigint; readonly same: boolean } {
+export function narrowed(dtype: PrunedType, magnitude: bigint, width: 4 | 8): Narrowed {
+  const known = last.get(dtype);
+  if (known?.magnitude === magnitude && known.width === width) return known;
+  const found = { ...searched(dtype, magnitude, width), magnitude, width };
+  last.set(dtype, found);
+  return found;
+}
+
+function searched(dtype: PrunedType, magnitude: bigint, width: 4 | 8): Narrowed {
   let [low, high] = [0n, 1n << BigInt(widthOf(dtype) * 8 - 1)];
   const end = high;
   while (low < high) {
