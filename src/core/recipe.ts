@@ -19,7 +19,36 @@ export type KernelOp =
       readonly keep: number;
       readonly of: number;
       readonly along?: Axis;
-    };
+    }
+  /** Codes become the f32 numbers that they stand for. */
+  | { readonly op: 'decode'; readonly decoding: Decoding };
+
+/** What codes of `bits` bits stand for, by their place in a tensor. Arrays lie in memory that threads share. */
+export type Decoding = { readonly tensor: string; readonly bits: number } & (
+  | ({
+      /** (integer − zero point) × scale. No zero points: all are zero. */
+      readonly kind: 'integers';
+      readonly dtype: DType;
+      readonly scales: Float32Array;
+      readonly zeros: Int32Array;
+    } & Sharing)
+  /** A level × the scale of its run of `block` elements. */
+  | {
+      readonly kind: 'levels';
+      readonly levels: readonly number[];
+      readonly scales: Float32Array;
+      readonly block: number;
+    }
+  /** A place in the row, of `width` values, of its channels. */
+  | ({ readonly kind: 'table'; readonly table: Float64Array; readonly width: number } & Sharing)
+);
+
+/** Which elements of a tensor share something: all, those with the same index along an axis, or blocks of it. */
+interface Sharing {
+  readonly shape: readonly number[];
+  readonly axis?: number;
+  readonly block?: number;
+}
 
 /** Where neighbours along an axis lie: rows of `length` elements, each `stride` elements behind the one before. */
 export interface Axis {

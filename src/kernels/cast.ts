@@ -1,7 +1,8 @@
 import { type DType, dtypeFacts, elementCount, tensorBytes } from '../core/dtype.js';
+import type { KernelOp } from '../core/recipe.js';
 import type { ByteRange, TensorSource } from '../core/tensor.js';
 import { MlserError } from '../errors.js';
-import { isNumeric, packedBytes } from './elements.js';
+import { isNumeric } from './elements.js';
 import { GROUP, Pipeline, runInMemory } from './pipeline.js';
 
 /**
@@ -33,21 +34,28 @@ export function castTensor(tensor: TensorSource, to: DType): TensorSource {
     ...(tensor.recipe === undefined
       ? {}
       : { recipe: { ...tensor.recipe, ops: [...tensor.recipe.ops, { op: 'cast', from, to }] } }),
-    stream: (range = { start: 0, end: byteLength }) => streamCast(tensor, to, count, range),
+    stream: (range = { start: 0, end: byteLength }) =>
+      streamThrough(
+        tensor,
+        [{ op: 'cast', from, to }],
+        { inBits: dtypeFacts(from).bits, outBits: dtypeFacts(to).bits },
+        count,
+        range,
+      ),
   };
 }
 
-async function* streamCast(
+/** Bytes of a range of a tensor of `count` elements that some steps make of another, which is pulled as a stream. */
+export async function* streamThrough(
   tensor: TensorSource,
-  to: DType,
+  ops: readonly KernelOp[],
+  { inBits, outBits }: { readonly inBits: number; readonly outBits: number },
   count: number,
   range: ByteRange,
 ): AsyncGenerator<Uint8Array> {
-  const from = tensor.info.dtype;
-  const inBits = dtypeFacts(from).bits;
-  const outBits = dtypeFacts(to).bits;
-  const total = packedBytes(to, count);
-  const pipeline = new Pipeline([{ op: 'cast', from, to }], inBits);
+  const bytesOf = (bits: number, elements: number): number => Math.ceil((elements * bits) / 8);
+  const total = bytesOf(outBits, count);
+  const pipeline = new Pipeline(ops, inBits);
   if (range.start >= range.end) return;
   // Elements of the range, widened to groups that fill whole bytes on both sides.
   const first = Math.floor((range.start * 8) / outBits / GROUP) * GROUP;
@@ -57,13 +65,13 @@ async function* streamCast(
   let left = range.end - range.start;
   let done = first;
   let kept = new Uint8Array(0);
-  for await (const chunk of tensor.stream({ start: (first * inBits) / 8, end: packedBytes(from, last) })) {
+  for await (const chunk of tensor.stream({ start: (first * inBits) / 8, end: bytesOf(inBits, last) })) {
     const bytes = kept.length === 0 ? chunk : Buffer.concat([kept, chunk]);
     const whole = Math.floor((bytes.length * 8) / inBits);
     const n = done + whole >= last ? last - done : Math.floor(whole / GROUP) * GROUP;
     kept = bytes.slice((n * inBits) / 8);
     if (n === 0) continue;
-    const out = runInMemory(pipeline, bytes, n);
+    const out = runInMemory(pipeline, bytes, n, done);
     done += n;
     const part = out.subarray(skip, skip + left);
     skip = 0;

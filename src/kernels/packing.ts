@@ -9,6 +9,18 @@ export const isSubByte = (bits: number): bits is SubByteWidth => bits > 1 && bit
 
 /** Codes of the first `count` elements, one a byte. */
 export function unpackCodes(bytes: Uint8Array, width: SubByteWidth, count: number, out: Uint8Array): void {
+  if (width === 4) {
+    for (let i = 0; i < count; i += 2) {
+      const pair = bytes[i >>> 1] ?? 0;
+      out[i] = pair & 15;
+      if (i + 1 < count) out[i + 1] = pair >>> 4;
+    }
+    return;
+  }
+  if (width === 2) {
+    for (let i = 0; i < count; i++) out[i] = ((bytes[i >>> 2] ?? 0) >>> ((i & 3) << 1)) & 3;
+    return;
+  }
   const mask = 2 ** width - 1;
   for (let i = 0, bit = 0; i < count; i++, bit += width) {
     const at = bit >>> 3;

@@ -1,8 +1,10 @@
 import { type DType, dtypeFacts } from '../core/dtype.js';
-import type { Axis, KernelOp, ZeroRule } from '../core/recipe.js';
+import type { Axis, Decoding, KernelOp, ZeroRule } from '../core/recipe.js';
 import { converter, tableBytes } from './convert.js';
 import { groupsAfter, groupsBefore, type Pattern, slabOf } from './prune/pattern-groups.js';
+import { decoderOf } from './quantize/decoder.js';
 import { isSmallFloat } from './small-floats.js';
+import { viewAs } from './views.js';
 import { type Arena, arena, SLOT_BYTES, type Slot } from './wasm.js';
 
 /** Elements of any type in a group of this many fill whole bytes. */
@@ -113,7 +115,19 @@ function stepsOf(op: KernelOp, bits: number): readonly Step[] {
       return [zeroStep(op)];
     case 'pattern':
       return [patternStep(op)];
+    case 'decode':
+      return [decodeStep(op.decoding)];
   }
+}
+
+function decodeStep(decoding: Decoding): Step {
+  const decode = decoderOf(decoding);
+  return {
+    outBits: 32,
+    inPlace: false,
+    run: (_here, { bytes }, to, count, start) =>
+      decode(bytes, viewAs(Float32Array, to.bytes, count), count, start),
+  };
 }
 
 const ZEROING = { 2: 'zeroBelow16', 4: 'zeroBelow32', 8: 'zeroBelow64' } as const;

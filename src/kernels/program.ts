@@ -2,6 +2,7 @@ import { dtypeFacts, elementCount } from '../core/dtype.js';
 import type { Coded, KernelOp } from '../core/recipe.js';
 import type { TensorSource } from '../core/tensor.js';
 import type { Crc32Check } from '../io/crc32.js';
+import { sha256 } from '../io/hashing.js';
 import { isNumeric } from './elements.js';
 import { Pipeline } from './pipeline.js';
 import { BLOCK_ELEMENTS } from './tasks.js';
@@ -25,17 +26,24 @@ export interface Program {
   readonly coded?: Coded;
 }
 
-/** The same text for what is the same: plain data, whose magnitudes are large integers. */
+/** The same text for what is the same: plain data, whose magnitudes are large integers, and arrays of numbers. */
 export const keyText = (what: unknown): string =>
-  JSON.stringify(what, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+  JSON.stringify(what, (_, value: unknown) => {
+    if (typeof value === 'bigint') return `${value}n`;
+    if (!ArrayBuffer.isView(value)) return value;
+    return Buffer.from(sha256(Buffer.from(value.buffer, value.byteOffset, value.byteLength))).toString('hex');
+  });
+
+/** Of an element in front of a step that changes it. */
+const bitsBefore = (op: KernelOp): number[] =>
+  op.op === 'cast' ? [dtypeFacts(op.from).bits] : op.op === 'decode' ? [op.decoding.bits] : [];
 
 /** The program of a tensor, or undefined if it has to be streamed. */
 export function programOf(tensor: TensorSource): Program | undefined {
   const { recipe, info } = tensor;
   if (!recipe) return undefined;
-  const first = recipe.ops.find((op) => op.op === 'cast');
   const elements = isNumeric(info.dtype);
-  const inBits = first ? dtypeFacts(first.from).bits : elements ? dtypeFacts(info.dtype).bits : 8;
+  const inBits = recipe.ops.flatMap(bitsBefore)[0] ?? (elements ? dtypeFacts(info.dtype).bits : 8);
   const count = elements ? elementCount(info.shape, info.name) : tensor.byteLength;
   const { path, offset, ops } = recipe;
   const program: Program = {

@@ -3,14 +3,13 @@ import { type Model, tensorMap } from '../core/model.js';
 import { readTensor, type TensorSource } from '../core/tensor.js';
 import type { Transform } from '../core/transform.js';
 import { MlserError } from '../errors.js';
-import { castTensor } from '../kernels/cast.js';
 import { decodeElements } from '../kernels/elements.js';
 import { integersBack } from '../kernels/quantize/affine.js';
-import { blockCoder, formatOf, powersOf } from '../kernels/quantize/block-floats.js';
+import { formatOf, powersOf } from '../kernels/quantize/block-floats.js';
 import { ChannelGroups } from '../kernels/quantize/channel-groups.js';
-import { bytesOfCodes, type CodeBits, type Coder, decodedBy } from '../kernels/quantize/codes.js';
+import { bytesOfCodes, type CodeBits } from '../kernels/quantize/codes.js';
+import { decodedTensor, shared } from '../kernels/quantize/decode.js';
 import { Groups } from '../kernels/quantize/groups.js';
-import { tableValues } from '../kernels/quantize/palette.js';
 import {
   type BlockFloatRecord,
   companionsOf,
@@ -62,16 +61,11 @@ async function fromIntegers(tensors: Tensors, name: string, record: IntegerRecor
     throw wrong(name, `${stored.byteLength} bytes are not ${dtype} [${shape.join(', ')}]`);
   const groups = new Groups(shape, record);
   const scales = await numbers(tensors, record.scale, find(tensors, record.scale).info.dtype, groups.count);
+  // Without zero points all are zero.
   const zeros =
-    record.zeroPoint === undefined
-      ? new Float64Array(groups.count)
-      : await numbers(tensors, record.zeroPoint, dtype, groups.count);
-  const integers: TensorSource = { ...stored, info: { name, dtype, shape } };
-  const values = integersBack(integers, groups, {
-    scales: Float32Array.from(scales),
-    zeros: Int32Array.from(zeros),
-  });
-  return castTensor(values, from);
+    record.zeroPoint === undefined ? [] : await numbers(tensors, record.zeroPoint, dtype, groups.count);
+  const parameters = { scales: new Float32Array(scales), zeros: new Int32Array(zeros) };
+  return integersBack(stored, record, from, parameters);
 }
 
 async function fromPalette(tensors: Tensors, name: string, record: PaletteRecord): Promise<TensorSource> {
@@ -90,11 +84,12 @@ async function fromPalette(tensors: Tensors, name: string, record: PaletteRecord
       name,
       `its palette is ${info.dtype} [${info.shape.join(', ')}], not ${from} of ${groups.count} rows with at most ${2 ** bits} values`,
     );
-  const table = await numbers(tensors, palette, from, rows * width);
-  return decoded(tensors, name, record, bits, (codes, at) => {
-    if (codes.some((code) => code >= width))
-      throw wrong(name, `a code is past the ${width} values of its palette`);
-    return tableValues(groups, table, width, codes, at);
+  const table = shared(await numbers(tensors, palette, from, rows * width));
+  const { axis, block } = record;
+  return decodedTensor(codesOf(tensors, name, record, bits), shape, from, {
+    ...{ kind: 'table', tensor: name, bits, table, width, shape },
+    ...(axis === undefined ? {} : { axis }),
+    ...(block === undefined ? {} : { block }),
   });
 }
 
@@ -103,26 +98,22 @@ async function fromBlockFloats(
   name: string,
   record: BlockFloatRecord,
 ): Promise<TensorSource> {
-  const { codes, shape, block, scale } = record;
+  const { codes, shape, from, block, scale } = record;
   const count = Math.ceil(elementCount(shape) / block);
   const stored = await numbers(tensors, scale, codes === 'nf4' ? 'f32' : 'u8', count);
-  const scales = codes === 'nf4' ? Float32Array.from(stored) : powersOf(stored);
-  const coder = blockCoder(formatOf(codes, block), scales);
-  return decoded(tensors, name, record, 4, coder.valuesOf);
+  const scales = shared(codes === 'nf4' ? new Float32Array(stored) : powersOf(stored));
+  const { levels } = formatOf(codes, block);
+  const decoding = { kind: 'levels', tensor: name, bits: 4, levels, scales, block } as const;
+  return decodedTensor(codesOf(tensors, name, record, 4), shape, from, decoding);
 }
 
-function decoded(
-  tensors: Tensors,
-  name: string,
-  { shape, from }: QuantizedRecord,
-  bits: CodeBits,
-  valuesOf: Coder['valuesOf'],
-): TensorSource {
+/** Packed codes, as many as the record says. */
+function codesOf(tensors: Tensors, name: string, { shape }: QuantizedRecord, bits: CodeBits): TensorSource {
   const stored = find(tensors, name);
   const packing = bytesOfCodes(shape, bits);
   if (stored.info.dtype !== 'u8' || stored.byteLength !== tensorBytes('u8', packing.shape, name))
     throw wrong(name, `${stored.byteLength} bytes are not ${bits}-bit codes of [${shape.join(', ')}]`);
-  return decodedBy(stored, bits, { dtype: from, shape }, valuesOf);
+  return stored;
 }
 
 function find(tensors: Tensors, name: string): TensorSource {

@@ -1,9 +1,10 @@
-import { type DType, elementCount } from '../../core/dtype.js';
+import { type DType, dtypeFacts, elementCount } from '../../core/dtype.js';
 import type { TensorSource } from '../../core/tensor.js';
-import { castTensor } from '../cast.js';
 import { decodeElements } from '../elements.js';
 import { encoded } from './codes.js';
+import { decodedTensor, shared } from './decode.js';
 import { type Granularity, Groups } from './groups.js';
+import type { QuantizedType } from './integers.js';
 import { nbitsOf } from './nbits.js';
 import { affineOf, type Rounding } from './parameters.js';
 import { Rounder } from './rounder.js';
@@ -173,15 +174,14 @@ export function withCodes(
   codes: TensorSource,
 ): AffineTensor {
   const { dtype, scaleType = 'f32' } = spec;
-  const groups = new Groups(info.shape, spec);
-  const values = integersBack(codes, groups, { scales: heldScales(scaleType, scales), zeros });
+  const held = { scales: heldScales(scaleType, scales), zeros };
   return {
     codes,
-    shape: groups.shape,
+    shape: new Groups(info.shape, spec).shape,
     scaleType,
     scale: encodeScales(scaleType, scales),
     ...(zeros.some((zero) => zero !== 0) ? { zeroPoint: encoded(dtype, new Float64Array(zeros)) } : {}),
-    dequantized: info.dtype === 'f32' ? values : castTensor(values, info.dtype),
+    dequantized: integersBack(codes, { ...spec, shape: info.shape }, info.dtype, held),
   };
 }
 
@@ -189,19 +189,22 @@ export function withCodes(
 export const storedBytes = ({ codes, scale, zeroPoint }: AffineTensor): number =>
   codes.byteLength + scale.length + (zeroPoint?.length ?? 0);
 
-/** The f32 values that integers stand for. */
-export function integersBack(
+/** The values of type `to` that integers stand for, in the shape of their tensor. */
+export const integersBack = (
   codes: TensorSource,
-  groups: Groups,
+  {
+    shape,
+    axis,
+    block,
+    dtype,
+  }: Granularity & { readonly shape: readonly number[]; readonly dtype: QuantizedType },
+  to: DType,
   { scales, zeros }: Parameters,
-): TensorSource {
-  return mapped(codes, 'f32', (integers, at) => {
-    const out = new Float32Array(integers.length);
-    groups.visit(at, at + integers.length, (start, length, group, steps) => {
-      const step = steps ? 1 : 0;
-      for (let i = start - at, g = group; i < start - at + length; i++, g += step)
-        out[i] = ((integers[i] ?? 0) - (zeros[g] ?? 0)) * (scales[g] ?? 0);
-    });
-    return new Uint8Array(out.buffer);
+): TensorSource =>
+  decodedTensor(codes, shape, to, {
+    ...{ kind: 'integers', tensor: codes.info.name, bits: dtypeFacts(dtype).bits, dtype, shape },
+    ...(axis === undefined ? {} : { axis }),
+    ...(block === undefined ? {} : { block }),
+    scales: shared(scales),
+    zeros: shared(zeros),
   });
-}

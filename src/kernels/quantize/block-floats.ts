@@ -177,5 +177,11 @@ export function powerCodes(scales: Float32Array): Uint8Array {
   for (let i = 0; i < out.length; i++) out[i] = Math.log2(scales[i] ?? 1) + 127;
   return out;
 }
-export const powersOf = (codes: ArrayLike<number>): Float32Array =>
-  Float32Array.from(codes, (code) => (code === 255 ? Number.NaN : 2 ** (code - 127)));
+export function powersOf(codes: ArrayLike<number>): Float32Array {
+  const powers = Float32Array.from({ length: 256 }, (_, code) =>
+    code === 255 ? Number.NaN : 2 ** (code - 127),
+  );
+  const out = new Float32Array(codes.length);
+  for (let i = 0; i < out.length; i++) out[i] = powers[codes[i] ?? 0] ?? 0;
+  return out;
+}

@@ -1,8 +1,7 @@
-import { type DType, dtypeFacts, elementCount, tensorBytes } from '../../core/dtype.js';
-import type { ByteRange, TensorSource } from '../../core/tensor.js';
+import { type DType, dtypeFacts, elementCount } from '../../core/dtype.js';
+import type { TensorSource } from '../../core/tensor.js';
 import { encodeElements, packedBytes } from '../elements.js';
-import { isSubByte, packCodes, unpackCodes } from '../packing.js';
-import { GROUP } from '../pipeline.js';
+import { isSubByte, packCodes } from '../packing.js';
 import { mapped, mappedAs, type Packing } from './values.js';
 
 /** A tensor as codes that look values up. */
@@ -51,55 +50,6 @@ export const codedBy = (tensor: TensorSource, packing: Packing, coder: Coder): C
     encoded(tensor.info.dtype, coder.valuesOf(coder.codes(values, at), at)),
   ),
 });
-
-/** The values that stored codes stand for, in a type and shape. */
-export function decodedBy(
-  stored: TensorSource,
-  bits: CodeBits,
-  { dtype, shape }: { readonly dtype: DType; readonly shape: readonly number[] },
-  valuesOf: Coder['valuesOf'],
-): TensorSource {
-  const codes = unpacked(stored, bits, shape);
-  return mapped(codes, dtype, (values, at) => encoded(dtype, valuesOf(new Uint8Array(values), at)));
-}
-
-/** Packed codes as bytes, one each, in the shape that they belong to. */
-function unpacked(stored: TensorSource, bits: CodeBits, shape: readonly number[]): TensorSource {
-  const { name } = stored.info;
-  const byteLength = tensorBytes('u8', shape, name);
-  return {
-    info: { name, dtype: 'u8', shape },
-    byteLength,
-    ...(stored.role === undefined ? {} : { role: stored.role }),
-    stream: (range = { start: 0, end: byteLength }) =>
-      bits === 8 ? stored.stream(range) : streamUnpacked(stored, bits, byteLength, range),
-  };
-}
-
-async function* streamUnpacked(
-  stored: TensorSource,
-  bits: Exclude<CodeBits, 8>,
-  count: number,
-  { start, end }: ByteRange,
-): AsyncGenerator<Uint8Array> {
-  // Groups of elements fill whole bytes.
-  let done = Math.floor(start / GROUP) * GROUP;
-  const last = Math.min(count, Math.ceil(end / GROUP) * GROUP);
-  const range = { start: (done * bits) / 8, end: Math.ceil((last * bits) / 8) };
-  let kept = new Uint8Array(0);
-  if (start >= end) return;
-  for await (const chunk of stored.stream(range)) {
-    const bytes = kept.length === 0 ? chunk : Buffer.concat([kept, chunk]);
-    const whole = Math.floor((bytes.length * 8) / bits);
-    const n = done + whole >= last ? last - done : Math.floor(whole / GROUP) * GROUP;
-    kept = bytes.slice((n * bits) / 8);
-    const codes = new Uint8Array(n);
-    unpackCodes(bytes, bits, n, codes);
-    const part = codes.subarray(Math.max(0, start - done), end - done);
-    done += n;
-    if (part.length > 0) yield part;
-  }
-}
 
 /** Numbers as canonical bytes. */
 export function encoded(dtype: DType, values: Float64Array): Uint8Array {

@@ -1,6 +1,5 @@
 import { elementCount } from '../../core/dtype.js';
 import { memoryTensor, type TensorSource } from '../../core/tensor.js';
-import { castTensor } from '../cast.js';
 import {
   type AffineSpec,
   type AffineTensor,
@@ -47,11 +46,10 @@ export async function levelled(
     level(steps, integers.subarray(from, to), integersOf(dtype));
   }
   const codes = memoryTensor({ name, dtype, shape }, encoded(dtype, Float64Array.from(integers)));
-  const back = integersBack(codes, groups, parameters);
   return {
     ...withParameters(tensor, spec, parameters),
     codes,
-    dequantized: tensor.info.dtype === 'f32' ? back : castTensor(back, tensor.info.dtype),
+    dequantized: integersBack(codes, { ...spec, shape }, tensor.info.dtype, parameters),
   };
 }
 
