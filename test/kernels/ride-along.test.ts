@@ -48,6 +48,16 @@ async function copied(tensors: readonly TensorSource[], context: WorkContext): P
   return fs.readFileSync(file);
 }
 
+/** The source, as long as `work` takes. */
+async function withSource<T>(work: (source: DiskSource) => T | Promise<T>): Promise<T> {
+  const source = openDisk(at('source'));
+  try {
+    return await work(source);
+  } finally {
+    source.close();
+  }
+}
+
 /** f32 tensors at places of the file. */
 function at32(source: DiskSource, places: readonly (readonly [number, number])[]): TensorSource[] {
   return places.map(([offset, count], i) =>
@@ -76,8 +86,7 @@ const PLACES = [
 
 describe('who rides along with a copy', () => {
   it.each([1, 2])('gets what it would get alone, from the same read, with %i threads', async (threads) => {
-    const source = openDisk(at('source'));
-    try {
+    await withSource(async (source) => {
       const context = testContext(threads);
       const tensors = at32(source, PLACES);
       const rides = new WaitingRoom(context);
@@ -95,14 +104,11 @@ describe('who rides along with a copy', () => {
       if (threads === 1) expect(Math.max(...pages)).toBe(1);
       await rides.walk(); // nobody is left
       expect(Math.max(...pages)).toBe(threads === 1 ? 1 : 0);
-    } finally {
-      source.close();
-    }
+    });
   });
 
   it('waits for one that reads enough, and walks if none comes, with others who walk', async () => {
-    const source = openDisk(at('source'));
-    try {
+    await withSource(async (source) => {
       const context = testContext(1);
       const [, , , large] = at32(source, PLACES);
       if (!large) throw new Error('there is one');
@@ -122,14 +128,11 @@ describe('who rides along with a copy', () => {
       expect(await hashing).toEqual([digestOf(29 * MIB, 10 * MIB + 1)]);
       expect(await counting).toEqual([zerosIn(29 * MIB, 10 * MIB + 1)]);
       expect(Math.max(...pages)).toBe(1);
-    } finally {
-      source.close();
-    }
+    });
   });
 
   it('goes on waiting where who carried it has failed', async () => {
-    const source = openDisk(at('source'));
-    try {
+    await withSource(async (source) => {
       const context = testContext(1);
       const tensors = at32(source, [[0, MIB]]);
       const rides = new WaitingRoom(context);
@@ -145,14 +148,11 @@ describe('who rides along with a copy', () => {
       await expect(failing).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
       await rides.walk();
       expect(await hashing).toEqual([digestOf(0, MIB)]);
-    } finally {
-      source.close();
-    }
+    });
   });
 
   it('is told when nothing will come of it', async () => {
-    const source = openDisk(at('source'));
-    try {
+    await withSource(async (source) => {
       const context = testContext(1);
       const rides = new WaitingRoom(context);
       const hashing = hashTensors(at32(source, [[0, 10]]), context, rides);
@@ -160,9 +160,7 @@ describe('who rides along with a copy', () => {
       rides.close();
       await expect(hashing).rejects.toMatchObject({ code: 'E_INTERRUPTED' });
       await expect(counting).rejects.toMatchObject({ code: 'E_INTERRUPTED' });
-    } finally {
-      source.close();
-    }
+    });
   });
 });
 
@@ -246,9 +244,8 @@ describe('batches with passengers', () => {
     );
   });
 
-  it('a few samples carry nobody, nor does what is unfolded', () => {
-    const source = openDisk(at('source'));
-    try {
+  it('a few samples carry nobody, nor does what is unfolded', async () => {
+    await withSource(async (source) => {
       const [tensor] = at32(source, [[0, MIB]]);
       const program = tensor && programOf(tensor);
       if (!program) throw new Error('there is one');
@@ -263,8 +260,6 @@ describe('batches with passengers', () => {
       expect(mergedBatches([all], [passenger]).rides).toHaveLength(1);
       const coded = { ...program, coded: {} as NonNullable<typeof program.coded> };
       expect(mergedBatches([all], [{ ...passenger, program: coded }]).rides).toEqual([]);
-    } finally {
-      source.close();
-    }
+    });
   });
 });
