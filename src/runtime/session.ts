@@ -7,6 +7,9 @@ type Runtime = typeof import('onnxruntime-node');
 let loaded: Runtime | undefined;
 
 export async function loadRuntime(): Promise<Runtime> {
+  // Node 24 and later have a Float16Array, which onnxruntime-node 1.30 makes tensors of that its own library finds empty
+  // ("not enough space: expected 256, got 0"). Where there is none it takes Uint16Array.
+  Reflect.deleteProperty(globalThis, 'Float16Array');
   loaded ??= await import('onnxruntime-node');
   return loaded;
 }

@@ -84,7 +84,8 @@ describe('mlser bench', () => {
       expect(text).toContain(`aria-label="${label}"`);
     expect(text).toContain('GFLOP a second');
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
-    expect(readdirSync(folder)).toEqual(['bench.html']);
+    // What Node 22 and later keep of compiled code is theirs.
+    expect(readdirSync(folder).filter((name) => name !== 'node-compile-cache')).toEqual(['bench.html']);
   });
 
   it('answers 2 where a model fails, names it, and shows the others', () => {

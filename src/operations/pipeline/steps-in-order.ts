@@ -41,12 +41,12 @@ export async function stepsInOrder<T>(
   const open: OpenedModel[] = [];
   const entries: StepEntry[] = [];
   /** Steps without a file, with what becomes known of them when the next one pulls their tensors. */
-  let pending: { readonly index: number; readonly entry: Promise<StepEntry> }[] = [];
+  let pending: { readonly index: number; readonly step: Step; readonly entry: Promise<StepEntry> }[] = [];
   const settle = async (): Promise<void> => {
     if (pending.length === 0) return;
     await job.rides.walk();
-    for (const { index, entry } of pending) {
-      const settled = await entry;
+    for (const { index, step, entry } of pending) {
+      const settled = await inStep(index, step, () => entry);
       entries.push(settled);
       saveRecord(work, index, { key: keys[index] ?? '', entry: settled });
     }
@@ -75,7 +75,7 @@ export async function stepsInOrder<T>(
       const own = withProgress(context, i, job);
       if (composes(job, i, step)) {
         const planned = await inStep(i, step, () => planStep(job, i, step, step.kind, current, own));
-        pending.push({ index: i, entry: planned.entry });
+        pending.push({ index: i, step, entry: planned.entry });
         current = planned.current;
         continue;
       }
