@@ -47,10 +47,12 @@ const below = (folder) =>
 const models = [exported, ...folders].flatMap((folder) => below(folder).sort());
 
 const micro = (ms) => (ms < 1 ? `${(1000 * ms).toFixed(0)} µs` : `${ms.toFixed(2)} ms`);
-const verdict = (comparison) =>
-  comparison
-    ? `${comparison.ratio.toFixed(3)} (${comparison.interval.map((x) => x.toFixed(2)).join('–')})`
-    : '–';
+/** Few runs have no interval. */
+const verdict = (comparison) => {
+  if (!comparison) return '–';
+  const { ratio, interval } = comparison;
+  return `${ratio.toFixed(3)}${interval ? ` (${interval.map((x) => x.toFixed(2)).join('–')})` : ''}`;
+};
 
 function row(model, at) {
   const [ours, theirs] = ['o', 'r'].map((name) => path.join(dir, `${name}${at}.onnx`));
