@@ -3,7 +3,7 @@ import type { SharedWork, Stage } from '../core/shared-work.js';
 import type { TensorSource } from '../core/tensor.js';
 import { CopiesMade } from './copies-made.js';
 import { KeptCopies } from './kept-copies.js';
-import { isApart, mergedBatches } from './merge-tasks.js';
+import { isApart, mergedBatches, resultsOf } from './merge-tasks.js';
 import { interrupted } from './messages.js';
 import { runBatches, withPool } from './pool.js';
 import { keyText } from './program.js';
@@ -229,13 +229,8 @@ export class Meeting {
   /** Those that read the same together. */
   async #read(tasks: readonly Task[]): Promise<TaskResult[]> {
     if (tasks.length === 0) return [];
-    const { batches, order } = mergedBatches(tasks);
-    const found = await runBatches(batches, this.#context);
-    const results: TaskResult[] = [];
-    order.forEach((place, i) => {
-      results[place] = found[i] ?? {};
-    });
-    return results;
+    const merged = mergedBatches(tasks);
+    return resultsOf(merged, await runBatches(merged.batches, this.#context));
   }
 }
 

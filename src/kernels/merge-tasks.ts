@@ -11,7 +11,7 @@ import {
 } from './passengers.js';
 import { spanBytes } from './pipeline.js';
 import { WINDOW_BYTES } from './source-window.js';
-import { codedOf, type Task } from './tasks.js';
+import { codedOf, type Task, type TaskResult } from './tasks.js';
 
 export interface Merged {
   readonly batches: readonly Batch[];
@@ -25,6 +25,15 @@ export interface Ride {
   readonly passenger: Passenger;
   readonly tasks: readonly Task[];
   readonly places: readonly number[];
+}
+
+/** What batches gave, at the places of their tasks and parts. */
+export function resultsOf({ order }: Merged, found: readonly TaskResult[]): TaskResult[] {
+  const results: TaskResult[] = [];
+  order.forEach((place, i) => {
+    results[place] = found[i] ?? {};
+  });
+  return results;
 }
 
 interface Placed extends Span {

@@ -1,7 +1,7 @@
 import type { WorkContext } from '../core/format.js';
 import type { Rides } from '../core/shared-work.js';
 import type { Batch } from './batches.js';
-import { mergedBatches } from './merge-tasks.js';
+import { mergedBatches, resultsOf } from './merge-tasks.js';
 import { interrupted } from './messages.js';
 import { type Passenger, tasksAlone } from './passengers.js';
 import { type Pool, withPool } from './pool.js';
@@ -72,13 +72,9 @@ export class WaitingRoom implements Rides {
     tasks: readonly object[],
     run: (batches: readonly Batch[]) => Promise<readonly object[]>,
   ): Promise<readonly TaskResult[]> {
-    const { batches, order, rides } = mergedBatches(tasks as readonly Task[], this.#passengers);
-    const found = (await run(batches)) as readonly TaskResult[];
-    const results: TaskResult[] = [];
-    order.forEach((place, i) => {
-      results[place] = found[i] ?? {};
-    });
-    for (const { passenger, tasks: parts, places } of rides)
+    const merged = mergedBatches(tasks as readonly Task[], this.#passengers);
+    const results = resultsOf(merged, (await run(merged.batches)) as readonly TaskResult[]);
+    for (const { passenger, tasks: parts, places } of merged.rides)
       this.#arrive(passenger, { tasks: parts, results: places.map((place) => results[place] ?? {}) });
     return results.slice(0, tasks.length);
   }

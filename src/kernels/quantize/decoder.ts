@@ -28,7 +28,7 @@ function integers(decoding: Of<'integers'>): Decoder {
   const { dtype, bits, scales, zeros, shape } = decoding;
   const groups = new Groups(shape, decoding);
   // Codes of less than a byte have no sign before they are looked up.
-  const values = isSubByte(bits) ? valuesOfCodes(dtype as Parameters<typeof valuesOfCodes>[0]) : undefined;
+  const values = isSubByte(bits) ? valuesOfCodes(dtype) : undefined;
   const signed = dtype.startsWith('i');
   const codesOf = unpacker(bits, signed);
   const value = (code: number): number => (values ? (values[code] ?? 0) : code);
