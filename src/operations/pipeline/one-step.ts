@@ -21,8 +21,8 @@ export interface Job {
   /** What a step writes, in order: the last of them what the output will be. '' where it writes nothing. */
   readonly goals: readonly Goal[];
   readonly sync: boolean;
-  /** What is found out where a step reads the input. */
-  readonly rides: Rides;
+  /** What is found out where a step reads the input. Absent in a dry run, in which nobody does. */
+  readonly rides?: Rides;
   readonly context: WorkContext & OpenContext;
 }
 
@@ -138,7 +138,7 @@ function runStep(
     ...gateFor(job, step, current.opened.model, goal),
     ...{ to: goal.format, force: true, sync: job.sync },
     ...(folder === undefined ? { dryRun: true } : {}),
-    partOf: { ...(since ? { since } : {}), rides: job.rides, planned },
+    partOf: { ...(since ? { since } : {}), ...(job.rides ? { rides: job.rides } : {}), planned },
   };
   return kind.run(
     current.opened,

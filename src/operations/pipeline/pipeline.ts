@@ -59,14 +59,15 @@ export const pipeline = (
           force: options.force ?? false,
           inputs: pathsOf(original),
         });
-      const rides = new WaitingRoom(context);
-      const job: Job = {
-        ...{ recipe, original, rides, context: { ...context, rides } },
+      const plan: Job = {
+        ...{ recipe, original, context },
         sync: options.sync ?? true,
         goals: goalsOf(recipe, original, output, format),
       };
       const whole = { recipe, original, target, output, format };
-      if (options.dryRun) return plannedReport(whole, await planInOrder(job));
+      if (options.dryRun) return plannedReport(whole, await planInOrder(plan));
+      const rides = new WaitingRoom(context);
+      const job: Job = { ...plan, rides, context: { ...context, rides } };
       const work = openWorkFolder(options.work ?? besideOutput(target, output));
       let passed = false;
       try {

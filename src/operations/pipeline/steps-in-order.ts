@@ -44,7 +44,7 @@ export async function stepsInOrder<T>(
   let pending: { readonly index: number; readonly step: Step; readonly entry: Promise<StepEntry> }[] = [];
   const settle = async (): Promise<void> => {
     if (pending.length === 0) return;
-    await job.rides.walk();
+    await job.rides?.walk();
     for (const { index, step, entry } of pending) {
       const settled = await inStep(index, step, () => entry);
       entries.push(settled);

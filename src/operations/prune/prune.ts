@@ -147,7 +147,7 @@ export async function pruneOpened(
     rides ? { ...context, rides } : context,
   );
   // The plan of a step is read by the next one.
-  if (!options.dryRun || !options.partOf) await rides?.walk();
+  if (!options.dryRun || !options.partOf?.rides) await rides?.walk();
   const zeros = await counting;
   const sizes = storedSizes(
     candidates.map(({ tensor }, i) => ({ tensor, zeros: zeros[i] ?? 0 })),

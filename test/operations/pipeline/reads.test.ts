@@ -125,6 +125,21 @@ describe('the input is read once', () => {
     }
   });
 
+  it.each([{ method: 'threshold', threshold: 0.02 }, { method: 'n:m' }])(
+    'by a plan, which counts for itself: %j',
+    async (pruning) => {
+      const steps = [
+        { do: 'prune', ...pruning, validate: 'none' },
+        { do: 'quantize', scheme: 'int8-weights' },
+      ];
+      const recipe = JSON.stringify({ input: at('model.safetensors'), output: at('plan.mlck'), steps });
+      const read = parseRecipe(recipe, { file: at('recipe.json') });
+      const { steps: planned } = await pipeline(read, { dryRun: true }, testContext(1));
+      expect(planned.map(({ outcome }) => outcome)).toEqual(['planned', 'planned']);
+      expect(planned[0]?.figures).toMatchObject({ zeros: await zerosBy('model.safetensors', pruning) });
+    },
+  );
+
   it('twice where a share is asked for, which has to be found first', async () => {
     const { reads } = await ran('model.safetensors', 'out.safetensors', [
       { do: 'prune', sparsity: 0.5, validate: 'none' },
